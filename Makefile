@@ -1,0 +1,60 @@
+# One target a chore. `make demo` and `make test` need nothing but Python 3.11+ and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help install demo test unit lint format types layers docs check bench soak lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+
+install: $(READY)  ## make .venv with every extra
+
+$(READY): pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install  ## the main job on the embedded default, in under a minute
+	$(BIN)/millrace demo
+
+test: install  ## all tests, with coverage
+	$(BIN)/python -m pytest
+
+unit: install  ## the tests that take milliseconds
+	$(BIN)/python -m pytest tests/unit tests/conformance --no-cov -q
+
+lint: install  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install  ## let ruff rewrite
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: install  ## mypy, strict
+	$(BIN)/mypy millrace
+
+layers: install  ## who may import whom
+	$(BIN)/lint-imports
+
+docs: install  ## build the site into site/
+	$(BIN)/mkdocs build --strict
+
+check: lint types layers docs  ## all of the above but tests
+
+bench: install  ## the speed table
+	$(BIN)/python -m benchmarks
+
+soak: install  ## a few minutes under fire
+	$(BIN)/python -m benchmarks.soak
+
+lock:  ## resolve requirements.lock anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --no-header pyproject.toml --all-extras --group dev --group docs --group bench -o requirements.lock
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis

@@ -1,0 +1,130 @@
+"""Port: a durable queue. Adapters live in `brokers/`; millrace.testing.check_broker holds each to this contract.
+
+A queue's life: declare → put (durable when it returns) → take (leases) → settle (one Commit) or extend.
+A dead letter is a message in the queue `<name>.dead`, which can be peeked, moved back and purged like any other.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import msgspec
+
+from millrace.types import Accepted, Commit, Death, Lease, Message, Put
+
+DEAD_SUFFIX = ".dead"
+
+
+def dead_letters(queue: str) -> str:
+    """The name of a queue's dead-letter queue; a dead-letter queue is its own."""
+    return queue if queue.endswith(DEAD_SUFFIX) else queue + DEAD_SUFFIX
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """A queue's declaration; seconds and counts, None where there is no bound."""
+
+    name: str
+    lease_s: float = 30.0
+    max_receives: int = 5
+    ttl_s: float | None = None
+    max_depth: int | None = None
+    fifo: bool = False
+    dedupe_s: float = 86400.0
+
+
+class Capabilities(msgspec.Struct, frozen=True):
+    """What a broker can do; the conformance suite tests what is claimed and that the rest is refused."""
+
+    durable: bool  # what put accepted survives kill -9 of every process
+    transactional: bool  # settle makes rows, puts, records and deletion durable together or not at all
+    fifo: bool
+    delay: bool
+    ttl: bool
+    dedupe: bool  # within Queue.dedupe_s, also after the first message was settled
+    shared: bool  # several processes can take from one queue
+    max_body: int | None = None  # bytes
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """A queue at one moment: `depth` waits visible, `oldest_age_s` is of the oldest not dead, 0.0 when empty."""
+
+    queue: str
+    depth: int
+    in_flight: int
+    delayed: int
+    dead: int
+    oldest_age_s: float
+
+
+class Peeked(msgspec.Struct, frozen=True):
+    """A message seen without taking it; `death` when it is a dead letter."""
+
+    message: Message
+    state: str  # ready, in_flight, delayed
+    attempts: int
+    death: Death | None = None
+
+
+class Broker(ABC):
+    """A durable queue: seven verbs for the flow, three for people."""
+
+    capabilities: Capabilities
+
+    @abstractmethod
+    async def declare(self, queues: Sequence[Queue]) -> None:
+        """Make these queues (and their dead-letter queues) exist with these settings; idempotent."""
+
+    @abstractmethod
+    async def put(self, puts: Sequence[Put]) -> list[Accepted]:
+        """Store all or none, durably, in order; a known id within dedupe_s is accepted as a duplicate.
+
+        Raises UnknownQueue, QueueFull, TooLarge, StorageError; then nothing was stored.
+        """
+
+    @abstractmethod
+    async def take(self, queue: str, limit: int, *, max_bytes: int | None = None) -> list[Lease]:
+        """Lease up to `limit` visible messages for the queue's lease_s, oldest first; empty when there are none.
+
+        Returns at once. Counts an attempt on each. Stops before the body that would exceed `max_bytes`, but always
+        gives at least one. Messages past their TTL or out of receives become dead letters here instead.
+        """
+
+    @abstractmethod
+    async def wait(self, queue: str, timeout_s: float) -> None:
+        """Return when `take` might give something, or after timeout_s; early is allowed, late is not."""
+
+    @abstractmethod
+    async def settle(self, commit: Commit) -> list[Lease]:
+        """Carry out the commit; the leases that were no longer ours are returned, their outcomes without effect.
+
+        Where capabilities.transactional, rows, puts, records and deletions become durable together. Elsewhere
+        only acks, retries, deaths and releases are the broker's: flow/commit.py has done the rest before.
+        """
+
+    @abstractmethod
+    async def extend(self, leases: Sequence[Lease], lease_s: float) -> list[Lease]:
+        """Renew leases to `lease_s` from now, with their new expires_at; those lost meanwhile are left out."""
+
+    @abstractmethod
+    async def stats(self, queue: str) -> Stats:
+        """Count the queue's messages by state. Raises UnknownQueue."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Finish what was begun and let go of every resource; leases still held simply run out."""
+
+    @abstractmethod
+    async def peek(self, queue: str, limit: int = 10, *, ids: Sequence[str] | None = None) -> list[Peeked]:
+        """Look at messages, oldest first, without taking them; `ids` chooses."""
+
+    @abstractmethod
+    async def move(self, source: str, target: str, ids: Sequence[str] | None = None) -> int:
+        """Move messages that are not in flight into another queue with fresh attempts; say how many.
+
+        The dedupe record of a moved id is forgotten, so that a redriven dead letter runs again.
+        """
+
+    @abstractmethod
+    async def purge(self, queue: str, ids: Sequence[str] | None = None) -> int:
+        """Delete messages that are not in flight; say how many."""

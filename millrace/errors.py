@@ -1,0 +1,104 @@
+"""Every error that millrace raises, and the two that user code may raise.
+
+    MillraceError                       says what is wrong and what to do
+    ├── ConfigError                     the project file: every fault with file:line:column
+    ├── FunctionError                   the user's code
+    │   └── LoadError                   it could not be imported or its load() failed
+    ├── InUse                           a folder or a port that somebody else holds
+    ├── Draining                        shutting down: try again elsewhere or later
+    ├── BrokerError
+    │   ├── UnknownQueue
+    │   ├── QueueFull                   at max_depth
+    │   └── TooLarge                    over the broker's or the gateway's limit
+    └── StorageError                    the disk or the database
+        ├── StorageFull
+        ├── StorageBusy                 locked by another process for too long
+        ├── StorageReadOnly
+        └── StorageDamaged
+    Retry(after=...)                    raised by user code: try this item again
+    Dead(reason)                        raised by user code: this item will never work
+
+Errors of libraries are translated into these at the adapter's edge.
+"""
+
+from __future__ import annotations
+
+
+class MillraceError(Exception):
+    """Something went wrong that the reader can do something about: `problem` in one line, `hint` what to do."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(f"{problem}\n  {hint}" if hint else problem)
+        self.problem = problem
+        self.hint = hint
+
+
+class ConfigError(MillraceError):
+    """The project file is at fault."""
+
+
+class FunctionError(MillraceError):
+    """The user's function is at fault."""
+
+
+class LoadError(FunctionError):
+    """The user's function could not be imported, or its load() failed."""
+
+
+class InUse(MillraceError):
+    """A folder or a port is held by somebody else."""
+
+
+class Draining(MillraceError):
+    """This process is shutting down and takes nothing new."""
+
+
+class BrokerError(MillraceError):
+    """The queue could not do what was asked."""
+
+
+class UnknownQueue(BrokerError):
+    """No queue of that name is declared."""
+
+
+class QueueFull(BrokerError):
+    """The queue is at its max_depth; nothing of the put was stored."""
+
+
+class TooLarge(BrokerError):
+    """A body is over the limit; nothing of the put was stored."""
+
+
+class StorageError(MillraceError):
+    """The disk or the database refused; what was accepted before is still there."""
+
+
+class StorageFull(StorageError):
+    """No space left."""
+
+
+class StorageBusy(StorageError):
+    """Another process held the database for longer than we wait."""
+
+
+class StorageReadOnly(StorageError):
+    """The folder or file cannot be written."""
+
+
+class StorageDamaged(StorageError):
+    """The database file is not intact."""
+
+
+class Retry(Exception):  # noqa: N818 - user code reads `raise millrace.Retry(after=30)`
+    """Raise in user code to have this item tried again, `after` seconds from now (None: the usual backoff)."""
+
+    def __init__(self, reason: str = "", *, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class Dead(Exception):  # noqa: N818 - user code reads `raise millrace.Dead("no face")`
+    """Raise in user code to send this item to the dead letters at once."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)

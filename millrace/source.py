@@ -1,0 +1,86 @@
+"""Port: a source only puts messages. And what the sources say happened, in millrace's own words.
+
+A message that a source made carries the attribute `millrace-event` with the kind below, and the struct as its JSON
+body; a message without that attribute was sent to the queue as it is. `aws/` turns these into AWS's shapes.
+An `http` event for a model is the exception: the body is what was posted, since a model wants the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from millrace.types import Accepted, Put
+
+EVENT_ATTRIBUTE = "millrace-event"
+EventKind = Literal["http", "schedule", "bucket", "table", "push"]
+
+Emit = Callable[[Sequence[Put]], Awaitable[list[Accepted]]]
+
+
+class Source(Protocol):
+    """Something that happens again and again and puts a message each time."""
+
+    name: str
+
+    async def run(self, emit: Emit) -> None:
+        """Emit until cancelled; must emit with ids derived from what happened, so that a repeat is dropped."""
+        ...
+
+
+class HttpRequest(msgspec.Struct, frozen=True):
+    """A request to a handler function; header names are lower case, repeated ones joined with a comma."""
+
+    method: str
+    path: str  # as requested
+    route: str  # as configured: /pets/{id}
+    path_parameters: dict[str, str]
+    query: list[tuple[str, str]]
+    headers: list[tuple[str, str]]
+    body: bytes
+    source_ip: str
+    at: float
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """A schedule came due; `at` is the time it was due, Unix seconds."""
+
+    rule: str  # cron(...) or rate(...)
+    function: str
+    at: float
+
+
+class ObjectChange(msgspec.Struct, frozen=True):
+    """An object was created or removed."""
+
+    kind: Literal["created", "removed"]
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    at: float
+
+
+class RowChange(msgspec.Struct, frozen=True):
+    """A row changed; `old` and `new` are JSON objects or null."""
+
+    kind: Literal["insert", "modify", "remove"]
+    table: str
+    key_field: str
+    key: str
+    sequence: int
+    old: msgspec.Raw | None
+    new: msgspec.Raw | None
+    at: float
+
+
+class Push(msgspec.Struct, frozen=True):
+    """A Pub/Sub-style push: the message's data and attributes, and which subscription sent it."""
+
+    subscription: str
+    message_id: str
+    data: bytes
+    attributes: dict[str, str]
+    at: float

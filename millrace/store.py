@@ -1,0 +1,97 @@
+"""Ports: where results go. A Table holds rows by key, a Bucket holds objects by name, Results holds one record per id."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from millrace.types import Record, Row
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One step of a table's change stream; `sequence` grows, and orders the changes of a key."""
+
+    sequence: int
+    table: str
+    key: str
+    kind: Literal["insert", "modify", "remove"]
+    old: bytes | None  # JSON object
+    new: bytes | None
+    at: float  # Unix seconds
+
+
+class Table(ABC):
+    """Rows by key; a row is a JSON object that contains its key field."""
+
+    name: str
+    key: str  # the key field's name
+
+    @abstractmethod
+    async def put(self, rows: Sequence[Row]) -> None:
+        """Insert or replace rows, durably, all or none."""
+
+    @abstractmethod
+    async def get(self, key: str) -> bytes | None:
+        """The row as JSON, None when there is none."""
+
+    @abstractmethod
+    async def delete(self, keys: Sequence[str]) -> int:
+        """Delete rows; say how many there were."""
+
+    @abstractmethod
+    async def scan(self, *, after: str | None = None, limit: int = 1000) -> list[Row]:
+        """Rows in key order, those behind `after`: a page at a time, so memory stays flat."""
+
+    @abstractmethod
+    async def changes(self, *, after: int, limit: int = 1000) -> list[Change]:
+        """The change stream behind a sequence number, oldest first; empty unless the table was opened with stream."""
+
+
+class ObjectInfo(msgspec.Struct, frozen=True):
+    """An object in a listing; `modified_at` is Unix seconds, `etag` changes with the content."""
+
+    key: str
+    size: int
+    etag: str
+    modified_at: float
+
+
+class Bucket(ABC):
+    """Objects by key: a folder or an object store."""
+
+    name: str
+
+    @abstractmethod
+    async def put(self, key: str, body: bytes) -> None:
+        """Write a whole object; a reader sees the old or the new, never a part."""
+
+    @abstractmethod
+    async def get(self, key: str) -> bytes | None:
+        """The object's bytes, None when there is none."""
+
+    @abstractmethod
+    async def delete(self, key: str) -> None:
+        """Delete an object; none is no error."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
+        """All objects whose key begins with prefix, a page at a time."""
+
+
+class Results(ABC):
+    """What became of each message, for the dedupe window."""
+
+    @abstractmethod
+    async def get(self, id: str) -> Record | None:
+        """The record of a message: finished, or queued/running/retrying while it is in a queue; None when unknown."""
+
+    @abstractmethod
+    async def put(self, records: Sequence[Record]) -> None:
+        """Store finished records, durably."""
+
+    @abstractmethod
+    async def wait(self, id: str, timeout_s: float) -> Record | None:
+        """The record as soon as it is done or dead, or whatever `get` says after timeout_s."""

@@ -1,0 +1,231 @@
+"""The nouns: a Message is leased, leases make a Batch, each ends in an Outcome, all outcomes of a batch are one Commit.
+
+Values are frozen; nothing here does I/O. They are msgspec structs, since creating one costs a tenth of a frozen
+dataclass and the flow makes several for each message.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any, Literal
+
+import msgspec
+
+JSON = "application/json"
+_MAX_READABLE_ID = 160
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One item of work: bytes, string attributes, and an id that stays the same however often it is delivered.
+
+    `sent_at` is Unix seconds; `group` is the FIFO message group, empty outside FIFO queues. The attribute
+    `content-type` says what the body is; attributes that begin with `millrace-` are millrace's own.
+    """
+
+    id: str
+    body: bytes = b""
+    attributes: dict[str, str] = {}
+    sent_at: float = 0.0
+    group: str = ""
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the body without its parameters, `application/octet-stream` when unsaid."""
+        return self.attributes.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
+
+    def json(self) -> Any:
+        """The body read as JSON; raises ValueError (msgspec.DecodeError) when it is not."""
+        return msgspec.json.decode(self.body)
+
+    def text(self) -> str:
+        """The body read as UTF-8; raises UnicodeDecodeError when it is not."""
+        return self.body.decode()
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True):
+    """Why one item failed: an exception's dotted type, its text and traceback.
+
+    `retry` is what the user's code asked for by raising Retry (True) or Dead (False), None when it did not say;
+    `after_s` is the delay that Retry asked for. `mro` are the dotted names of the exception's classes, nearest
+    first, so that `dead_on: [OSError]` also holds its subclasses without the parent importing them.
+    """
+
+    type: str
+    message: str
+    traceback: str = ""
+    retry: bool | None = None
+    after_s: float | None = None
+    mro: tuple[str, ...] = ()
+
+
+class Death(msgspec.Struct, frozen=True):
+    """Why and when a message became a dead letter; times are Unix seconds.
+
+    `reason` is `failed` (max_receives used up), `dead` (the code or dead_on said so), `expired` (TTL) or
+    `lost` (every delivery's lease ran out unsettled).
+    """
+
+    reason: Literal["failed", "dead", "expired", "lost"]
+    failure: Failure
+    queue: str
+    attempts: int
+    first_failed_at: float
+    last_failed_at: float
+    function: str = ""
+    version: str = ""
+
+
+class Put(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A message on its way into a queue; `ttl_s` None means the queue's own."""
+
+    queue: str
+    message: Message
+    delay_s: float = 0.0
+    ttl_s: float | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """The broker's word that a put is durable; `duplicate` when the queue knew the id and kept the first."""
+
+    id: str
+    duplicate: bool = False
+
+
+class Lease(msgspec.Struct, frozen=True, gc=False):
+    """A message in our hands until `expires_at` (this process's monotonic seconds) unless extended.
+
+    `receipt` is the fencing token, opaque to all but the broker that gave it; `attempt` is 1 on the first
+    delivery; `first_failed_at` is Unix seconds, 0.0 when it never failed.
+    """
+
+    queue: str
+    message: Message
+    receipt: Hashable
+    attempt: int
+    expires_at: float
+    first_failed_at: float = 0.0
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Leases that are run together, and why the batcher let them go: full, bytes, wait, lease or drain."""
+
+    request_id: str
+    leases: tuple[Lease, ...]
+    reason: str
+
+    @property
+    def messages(self) -> list[Message]:
+        return [lease.message for lease in self.leases]
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """A keyed write into a table: `value` is the row as a JSON object, its key field included."""
+
+    table: str
+    key: str
+    value: bytes
+
+
+class Object(msgspec.Struct, frozen=True, gc=False):
+    """A keyed write into a bucket."""
+
+    bucket: str
+    key: str
+    body: bytes
+
+
+State = Literal["queued", "running", "retrying", "done", "dead"]
+
+
+class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What became of one message, kept for the dedupe window (24 h); times are Unix seconds.
+
+    `value` is the function's result as JSON, `failure` the last error.
+    """
+
+    id: str
+    queue: str
+    state: State
+    value: msgspec.Raw | None = None
+    failure: Failure | None = None
+    attempts: int = 0
+    function: str = ""
+    version: str = ""
+    accepted_at: float = 0.0
+    started_at: float = 0.0
+    finished_at: float = 0.0
+
+
+Verdict = Literal["done", "retry", "dead", "release"]
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """What was decided for one leased message, with all the effects that must become durable with it.
+
+    done: delete, with rows, objects, puts and the record. retry: visible again after `delay_s`, attempt counted.
+    dead: to the dead letters with `death`. release: given back unstarted, attempt not counted.
+    A fenced outcome (its lease went to somebody else) has no effects at all.
+    """
+
+    lease: Lease
+    verdict: Verdict
+    record: Record | None = None
+    rows: tuple[Row, ...] = ()
+    objects: tuple[Object, ...] = ()
+    puts: tuple[Put, ...] = ()
+    delay_s: float = 0.0
+    death: Death | None = None
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """All outcomes of one batch of one queue: one transaction where the backend has one."""
+
+    queue: str
+    outcomes: Sequence[Outcome]
+
+    def having(self, verdict: Verdict) -> list[Outcome]:
+        """The outcomes with one verdict, in order."""
+        return [outcome for outcome in self.outcomes if outcome.verdict == verdict]
+
+    def without(self, lost: Sequence[Lease]) -> Commit:
+        """The same commit less the outcomes of leases that were lost."""
+        gone = {lease.receipt for lease in lost}
+        return Commit(self.queue, [outcome for outcome in self.outcomes if outcome.lease.receipt not in gone])
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        return (row for outcome in self.outcomes for row in outcome.rows)
+
+    @property
+    def objects(self) -> Iterator[Object]:
+        return (item for outcome in self.outcomes for item in outcome.objects)
+
+    @property
+    def puts(self) -> Iterator[Put]:
+        return (put for outcome in self.outcomes for put in outcome.puts)
+
+    @property
+    def records(self) -> Iterator[Record]:
+        return (outcome.record for outcome in self.outcomes if outcome.record is not None)
+
+
+def new_id() -> str:
+    """A fresh message id: 48 bits of milliseconds, then 80 random bits, in hex.
+
+    Ids that sort by time keep a B-tree of a million of them as fast as one of a thousand (RFC 9562, version 7).
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def derived_id(source: str, function: str, index: int) -> str:
+    """The id of a function's output: the same input gives the same id, so that a repeat overwrites or is dropped.
+
+    It reads as a path (`input.function.0`); beyond 160 characters the path's tail is replaced by its hash.
+    """
+    path = f"{source}.{function}.{index}"
+    if len(path) <= _MAX_READABLE_ID:
+        return path
+    return f"{path[:64]}.{blake2b(path.encode(), digest_size=16).hexdigest()}"
