@@ -6,6 +6,7 @@ dataclass and the flow makes several for each message.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Hashable, Iterator, Sequence
@@ -98,7 +99,8 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
     """A message in our hands until `expires_at` (this process's monotonic seconds) unless extended.
 
     `receipt` is the fencing token, opaque to all but the broker that gave it; `attempt` is 1 on the first
-    delivery; `first_failed_at` is Unix seconds, 0.0 when it never failed.
+    delivery; `first_failed_at` is Unix seconds, 0.0 when it never failed. `deadline` (monotonic seconds) is when the
+    message's TTL ends.
     """
 
     queue: str
@@ -107,6 +109,7 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
     attempt: int
     expires_at: float
     first_failed_at: float = 0.0
+    deadline: float = math.inf
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -134,6 +137,14 @@ class Object(msgspec.Struct, frozen=True, gc=False):
 
     bucket: str
     key: str
+    body: bytes
+
+
+class Post(msgspec.Struct, frozen=True, gc=False):
+    """A result to be posted to a webhook; `id` travels as Idempotency-Key, so that the receiver can drop a repeat."""
+
+    url: str
+    id: str
     body: bytes
 
 
@@ -175,6 +186,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     record: Record | None = None
     rows: tuple[Row, ...] = ()
     objects: tuple[Object, ...] = ()
+    posts: tuple[Post, ...] = ()
     puts: tuple[Put, ...] = ()
     delay_s: float = 0.0
     death: Death | None = None

@@ -1,0 +1,46 @@
+"""The leases in our hands, renewed before they run out: here in the parent, which no user code can stop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from millrace.broker import Broker
+from millrace.clock import Clock
+from millrace.errors import MillraceError
+from millrace.types import Lease
+
+_log = logging.getLogger(__name__)
+
+
+class LeaseKeeper:
+    """Extends every held lease of one queue each third of `lease_s`, so that two renewals in a row may fail."""
+
+    def __init__(self, broker: Broker, lease_s: float, clock: Clock) -> None:
+        self._broker = broker
+        self._lease_s = lease_s
+        self._clock = clock
+        self._held: dict[int, Sequence[Lease]] = {}
+        self._next = 0
+
+    @contextmanager
+    def holding(self, leases: Sequence[Lease]) -> Iterator[None]:
+        """Keep these leases renewed inside the block."""
+        self._next += 1
+        number = self._next
+        self._held[number] = leases
+        try:
+            yield
+        finally:
+            del self._held[number]
+
+    async def run(self) -> None:
+        """Renew until cancelled; a renewal that fails is tried again the next time, and settle finds what was lost."""
+        while True:
+            await self._clock.sleep(self._lease_s / 3)
+            if leases := [lease for batch in self._held.values() for lease in batch]:
+                try:
+                    await self._broker.extend(leases, self._lease_s)
+                except MillraceError as error:
+                    _log.warning("could not renew %d leases: %s", len(leases), error.problem)

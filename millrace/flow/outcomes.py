@@ -1,0 +1,149 @@
+"""What becomes of each message: done with its effects, tried again later, or a dead letter that says why."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from millrace.clock import Clock
+from millrace.flow.sinks import Sinks
+from millrace.types import Death, Failure, Lease, Outcome, Record
+
+Result = bytes | Failure  # of one message: JSON, or why not
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """Which failures are tried again, how often and how much later."""
+
+    max_receives: int
+    base_s: float = 1.0
+    max_s: float = 300.0
+    retry_on: tuple[str, ...] = ()
+    dead_on: tuple[str, ...] = ()
+
+
+def _same(named: Sequence[str], failure: Failure) -> bool:
+    """Whether one of the dotted names means the failure's exception or a base of it.
+
+    A class is known by its package and its own name, since people write `requests.Timeout` for what Python calls
+    `requests.exceptions.Timeout`, and `ValueError` for `builtins.ValueError`.
+    """
+    return not {_ends(name) for name in named}.isdisjoint(_ends(name) for name in (failure.type, *failure.mro))
+
+
+def _ends(dotted: str) -> tuple[str, str]:
+    parts = dotted.removeprefix("builtins.").split(".")
+    return (parts[0] if len(parts) > 1 else "", parts[-1])
+
+
+class Decider:
+    """Turns results into outcomes for one function."""
+
+    def __init__(
+        self,
+        function: str,
+        rules: Rules,
+        sinks: Sinks,
+        clock: Clock,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._function = function
+        self._rules = rules
+        self._sinks = sinks
+        self._clock = clock
+        self._jitter = jitter
+
+    def decide(
+        self, leases: Sequence[Lease], results: Sequence[Result], *, version: str, started_at: float, held: set[str]
+    ) -> list[Outcome]:
+        """One outcome for each lease, in order.
+
+        `started_at` is the Unix time at which the batch was handed to a replica. `held` collects the message groups
+        of this batch in which a message is to be retried: what follows in such a group is given back, to keep order.
+        """
+        now = self._clock.now()
+        outcomes = []
+        for lease, result in zip(leases, results, strict=True):
+            if held and lease.message.group in held:
+                outcomes.append(Outcome(lease, "release"))
+                continue
+            outcome = (
+                self._failed(lease, result, version, started_at, now)
+                if isinstance(result, Failure)
+                else self._done(lease, result, version, started_at, now)
+            )
+            if outcome.verdict == "retry" and lease.message.group:
+                held.add(lease.message.group)
+            outcomes.append(outcome)
+        return outcomes
+
+    def refused(self, outcome: Outcome, failure: Failure) -> Outcome:
+        """What becomes of a message whose result could not be written where it belongs."""
+        record = outcome.record
+        version, started_at = (record.version, record.started_at) if record else ("", 0.0)
+        return self._failed(outcome.lease, failure, version, started_at, self._clock.now())
+
+    def _done(self, lease: Lease, value: bytes, version: str, started_at: float, now: float) -> Outcome:
+        effects = self._sinks.effects(lease, value, now)
+        message = lease.message
+        record = Record(
+            message.id,
+            lease.queue,
+            "done",
+            msgspec.Raw(value),
+            None,
+            lease.attempt,
+            self._function,
+            version,
+            message.sent_at,
+            started_at,
+            now,
+        )
+        return Outcome(lease, "done", record, effects.rows, effects.objects, effects.posts, effects.puts)
+
+    def _failed(self, lease: Lease, failure: Failure, version: str, started_at: float, now: float) -> Outcome:
+        if (reason := self._fatal(lease, failure)) is None:
+            return Outcome(lease, "retry", delay_s=self._delay_s(lease, failure))
+        death = Death(
+            reason=reason,
+            failure=failure,
+            queue=lease.queue,
+            attempts=lease.attempt,
+            first_failed_at=lease.first_failed_at or now,
+            last_failed_at=now,
+            function=self._function,
+            version=version,
+        )
+        record = Record(
+            id=lease.message.id,
+            queue=lease.queue,
+            state="dead",
+            failure=failure,
+            attempts=lease.attempt,
+            function=self._function,
+            version=version,
+            accepted_at=lease.message.sent_at,
+            started_at=started_at,
+            finished_at=now,
+        )
+        return Outcome(lease, "dead", record, death=death)
+
+    def _fatal(self, lease: Lease, failure: Failure) -> Literal["failed", "dead"] | None:
+        """Why this failure is the last, or None: the code's own word first, then the function's rules, then the count."""
+        rules = self._rules
+        if failure.retry is False or (failure.retry is None and _same(rules.dead_on, failure)):
+            return "dead"
+        if failure.retry is None and rules.retry_on and not _same(rules.retry_on, failure):
+            return "dead"
+        return "failed" if lease.attempt >= rules.max_receives else None
+
+    def _delay_s(self, lease: Lease, failure: Failure) -> float:
+        """base x 2^n with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter")."""
+        if failure.after_s is not None:
+            return failure.after_s
+        ceiling = min(self._rules.max_s, self._rules.base_s * 2.0 ** min(lease.attempt - 1, 62))
+        return ceiling * self._jitter()

@@ -1,0 +1,177 @@
+"""The flow. Read this first.
+
+    take leases → gather a batch → run it in a replica → decide each message's outcome → commit
+
+One pipeline moves the messages of one queue through one function. Several batches are under way at once: while one
+is in predict, the next is preprocessed in the same replica, a third is being taken, and the one before is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+from millrace.broker import Broker, Queue
+from millrace.clock import Clock
+from millrace.flow.batcher import Batcher
+from millrace.flow.bisect import results
+from millrace.flow.commit import Committer
+from millrace.flow.insist import insist
+from millrace.flow.leases import LeaseKeeper
+from millrace.flow.outcomes import Decider
+from millrace.flow.replicas import Lost, ReplicaSet
+from millrace.flow.timing import Timing
+from millrace.telemetry import Step, Telemetry
+from millrace.types import Batch, Commit, Lease, Outcome, new_id
+from millrace.wire import Ran, Run
+
+_log = logging.getLogger(__name__)
+_IDLE_S = 60.0  # a broker whose signal got lost is asked again after this
+
+
+class Pipeline:
+    """Moves one queue's messages through one function until drained."""
+
+    def __init__(
+        self,
+        function: str,
+        queue: Queue,
+        *,
+        broker: Broker,
+        replicas: ReplicaSet,
+        batcher: Batcher,
+        timing: Timing,
+        decider: Decider,
+        committer: Committer,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self.function = function
+        self.queue = queue
+        self._broker = broker
+        self._replicas = replicas
+        self._batcher = batcher
+        self._timing = timing
+        self._decider = decider
+        self._committer = committer
+        self._clock = clock
+        self._telemetry = telemetry
+        self._keeper = LeaseKeeper(broker, queue.lease_s, clock)
+        # Beside the batches inside replicas, one is being taken and one is being committed.
+        self._places = asyncio.Semaphore(replicas.slots + 2)
+        self._draining = asyncio.Event()
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Move messages until `drain` is called; return once every batch under way is committed."""
+        keeping = asyncio.create_task(self._keeper.run())
+        try:
+            while (batch := await self.gather()) is not None:
+                task = asyncio.create_task(self.process(batch))
+                self._under_way.add(task)
+                task.add_done_callback(self._finished)
+                await self._place()
+            # Upstream first: nothing is taken any more, now give back what was not begun, then let the rest finish.
+            await self.commit([Outcome(lease, "release") for lease in self._batcher.drain()])
+            if self._under_way:
+                await asyncio.wait(self._under_way)
+        finally:
+            keeping.cancel()
+
+    def drain(self) -> None:
+        """Stop taking; what is held but not begun is given back at once, what runs is finished."""
+        self._draining.set()
+
+    async def gather(self) -> Batch | None:
+        """Take leases until they are a batch; None when draining."""
+        while not self._draining.is_set():
+            now = self._clock.monotonic()
+            if reason := self._batcher.due(now):
+                return self._released(now, reason)
+            if leases := await self.take():
+                self._batcher.add(leases, self._clock.monotonic(), self._waited_s(leases[0]))
+            else:
+                await self._signal(self._batcher.until_next(now))
+        return None
+
+    async def take(self) -> list[Lease]:
+        """Lease what still fits into the batch that is being gathered."""
+        self._telemetry.step(Step.BEFORE_TAKE)
+        take = partial(self._broker.take, self.queue.name, self._batcher.room, max_bytes=self._batcher.room_bytes)
+        leases = await insist(take, f"take from {self.queue.name}", self._clock, until=self._draining) or []
+        self._telemetry.step(Step.AFTER_TAKE)
+        self._telemetry.taken(self.function, len(leases))
+        return leases
+
+    async def process(self, batch: Batch) -> None:
+        """Run, decide and commit one batch, in parts as blame is settled, its leases renewed meanwhile."""
+        held: set[str] = set()
+        started_at = self._clock.now()
+        with self._keeper.holding(batch.leases):
+            async for leases, answers in results(batch.leases, partial(self.attempt, batch)):
+                version = self._replicas.version
+                outcomes = self._decider.decide(leases, answers, version=version, started_at=started_at, held=held)
+                await self.commit(outcomes)
+
+    async def attempt(self, batch: Batch, leases: Sequence[Lease], *, alone: bool) -> Ran | Lost:
+        """Run these leases of a batch in a replica once."""
+        self._telemetry.step(Step.BEFORE_RUN)
+        answer = await self._replicas.run(_frame(batch, leases), alone=alone)
+        self._telemetry.step(Step.AFTER_RUN)
+        if isinstance(answer, Ran) and answer.failure is None:
+            self._timing.learn(len(leases), answer.predict_s)
+            self._telemetry.predicted(self.function, len(leases), answer.predict_s)
+        return answer
+
+    async def commit(self, outcomes: Sequence[Outcome]) -> None:
+        """Make outcomes durable, trying again for as long as it takes: the work is done and must not be lost."""
+        if not outcomes:
+            return
+        commit = Commit(self.queue.name, outcomes)
+        self._telemetry.step(Step.BEFORE_COMMIT)
+        began = self._clock.monotonic()
+        write = partial(self._committer.commit, commit, self._decider.refused)
+        lost = await insist(write, f"commit to {self.queue.name}", self._clock) or []
+        self._telemetry.step(Step.AFTER_COMMIT)
+        self._telemetry.committed(self.function, commit, len(lost), self._clock.monotonic() - began)
+
+    def _released(self, now: float, reason: str) -> Batch:
+        batch = Batch(new_id(), tuple(self._batcher.release(now)), reason)
+        self._telemetry.batch_released(self.function, reason, len(batch.leases))
+        return batch
+
+    def _waited_s(self, lease: Lease) -> float:
+        """How long a message has been waiting in its queue; a wall clock that jumped counts as no wait."""
+        return max(0.0, self._clock.now() - lease.message.sent_at)
+
+    async def _signal(self, timeout_s: float | None) -> None:
+        """Return when there may be something to take, when the gathered batch is due, or when draining."""
+        waiting = asyncio.ensure_future(
+            self._broker.wait(self.queue.name, _IDLE_S if timeout_s is None else timeout_s)
+        )
+        draining = asyncio.ensure_future(self._draining.wait())
+        await asyncio.wait({waiting, draining}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (waiting, draining):
+            task.cancel()
+
+    async def _place(self) -> None:
+        await self._places.acquire()
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._places.release()
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("a batch of %s ended in an error of ours; its leases will run out", self.function, exc_info=error)
+
+
+def _frame(batch: Batch, leases: Sequence[Lease]) -> Run:
+    return Run(
+        batch=0,
+        request_id=batch.request_id,
+        queue=leases[0].queue,
+        messages=[lease.message for lease in leases],
+        attempts=[lease.attempt for lease in leases],
+        receipts=[str(lease.receipt) for lease in leases],
+    )
