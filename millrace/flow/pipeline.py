@@ -68,11 +68,10 @@ class Pipeline:
         """Move messages until `drain` is called; return once every batch under way is committed."""
         keeping = asyncio.create_task(self._keeper.run())
         try:
-            while (batch := await self.gather()) is not None:
+            while (batch := await self.next_batch()) is not None:
                 task = asyncio.create_task(self.process(batch))
                 self._under_way.add(task)
                 task.add_done_callback(self._finished)
-                await self._place()
             # Upstream first: nothing is taken any more, now give back what was not begun, then let the rest finish.
             await self.commit([Outcome(lease, "release") for lease in self._batcher.drain()])
             if self._under_way:
@@ -83,6 +82,16 @@ class Pipeline:
     def drain(self) -> None:
         """Stop taking; what is held but not begun is given back at once, what runs is finished."""
         self._draining.set()
+
+    def abandon(self) -> None:
+        """Let go of the batches under way: their leases run out and they are delivered again."""
+        for task in self._under_way:
+            task.cancel()
+
+    async def next_batch(self) -> Batch | None:
+        """Gather a batch as soon as there is a place for it: until then its messages are better off in the queue."""
+        await self._places.acquire()
+        return await self.gather()
 
     async def gather(self) -> Batch | None:
         """Take leases until they are a batch; None when draining."""
@@ -155,9 +164,6 @@ class Pipeline:
         await asyncio.wait({waiting, draining}, return_when=asyncio.FIRST_COMPLETED)
         for task in (waiting, draining):
             task.cancel()
-
-    async def _place(self) -> None:
-        await self._places.acquire()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
