@@ -1,0 +1,67 @@
+"""The tables of the embedded database, each with what its columns mean."""
+
+from __future__ import annotations
+
+VERSION = 1  # PRAGMA user_version; a file with a higher one was made by a newer millrace
+
+META = """
+-- One row per setting of the file itself: the anchor of broker time (see machine.py).
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+QUEUES = """
+-- Declared queues. `held` counts the queue's messages, and only where max_depth bounds it.
+CREATE TABLE IF NOT EXISTS queues (
+  name TEXT PRIMARY KEY,
+  lease_s REAL NOT NULL,
+  max_receives INTEGER NOT NULL,
+  ttl_s REAL,
+  max_depth INTEGER,
+  fifo INTEGER NOT NULL,
+  dedupe_s REAL NOT NULL,
+  held INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+"""
+
+MESSAGES = """
+-- Messages, dead letters included. due_at and expires_at are broker time (Database.now); sent_at and first_failed_at
+-- are Unix seconds. due_at 0 is ready at once, so that no clock can hide it; else it is the end of a delay or a lease:
+-- a message whose lease ran out is simply due again. `body` is NULL when it is in `bodies`.
+CREATE TABLE IF NOT EXISTS messages (
+  seq INTEGER PRIMARY KEY,
+  queue TEXT NOT NULL,
+  id TEXT NOT NULL,
+  due_at REAL NOT NULL DEFAULT 0,
+  receipt INTEGER,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  expires_at REAL,
+  sent_at REAL NOT NULL,
+  first_failed_at REAL NOT NULL DEFAULT 0,
+  "group" TEXT NOT NULL DEFAULT '',
+  attributes TEXT NOT NULL DEFAULT '{}',
+  body BLOB,
+  death TEXT
+);
+CREATE UNIQUE INDEX IF NOT EXISTS messages_id ON messages (queue, id);
+CREATE INDEX IF NOT EXISTS messages_due ON messages (queue, due_at);
+-- Bodies too large to be rewritten each time that their message is leased.
+CREATE TABLE IF NOT EXISTS bodies (seq INTEGER PRIMARY KEY, body BLOB NOT NULL);
+"""
+
+RECORDS = """
+-- What became of each message, and at once the memory of its id until expires_at (broker time).
+-- `doc` is the Record as JSON, NULL when the outcome had none. Ids begin with the time: rows are appended.
+CREATE TABLE IF NOT EXISTS records (
+  id TEXT NOT NULL,
+  queue TEXT NOT NULL,
+  state TEXT NOT NULL,
+  finished_at REAL NOT NULL,
+  expires_at REAL NOT NULL,
+  doc TEXT,
+  PRIMARY KEY (id, queue)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS records_expiry ON records (expires_at);
+"""
+
+# Several statements a string, each ended by a semicolon at the end of its line.
+ALL = (META, QUEUES, MESSAGES, RECORDS)

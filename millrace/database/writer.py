@@ -1,0 +1,189 @@
+"""The one thread that writes. Whatever waits when a transaction begins shares it, and so its fsync.
+
+The futures of a transaction are resolved after its commit, in one call per event loop. A job that fails is rolled
+back alone; the others are run again without it. Jobs must therefore be repeatable: they act on the connection only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from millrace.database import faults
+from millrace.database.signals import Signals
+
+_POLL_S = 0.02  # how often commits of other processes are looked for while somebody waits
+_BUSY_S = 10.0  # how long a transaction waits for other processes' transactions
+_RETRY_S = 0.001
+
+
+class Job:
+    """Something to be done on the connection, and who waits for it."""
+
+    __slots__ = ("error", "future", "loop", "result", "run", "wakes")
+
+    def __init__(self, run: Callable[[sqlite3.Connection], Any], wakes: Iterable[str]) -> None:
+        self.run = run
+        self.wakes = wakes
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self.loop.create_future()
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class Writer:
+    """Runs jobs in shared transactions until stopped."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, signals: Signals) -> None:
+        self._connection = connection
+        self._path = path
+        self._signals = signals
+        self._jobs: deque[Job] = deque()
+        self._ready = threading.Condition(threading.Lock())
+        self._stopping = False
+        self._polled_at = 0.0
+        self._version = self._data_version()
+        self._thread = threading.Thread(target=self._work, name="millrace-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; its future is resolved when it is durable."""
+        with self._ready:
+            if self._stopping:
+                raise faults.closed(self._path)
+            self._jobs.append(job)
+            self._ready.notify()
+
+    def look(self) -> None:
+        """Begin to look for commits of other processes: somebody waits."""
+        with self._ready:
+            self._ready.notify()
+
+    def stop(self) -> None:
+        """Finish what was submitted and close the connection; blocks until then."""
+        with self._ready:
+            self._stopping = True
+            self._ready.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (jobs := self._next()) is not None:
+            if jobs:
+                self._transact(jobs)
+                _resolve(jobs)
+                self._wake(jobs)
+            self._notice_others()
+        self._connection.close()
+
+    def _next(self) -> list[Job] | None:
+        """All waiting jobs, none after a poll's time, None when it is over."""
+        with self._ready:
+            while not self._jobs:
+                if self._stopping:
+                    return None
+                if not self._ready.wait(_POLL_S if self._signals.any else None) and self._signals.any:
+                    return []
+            jobs = list(self._jobs)
+            self._jobs.clear()
+            return jobs
+
+    def _transact(self, jobs: Sequence[Job]) -> None:
+        while jobs:
+            try:
+                self._begin()
+                failed = self._run(jobs)
+                if failed is None:
+                    self._connection.execute("COMMIT")
+                    return
+            except BaseException as error:
+                self._rollback()
+                _fail(jobs, self._translated(error))
+                return
+            self._rollback()
+            jobs = [job for job in jobs if job is not failed and job.error is None]
+
+    def _begin(self) -> None:
+        """BEGIN IMMEDIATE, patient with other processes: taking the lock first keeps a commit from failing later."""
+        give_up_at = time.monotonic() + _BUSY_S
+        while True:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up_at:
+                    raise
+            time.sleep(_RETRY_S)
+
+    def _run(self, jobs: Sequence[Job]) -> Job | None:
+        """Run all; return a job that failed after it had written, since then all must be rolled back."""
+        connection = self._connection
+        for job in jobs:
+            before = connection.total_changes
+            try:
+                job.result = job.run(connection)
+            except BaseException as error:
+                job.error = self._translated(error)
+                if connection.total_changes != before or not connection.in_transaction:
+                    return job
+        return None
+
+    def _rollback(self) -> None:
+        if self._connection.in_transaction:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+
+    def _translated(self, error: BaseException) -> BaseException:
+        return faults.translate(error, self._path) if isinstance(error, sqlite3.Error) else error
+
+    def _wake(self, jobs: Iterable[Job]) -> None:
+        topics = {topic for job in jobs if job.error is None for topic in job.wakes}
+        if topics and self._signals.any:
+            self._signals.wake(topics)
+
+    def _notice_others(self) -> None:
+        """Wake everybody when another process has committed: which topics it touched is unknown here."""
+        if not self._signals.any or time.monotonic() - self._polled_at < _POLL_S / 2:
+            return
+        self._polled_at = time.monotonic()
+        version = self._data_version()
+        if version != self._version:
+            self._version = version
+            self._signals.wake(None)
+
+    def _data_version(self) -> int:
+        """A number that changes when another connection commits; the last one known while the file is locked."""
+        try:
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.OperationalError:
+            return self._version
+
+
+def _fail(jobs: Iterable[Job], error: BaseException) -> None:
+    for job in jobs:
+        job.error = job.error or error
+
+
+def _resolve(jobs: Iterable[Job]) -> None:
+    by_loop: defaultdict[asyncio.AbstractEventLoop, list[Job]] = defaultdict(list)
+    for job in jobs:
+        by_loop[job.loop].append(job)
+    for loop, mine in by_loop.items():
+        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(_settle, mine)
+
+
+def _settle(jobs: Iterable[Job]) -> None:
+    for job in jobs:
+        if job.future.done():  # cancelled
+            continue
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.result)
