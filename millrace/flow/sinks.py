@@ -73,7 +73,7 @@ def _row_maker(key_field: str) -> Callable[[str, bytes], tuple[str, bytes]]:
     """Make (key, row) of (message id, result).
 
     The row is the result's fields beside the key field; a result that is no object stands under `value`. A result that
-    has the key field itself names its own row.
+    has the key field itself names its own row (a key that is no string by its JSON).
     """
     quoted = msgspec.json.encode(key_field)
     opening = b"{" + quoted + b":"
@@ -82,10 +82,11 @@ def _row_maker(key_field: str) -> Callable[[str, bytes], tuple[str, bytes]]:
         key = msgspec.json.encode(id)
         if not value.startswith(b"{"):
             return id, opening + key + b',"value":' + value + b"}"
-        if quoted in value:
+        if quoted in value:  # perhaps only deeper inside: then the field must not be there twice
             fields = msgspec.json.decode(value)
-            if (own := fields.get(key_field)) is not None:
-                return str(own), value
+            if (own := fields.pop(key_field, None)) is not None:
+                return own if isinstance(own, str) else msgspec.json.encode(own).decode(), value
+            value = msgspec.json.encode(fields)
         return id, opening + key + (b"}" if value == b"{}" else b"," + value[1:])
 
     return make

@@ -47,4 +47,4 @@ class Timing:
         if a * most + b <= seconds:
             return most
         # Past this line a > 0 or b alone is too long; in the second case one item is all that can be tried.
-        return max(1, min(most, int((seconds - b) / a))) if a > 0 else 1
+        return max(1, min(most, int((seconds - b) / a + 1e-9))) if a > 0 else 1
