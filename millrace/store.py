@@ -1,14 +1,20 @@
-"""Ports: where results go. A Table holds rows by key, a Bucket holds objects by name, Results holds one record per id."""
+"""Ports: where results go, and what sources remember.
+
+A Table holds rows by key, a Bucket objects by name, Results one record per message id, Bookmarks one place per source.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from millrace.types import Record, Row
+
+
+ChangeKind = Literal["insert", "modify", "remove"]
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -17,10 +23,17 @@ class Change(msgspec.Struct, frozen=True):
     sequence: int
     table: str
     key: str
-    kind: Literal["insert", "modify", "remove"]
+    kind: ChangeKind
     old: bytes | None  # JSON object
     new: bytes | None
     at: float  # Unix seconds
+
+
+def change_kind(old: bytes | None, new: bytes | None) -> ChangeKind:
+    """What happened to a row that was `old` and is `new`; None where there is no row."""
+    if old is None:
+        return "insert"
+    return "modify" if new is not None else "remove"
 
 
 class Table(ABC):
@@ -47,7 +60,10 @@ class Table(ABC):
 
     @abstractmethod
     async def changes(self, *, after: int, limit: int = 1000) -> list[Change]:
-        """The change stream behind a sequence number, oldest first; empty unless the table was opened with stream."""
+        """The change stream behind a sequence number, oldest first; empty unless the table was opened with stream.
+
+        Writing what is there already is no change. Changes are kept for 24 h.
+        """
 
 
 class ObjectInfo(msgspec.Struct, frozen=True):
@@ -95,3 +111,15 @@ class Results(ABC):
     @abstractmethod
     async def wait(self, id: str, timeout_s: float) -> Record | None:
         """The record as soon as it is done or dead, or whatever `get` says after timeout_s."""
+
+
+class Bookmarks(ABC):
+    """Where each source was when it stopped: small values by (source, mark)."""
+
+    @abstractmethod
+    async def load(self, source: str) -> dict[str, bytes]:
+        """Everything that the source has marked; empty on its first start."""
+
+    @abstractmethod
+    async def save(self, source: str, marks: Mapping[str, bytes | None]) -> None:
+        """Set marks, forget those that are None; durable, all or none."""

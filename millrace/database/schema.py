@@ -63,5 +63,21 @@ CREATE TABLE IF NOT EXISTS records (
 CREATE INDEX IF NOT EXISTS records_expiry ON records (expires_at);
 """
 
+TABLES = """
+-- Declared tables; rows are in table_<name>, changes in changes_<name> (see stores/sqlite). SQLite's table names know
+-- no case, so neither do these.
+CREATE TABLE IF NOT EXISTS tables (name TEXT PRIMARY KEY COLLATE NOCASE, key TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+BOOKMARKS = """
+-- Where each source was when it stopped.
+CREATE TABLE IF NOT EXISTS bookmarks (
+  source TEXT NOT NULL,
+  mark TEXT NOT NULL,
+  value BLOB NOT NULL,
+  PRIMARY KEY (source, mark)
+) WITHOUT ROWID;
+"""
+
 # Several statements a string, each ended by a semicolon at the end of its line.
-ALL = (META, QUEUES, MESSAGES, RECORDS)
+ALL = (META, QUEUES, MESSAGES, RECORDS, TABLES, BOOKMARKS)
