@@ -16,9 +16,13 @@ Result = bytes | Failure  # of one message: JSON, or why not
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """Which failures are tried again, how often and how much later."""
+    """Which failures are tried again, how often and how much later.
+
+    `call`: somebody waits for the answer, and a failure is one; nothing is retried and no dead letter is kept.
+    """
 
     max_receives: int
+    call: bool = False
     base_s: float = 1.0
     max_s: float = 300.0
     retry_on: tuple[str, ...] = ()
@@ -108,6 +112,9 @@ class Decider:
     def _failed(self, lease: Lease, failure: Failure, version: str, started_at: float, now: float) -> Outcome:
         if (reason := self._fatal(lease, failure)) is None:
             return Outcome(lease, "retry", delay_s=self._delay_s(lease, failure))
+        record = self._record_of_failure(lease, failure, version, started_at, now)
+        if self._rules.call:
+            return Outcome(lease, "done", record)
         death = Death(
             reason=reason,
             failure=failure,
@@ -118,7 +125,12 @@ class Decider:
             function=self._function,
             version=version,
         )
-        record = Record(
+        return Outcome(lease, "dead", record, death=death)
+
+    def _record_of_failure(
+        self, lease: Lease, failure: Failure, version: str, started_at: float, now: float
+    ) -> Record:
+        return Record(
             id=lease.message.id,
             queue=lease.queue,
             state="dead",
@@ -130,11 +142,12 @@ class Decider:
             started_at=started_at,
             finished_at=now,
         )
-        return Outcome(lease, "dead", record, death=death)
 
     def _fatal(self, lease: Lease, failure: Failure) -> Literal["failed", "dead"] | None:
         """Why this failure is the last, or None: the code's own word first, then the function's rules, then the count."""
         rules = self._rules
+        if rules.call:
+            return "failed"
         if failure.retry is False or (failure.retry is None and _same(rules.dead_on, failure)):
             return "dead"
         if failure.retry is None and rules.retry_on and not _same(rules.retry_on, failure):

@@ -90,3 +90,10 @@ def test_a_result_that_could_not_be_written_is_a_failure(attempt: int, verdict: 
     decider = Decider("f", Rules(max_receives=3), Sinks("f", [], {}), ManualClock())
     (done,) = decider.decide([lease(attempt=attempt)], [b"1"], version="v", started_at=0.0, held=set())
     assert decider.refused(done, Failure("StorageFull", "no space")).verdict == verdict
+
+
+def test_a_calls_failure_is_its_answer() -> None:
+    (outcome,) = decide([Failure("x.Y", "", retry=True)], call=True)
+    assert (outcome.verdict, outcome.death) == ("done", None)
+    assert outcome.record is not None
+    assert (outcome.record.state, outcome.record.failure) == ("dead", Failure("x.Y", "", retry=True))

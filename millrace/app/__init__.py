@@ -1,0 +1,11 @@
+"""The composition root: the only room that knows which class stands behind which port.
+
+`open_backend` opens what a project keeps (for commands and clients); `up` runs it.
+"""
+
+from __future__ import annotations
+
+from millrace.app.backend import Backend, open_backend
+from millrace.app.up import Parts, up
+
+__all__ = ["Backend", "Parts", "open_backend", "up"]

@@ -1,0 +1,114 @@
+"""What a project keeps: its queues, tables, buckets and records, opened behind their ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from millrace.broker import Broker, Queue
+from millrace.brokers.memory import MemoryBroker
+from millrace.brokers.sqlite import SqliteBroker
+from millrace.clock import Clock, SystemClock
+from millrace.config.schema import FunctionConfig, HttpEvent, Project, TableEvent
+from millrace.database import Database
+from millrace.errors import ConfigError
+from millrace.store import Bookmarks, Bucket, Results, Table
+from millrace.stores.memory import MemoryResults
+from millrace.stores.objects import open_bucket
+from millrace.stores.sqlite import SqliteBookmarks, SqliteResults, SqliteTables
+
+FILE = "millrace.db"
+
+
+class Backend:
+    """The ports of one project. `memory` is the queue of synchronous calls, which no file keeps."""
+
+    def __init__(self, project: Project, database: Database, clock: Clock) -> None:
+        tables = SqliteTables(database)
+        records = MemoryResults()
+        self.broker: Broker = SqliteBroker(database, [tables])
+        self.memory: Broker = MemoryBroker(clock, [records])
+        self.results: Results = SqliteResults(database)
+        self.memory_results: Results = records
+        self.bookmarks: Bookmarks = SqliteBookmarks(database)
+        self.tables: dict[str, Table] = {}
+        self.buckets: dict[str, Bucket] = {
+            name: open_bucket(name, bucket.url, project.root) for name, bucket in project.buckets.items()
+        }
+        self._open_table = tables.open
+        self._database = database
+        self._project = project
+
+    async def start(self) -> None:
+        """Make the declared queues and tables exist."""
+        streamed = set(_streamed(self._project))
+        for name, table in self._project.tables.items():
+            self.tables[name] = await self._open_table(name, table.key, stream=name in streamed)
+        await self.broker.declare(list(durable_queues(self._project).values()))
+        await self.memory.declare(list(call_queues(self._project).values()))
+
+    async def close(self) -> None:
+        """Finish what was begun and close every file."""
+        await self.memory.close()
+        await self.broker.close()
+        await self._database.close()
+
+
+async def open_backend(project: Project, *, clock: Clock | None = None) -> Backend:
+    """Open a project's queues, tables and buckets without running anything.
+
+    Raises StorageError for a damaged, locked or read-only database, ConfigError for a broker that is not known.
+    """
+    clock = clock or SystemClock()
+    if project.broker is not None:
+        raise ConfigError(
+            f"broker: {project.broker.partition('://')[0]}:// is not a broker of this version",
+            "Leave `broker:` out to use the embedded queue.",
+        )
+    backend = Backend(project, Database.open(project.state / FILE, clock=clock), clock)
+    try:
+        await backend.start()
+    except BaseException:
+        await backend.close()
+        raise
+    return backend
+
+
+def durable_queues(project: Project) -> dict[str, Queue]:
+    """Every queue that survives: those declared, and the inboxes of functions without one."""
+    queues = {
+        name: Queue(
+            name=name,
+            lease_s=queue.lease,
+            max_receives=queue.max_receives,
+            ttl_s=queue.ttl,
+            max_depth=queue.max_depth,
+            fifo=queue.fifo,
+            dedupe_s=queue.dedupe,
+        )
+        for name, queue in project.queues.items()
+    }
+    for name, function in project.functions.items():
+        inbox = project.inbox(name)
+        queues.setdefault(inbox, Queue(name=inbox, lease_s=max(30.0, function.timeout)))
+    return queues
+
+
+def call_queues(project: Project) -> dict[str, Queue]:
+    """The queues of synchronous calls: one for each handler with an `http` event, tried once."""
+    return {
+        name: Queue(name=name, lease_s=max(30.0, function.timeout), max_receives=1)
+        for name, function in project.functions.items()
+        if is_called(function)
+    }
+
+
+def is_called(function: FunctionConfig) -> bool:
+    """Whether somebody waits for the function's answer: a handler behind a path of the gateway."""
+    return function.kind == "handler" and any(isinstance(event, HttpEvent) for event in function.events)
+
+
+def _streamed(project: Project) -> Iterator[str]:
+    for function in project.functions.values():
+        for event in function.events:
+            if isinstance(event, TableEvent):
+                yield event.table

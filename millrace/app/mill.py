@@ -1,0 +1,142 @@
+"""A project's functions as a Worker: for each function its replicas, and a pipeline for each of its queues."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from millrace.app.backend import Backend, call_queues, durable_queues
+from millrace.app.webhook import Webhooks
+from millrace.broker import Broker, Queue
+from millrace.clock import Clock
+from millrace.config.schema import FunctionConfig, Project
+from millrace.flow.batcher import Batcher, Policy
+from millrace.flow.commit import Committer
+from millrace.flow.outcomes import Decider, Rules
+from millrace.flow.pipeline import Pipeline
+from millrace.flow.replicas import ReplicaSet
+from millrace.flow.sinks import Sinks
+from millrace.flow.timing import Timing
+from millrace.flow.worker import Worker
+from millrace.logbook import LogBook
+from millrace.store import Results
+from millrace.telemetry import Telemetry
+from millrace.wire import Spec
+
+_UNBOUNDED_MEMORY = 0
+
+
+class Mill:
+    """Builds the worker of a project; `functions` None means all."""
+
+    def __init__(
+        self,
+        project: Project,
+        backend: Backend,
+        webhooks: Webhooks,
+        logbook: LogBook,
+        telemetry: Telemetry,
+        clock: Clock,
+    ) -> None:
+        self._project = project
+        self._backend = backend
+        self._webhooks = webhooks
+        self._logbook = logbook
+        self._telemetry = telemetry
+        self._clock = clock
+        self._durable = durable_queues(project)
+        self._calls = call_queues(project)
+
+    def worker(self, functions: Collection[str] | None = None) -> Worker:
+        """The worker that runs these functions."""
+        chosen = {
+            name: function
+            for name, function in self._project.functions.items()
+            if functions is None or name in functions
+        }
+        replicas = {name: self._replicas(name, function) for name, function in chosen.items() if function.replicas}
+        pipelines = [pipeline for name, found in replicas.items() for pipeline in self._pipelines(name, found)]
+        return Worker(replicas, pipelines, drain_s=self._project.drain, clock=self._clock)
+
+    def _replicas(self, name: str, function: FunctionConfig) -> ReplicaSet:
+        return ReplicaSet(
+            spec_of(self._project, name),
+            count=function.replicas,
+            environment=environment_of(self._project, name),
+            clock=self._clock,
+            load_timeout_s=function.load_timeout,
+            on_line=self._logbook.writer(name),
+            telemetry=self._telemetry,
+        )
+
+    def _pipelines(self, name: str, replicas: ReplicaSet) -> Iterator[Pipeline]:
+        backend = self._backend
+        for queue in self._project.queues_of(name):
+            committer = self._committer(backend.broker, backend.results)
+            yield self._pipeline(name, self._durable[queue], replicas, backend.broker, committer, self._sinks(name))
+        if name in self._calls:
+            committer = self._committer(backend.memory, backend.memory_results)
+            yield self._pipeline(name, self._calls[name], replicas, backend.memory, committer, None)
+
+    def _pipeline(
+        self, name: str, queue: Queue, replicas: ReplicaSet, broker: Broker, committer: Committer, sinks: Sinks | None
+    ) -> Pipeline:
+        """`sinks` None: a synchronous call, whose answer goes to the caller alone."""
+        function = self._project.functions[name]
+        rules = _rules(function, queue, call=sinks is None)
+        timing = Timing()
+        return Pipeline(
+            name,
+            queue,
+            broker=broker,
+            replicas=replicas,
+            batcher=Batcher(_policy(function), timing),
+            timing=timing,
+            decider=Decider(name, rules, sinks or Sinks(name, [], {}), self._clock),
+            committer=committer,
+            clock=self._clock,
+            telemetry=self._telemetry,
+        )
+
+    def _committer(self, broker: Broker, results: Results) -> Committer:
+        return Committer(broker, self._backend.tables, self._backend.buckets, results, self._webhooks.post)
+
+    def _sinks(self, name: str) -> Sinks:
+        keys = {table: config.key for table, config in self._project.tables.items()}
+        return Sinks(name, self._project.functions[name].to, keys)
+
+
+def spec_of(project: Project, name: str) -> Spec:
+    """What a replica of the function is told."""
+    function = project.functions[name]
+    return Spec(
+        function=name,
+        kind=function.kind,
+        target=function.target,
+        root=str(project.root),
+        timeout_s=function.timeout,
+        memory_bytes=function.memory or _UNBOUNDED_MEMORY,
+        threads=function.threads,
+        service=project.service,
+        stage=project.stage,
+    )
+
+
+def environment_of(project: Project, name: str) -> Mapping[str, str]:
+    """A function's environment variables: the project's, then its own."""
+    return {**project.environment, **project.functions[name].environment}
+
+
+def _policy(function: FunctionConfig) -> Policy:
+    batch = function.batch
+    return Policy(size=batch.size, wait_s=batch.wait, max_bytes=batch.bytes, timeout_s=function.timeout)
+
+
+def _rules(function: FunctionConfig, queue: Queue, *, call: bool) -> Rules:
+    return Rules(
+        max_receives=queue.max_receives,
+        call=call,
+        base_s=function.retry.base,
+        max_s=function.retry.max,
+        retry_on=tuple(function.retry_on),
+        dead_on=tuple(function.dead_on),
+    )

@@ -1,0 +1,91 @@
+"""The committer: objects and webhooks first, the rest in one settle, or in the order that loses nothing."""
+
+import msgspec
+import pytest
+
+from millrace.broker import Capabilities
+from millrace.errors import StorageFull
+from millrace.flow.commit import Committer
+from millrace.types import Commit, Failure, Lease, Message, Object, Outcome, Post, Put, Record, Row
+
+LEASE = Lease("q", Message("m"), 1, 1, 0.0)
+ROW, OBJECT = Row("t", "m", b"{}"), Object("b", "k", b"1")
+PUT, RECORD = Put("out", Message("m.f.0")), Record("m", "q", "done")
+DONE = Outcome(LEASE, "done", RECORD, (ROW,), (OBJECT,), (Post("http://127.0.0.1/", "m.f.1", b"1"),), (PUT,))
+
+
+class Spy:
+    """Every port at once; notes what was called in which order."""
+
+    def __init__(self, *, transactional: bool, broken: str = "") -> None:
+        self.calls: list[tuple[str, object]] = []
+        self.broken = broken
+        self.capabilities = Capabilities(True, transactional, True, True, True, True, True)
+
+    def note(self, verb: str, what: object) -> None:
+        if verb == self.broken:
+            raise StorageFull("no space left")
+        self.calls.append((verb, what))
+
+    def committer(self) -> Committer:
+        return Committer(self, {"t": Named(self, "table")}, {"b": Named(self, "bucket")}, Named(self, "results"), self.post)  # type: ignore[arg-type]
+
+    async def post(self, post: Post) -> None:
+        self.note("post", post.id)
+
+    async def put(self, puts: list[Put]) -> None:
+        self.note("broker", puts)
+
+    async def settle(self, commit: Commit) -> list[Lease]:
+        self.note("settle", commit)
+        return []
+
+
+class Named:
+    def __init__(self, spy: Spy, name: str) -> None:
+        self.spy, self.name = spy, name
+
+    async def put(self, *what: object) -> None:
+        self.spy.note(self.name, what[0])
+
+
+def refuse(outcome: Outcome, failure: Failure) -> Outcome:
+    return Outcome(outcome.lease, "retry")
+
+
+async def test_a_transactional_broker_gets_all_but_objects_and_posts_in_one_settle() -> None:
+    spy = Spy(transactional=True)
+    await spy.committer().commit(Commit("q", [DONE]), refuse)
+    rest = msgspec.structs.replace(DONE, objects=(), posts=())
+    assert spy.calls == [("bucket", "k"), ("post", "m.f.1"), ("settle", Commit("q", [rest]))]
+
+
+async def test_elsewhere_keyed_writes_come_first_then_puts_then_records_then_acks() -> None:
+    spy = Spy(transactional=False)
+    await spy.committer().commit(Commit("q", [DONE]), refuse)
+    assert [verb for verb, _ in spy.calls] == ["bucket", "post", "table", "broker", "results", "settle"]
+    assert dict(spy.calls)["table"] == [ROW]
+    assert dict(spy.calls)["broker"] == [PUT]
+    assert dict(spy.calls)["results"] == [RECORD]
+
+
+async def test_without_effects_only_settle_is_called() -> None:
+    spy = Spy(transactional=False)
+    await spy.committer().commit(Commit("q", [Outcome(LEASE, "release")]), refuse)
+    assert [verb for verb, _ in spy.calls] == ["settle"]
+
+
+@pytest.mark.parametrize("broken", ["bucket", "post"])
+async def test_an_outcome_that_could_not_be_written_becomes_what_refused_says(broken: str) -> None:
+    spy = Spy(transactional=True, broken=broken)
+    other = Outcome(Lease("q", Message("n"), 2, 1, 0.0), "done", rows=(ROW,))
+    await spy.committer().commit(Commit("q", [DONE, other]), refuse)
+    assert spy.calls[-1] == ("settle", Commit("q", [Outcome(LEASE, "retry"), other]))
+
+
+@pytest.mark.parametrize("broken", ["table", "broker", "results", "settle"])
+async def test_nothing_is_acked_when_a_write_before_it_fails(broken: str) -> None:
+    spy = Spy(transactional=False, broken=broken)
+    with pytest.raises(StorageFull):
+        await spy.committer().commit(Commit("q", [DONE]), refuse)
+    assert "settle" not in dict(spy.calls)
