@@ -15,6 +15,8 @@ import msgspec
 from millrace.types import Accepted, Put
 
 EVENT_ATTRIBUTE = "millrace-event"
+RAW_EVENT = "raw"  # the body is the handler's whole event as JSON, whatever its shape: `invoke --event`, `input:`
+PAYLOAD_ATTRIBUTE = "millrace-payload"  # of an http event: v1 or v2, which of API Gateway's shapes the handler gets
 EventKind = Literal["http", "schedule", "bucket", "table", "push"]
 
 Emit = Callable[[Sequence[Put]], Awaitable[list[Accepted]]]

@@ -1,0 +1,80 @@
+"""Changes of a table, as a DynamoDB stream with new and old images.
+
+Shape: AWS Lambda developer guide, "Using AWS Lambda with Amazon DynamoDB"; DynamoDB Streams API reference, "Record".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from millrace.aws.arns import arn
+from millrace.source import RowChange
+from millrace.wire import Spec
+
+_NAMES = {"insert": "INSERT", "modify": "MODIFY", "remove": "REMOVE"}
+# Numbers are text in DynamoDB: binary floating point would change their digits.
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+Json = dict[str, Any]
+
+
+def event(changes: Sequence[RowChange], ids: Sequence[str], spec: Spec) -> Json:
+    """`{"Records": [...]}` for changes that are handed over together; `ids` are their messages'."""
+    return {"Records": [_record(change, id, spec) for change, id in zip(changes, ids, strict=True)]}
+
+
+def sequence_number(change: RowChange) -> str:
+    """A change's place in the stream: 21 digits, the fewest that DynamoDB uses, so text sorts as the numbers do."""
+    return f"{change.sequence:021d}"
+
+
+def marshal(value: Any) -> Json:
+    """A JSON value as DynamoDB's attribute value: `{"S": "text"}`, `{"N": "1.5"}`, `{"M": {...}}` and so on."""
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, (int, Decimal)):
+        return {"N": str(value)}
+    if isinstance(value, list):
+        return {"L": [marshal(item) for item in value]}
+    return {"M": {name: marshal(item) for name, item in value.items()}}
+
+
+def _record(change: RowChange, id: str, spec: Spec) -> Json:
+    return {
+        "eventID": blake2b(id.encode(), digest_size=16).hexdigest(),
+        "eventName": _NAMES[change.kind],
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": spec.region,
+        "dynamodb": _change(change),
+        "eventSourceARN": arn(spec, "dynamodb", f"table/{change.table}/stream/{spec.stage or 'local'}"),
+    }
+
+
+def _change(change: RowChange) -> Json:
+    old, new = _image(change.old), _image(change.new)
+    key = (new or old or {}).get(change.key_field, {"S": change.key})
+    shown: Json = {"ApproximateCreationDateTime": int(change.at), "Keys": {change.key_field: key}}
+    if new is not None:
+        shown["NewImage"] = new
+    if old is not None:
+        shown["OldImage"] = old
+    return shown | {
+        "SequenceNumber": sequence_number(change),
+        "SizeBytes": len(change.key) + len(change.old or b"") + len(change.new or b""),
+        "StreamViewType": "NEW_AND_OLD_IMAGES",
+    }
+
+
+def _image(raw: msgspec.Raw | None) -> Json | None:
+    row = None if raw is None else _decoder.decode(raw)
+    return None if row is None else {name: marshal(value) for name, value in row.items()}

@@ -1,0 +1,35 @@
+"""A schedule that came due, as EventBridge's scheduled event.
+
+Shape: Amazon EventBridge user guide, "Events from scheduled rules".
+"""
+
+from __future__ import annotations
+
+import uuid
+from hashlib import blake2b
+from typing import Any
+
+from millrace.aws.arns import arn
+from millrace.aws.moments import seconds_text
+from millrace.source import Tick
+from millrace.wire import Spec
+
+
+def event(tick: Tick, id: str, spec: Spec) -> dict[str, Any]:
+    """The event of one tick; `id` is the message's, from which AWS's UUID is derived, so that retries keep it."""
+    return {
+        "version": "0",
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, id)),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": spec.account,
+        "time": seconds_text(tick.at),
+        "region": spec.region,
+        "resources": [arn(spec, "events", f"rule/{rule_name(tick)}")],
+        "detail": {},
+    }
+
+
+def rule_name(tick: Tick) -> str:
+    """A name for a schedule, which has none of its own: its function, and a hash of the expression."""
+    return f"{tick.function}-{blake2b(tick.rule.encode(), digest_size=4).hexdigest()}"
