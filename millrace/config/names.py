@@ -1,0 +1,46 @@
+"""The names that a project declares, and what to say to a name that it does not."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+
+from millrace.broker import DEAD_SUFFIX
+from millrace.config.schema import Project
+from millrace.errors import ConfigError, UnknownQueue
+
+
+def queue_names(project: Project) -> list[str]:
+    """Every durable queue of a project: those declared, and the inbox of each function that has no other."""
+    inboxes = (queue for function in project.functions for queue in project.queues_of(function))
+    return list(dict.fromkeys([*project.queues, *inboxes]))
+
+
+def check_queue(project: Project, name: str) -> str:
+    """The name, when it is a queue of the project or its dead letters; raises UnknownQueue."""
+    known = queue_names(project)
+    if name.removesuffix(DEAD_SUFFIX) in known:
+        return name
+    raise UnknownQueue(unknown("queue", name, known), "declare it under `queues:` in millrace.yml")
+
+
+def check_function(project: Project, name: str) -> str:
+    """The name, when it is a function of the project; raises ConfigError."""
+    if name in project.functions:
+        return name
+    raise ConfigError(unknown("function", name, project.functions), "declare it under `functions:` in millrace.yml")
+
+
+def check_table(project: Project, name: str) -> str:
+    """The name, when it is a table of the project; raises ConfigError."""
+    if name in project.tables:
+        return name
+    raise ConfigError(unknown("table", name, project.tables), "declare it under `tables:` in millrace.yml")
+
+
+def unknown(kind: str, name: str, known: Collection[str]) -> str:
+    """`no queue 'imgaes'; did you mean 'images'?`, or which there are."""
+    near = difflib.get_close_matches(name, known, 1)
+    if near:
+        return f"no {kind} {name!r}; did you mean {near[0]!r}?"
+    return f"no {kind} {name!r}; there is " + (", ".join(sorted(known)) if known else f"no {kind} at all")
