@@ -29,7 +29,7 @@ class Change(msgspec.Struct, frozen=True):
     at: float  # Unix seconds
 
 
-def change_kind(old: bytes | None, new: bytes | None) -> ChangeKind:
+def change_kind(old: object | None, new: object | None) -> ChangeKind:
     """What happened to a row that was `old` and is `new`; None where there is no row."""
     if old is None:
         return "insert"
@@ -59,10 +59,11 @@ class Table(ABC):
         """Rows in key order, those behind `after`: a page at a time, so memory stays flat."""
 
     @abstractmethod
-    async def changes(self, *, after: int, limit: int = 1000) -> list[Change]:
+    async def changes(self, *, after: int, limit: int = 1000, wait_s: float = 0.0) -> list[Change]:
         """The change stream behind a sequence number, oldest first; empty unless the table was opened with stream.
 
-        Writing what is there already is no change. Changes are kept for 24 h.
+        When there is none yet it waits up to wait_s for the next; an early empty answer is allowed. Writing what is
+        there already is no change. Changes are kept for 24 h.
         """
 
 

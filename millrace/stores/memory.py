@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from millrace.clock import Clock, SystemClock
 from millrace.errors import StorageError
 from millrace.store import Bookmarks, Change, Results, Table, change_kind
+from millrace.stores.waiters import FINISHED, Waiters
 from millrace.types import Commit, Record, Row
 
 KEEP_S = 86400.0  # records and changes: SEMANTICS' dedupe window
-_FINISHED = ("done", "dead")
 
 
 class MemoryTable(Table):
@@ -29,6 +29,7 @@ class MemoryTable(Table):
         self._rows: dict[str, bytes] = {}
         self._changes: list[Change] | None = [] if stream else None
         self._sequence = 0
+        self._changed = asyncio.Event()
 
     async def put(self, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -48,7 +49,9 @@ class MemoryTable(Table):
         start = 0 if after is None else bisect_right(keys, after)
         return [Row(self.name, key, self._rows[key]) for key in keys[start : start + limit]]
 
-    async def changes(self, *, after: int, limit: int = 1000) -> list[Change]:
+    async def changes(self, *, after: int, limit: int = 1000, wait_s: float = 0.0) -> list[Change]:
+        if wait_s > 0 and after >= self._sequence:
+            await self._next_change(wait_s)
         changes = self._changes or []
         start = bisect_right(changes, after, key=lambda change: change.sequence)
         return changes[start : start + limit]
@@ -70,6 +73,16 @@ class MemoryTable(Table):
         self._sequence += 1
         kind = change_kind(old, new)
         changes.append(Change(self._sequence, self.name, key, kind, old, new, now))
+        self._changed.set()
+        self._changed.clear()
+
+    async def _next_change(self, timeout_s: float) -> None:
+        tasks = [asyncio.ensure_future(self._changed.wait()), asyncio.ensure_future(self._clock.sleep(timeout_s))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
 
 
 class MemoryTables:
@@ -106,7 +119,7 @@ class MemoryResults(Results):
         self._keep = keep
         self._live = live
         self._records: dict[str, tuple[float, Record]] = {}  # when kept (monotonic), in that order
-        self._waiters: dict[str, set[asyncio.Future[Record]]] = {}
+        self._waiters = Waiters(self._clock)
 
     async def get(self, id: str) -> Record | None:
         self._forget()
@@ -119,17 +132,13 @@ class MemoryResults(Results):
 
     async def wait(self, id: str, timeout_s: float) -> Record | None:
         record = await self.get(id)
-        if timeout_s <= 0 or (record and record.state in _FINISHED):
+        if timeout_s <= 0 or (record and record.state in FINISHED):
             return record
-        waiter: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(id, set()).add(waiter)
-        sleeper = asyncio.ensure_future(self._clock.sleep(timeout_s))
+        future = self._waiters.join(id)
         try:
-            await asyncio.wait([waiter, sleeper], return_when=asyncio.FIRST_COMPLETED)
-            return waiter.result() if waiter.done() else await self.get(id)
+            return await self._waiters.until(future, timeout_s) or await self.get(id)
         finally:
-            sleeper.cancel()
-            self._leave(id, waiter)
+            self._waiters.leave(id, future)
 
     def apply(self, commit: Commit) -> None:
         """Keep the commit's records and wake who waits for them."""
@@ -139,8 +148,7 @@ class MemoryResults(Results):
         for record in records:
             self._records.pop(record.id, None)
             self._records[record.id] = (self._clock.monotonic(), record)
-            if record.state in _FINISHED:
-                self._wake(record)
+        self._waiters.wake(records)
         self._forget()
 
     def _forget(self) -> None:
@@ -151,17 +159,6 @@ class MemoryResults(Results):
             if kept_at >= too_old and len(self._records) <= self._keep:
                 return
             del self._records[record.id]
-
-    def _wake(self, record: Record) -> None:
-        for waiter in self._waiters.pop(record.id, ()):
-            if not waiter.done():
-                waiter.set_result(record)
-
-    def _leave(self, id: str, waiter: asyncio.Future[Record]) -> None:
-        waiters = self._waiters.get(id, set())
-        waiters.discard(waiter)
-        if not waiters:
-            self._waiters.pop(id, None)
 
 
 class MemoryBookmarks(Bookmarks):
