@@ -23,6 +23,9 @@ Errors of libraries are translated into these at the adapter's edge.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class MillraceError(Exception):
     """Something went wrong that the reader can do something about: `problem` in one line, `hint` what to do."""
@@ -34,7 +37,11 @@ class MillraceError(Exception):
 
 
 class ConfigError(MillraceError):
-    """The project file is at fault."""
+    """The project file is at fault: `faults` has each one (config.faults.Fault) where a file was read."""
+
+    def __init__(self, problem: str, hint: str = "", faults: Sequence[Any] = ()) -> None:
+        super().__init__(problem, hint)
+        self.faults = list(faults)
 
 
 class FunctionError(MillraceError):

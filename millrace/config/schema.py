@@ -1,19 +1,56 @@
-"""The vocabulary of millrace.yml: each field with its type, default and one sentence, from which schema and docs come."""
+"""The vocabulary of millrace.yml: each field with type, default and one sentence, from which schema and docs come."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
 
 from millrace.config.units import Bytes, Seconds
 
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "ANY")
+
+
+def _variable(value: Any) -> Any:
+    """YAML's 4 and true as environment variables have them: text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+Variable = Annotated[
+    str, BeforeValidator(_variable), WithJsonSchema({"type": ["string", "number", "boolean"]}, mode="validation")
+]
+
 
 class Section(BaseModel):
-    """A mapping in the project file: unknown keys are faults, values do not change after loading."""
+    """A mapping in the project file: unknown keys are faults, values do not change after loading.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    A key without a value (`labels:`) is as if left out; a whole section without one is all defaults.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_nothing(cls, value: Any) -> Any:
+        if value is None:
+            return {}
+        if isinstance(value, dict):
+            return {key: item for key, item in value.items() if item is not None or key not in cls.model_fields}
+        return value
 
 
 class QueueConfig(Section):
@@ -40,12 +77,48 @@ class BucketConfig(Section):
     poll: Seconds = Field(1.0, description="How often a watched bucket is listed for changes.")
 
 
-class HttpEvent(Section):
-    """A path of the gateway that puts into the function's queue (model) or calls it (handler)."""
+class HttpRoute(Section):
+    """A method and a path of the gateway; `POST /images` is short for both."""
 
     method: str = Field(description="GET, POST, PUT, PATCH, DELETE or ANY.")
     path: str = Field(description="A path such as /images or /pets/{id}.")
     payload: Literal["v1", "v2"] = Field("v2", description="Which API Gateway event a handler receives.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_short_form(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        method, _, path = value.strip().partition(" ")
+        if not path:
+            raise ValueError("a method and a path such as POST /images")
+        return {"method": method, "path": path.strip()}
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+
+class HttpEvent(Section):
+    """A path of the gateway that puts into the function's queue (model) or calls it (handler)."""
+
+    http: HttpRoute = Field(description="`POST /images`, or a mapping of method, path and payload.")
+
+    @property
+    def method(self) -> str:
+        """The HTTP method, upper case."""
+        return self.http.method
+
+    @property
+    def path(self) -> str:
+        """The path as configured, parameters in braces."""
+        return self.http.path
+
+    @property
+    def payload(self) -> Literal["v1", "v2"]:
+        """Which API Gateway event a handler receives."""
+        return self.http.payload
 
 
 class QueueEvent(Section):
@@ -81,7 +154,32 @@ class PushEvent(Section):
     token: str | None = Field(None, description="What the push must carry as ?token= or Bearer token.")
 
 
-Event = QueueEvent | HttpEvent | ScheduleEvent | BucketEvent | TableEvent | PushEvent
+EVENTS: dict[str, type[Section]] = {
+    "queue": QueueEvent,
+    "http": HttpEvent,
+    "schedule": ScheduleEvent,
+    "bucket": BucketEvent,
+    "table": TableEvent,
+    "push": PushEvent,
+}
+
+
+def _event_key(value: Any) -> str | None:
+    """Which event a mapping is, by the one key that names its kind."""
+    present = value if isinstance(value, dict) else type(value).model_fields if isinstance(value, Section) else ()
+    named = [key for key in EVENTS if key in present]
+    return f"{named[0]} event" if len(named) == 1 else None
+
+
+Event = Annotated[
+    Annotated[QueueEvent, Tag("queue event")]
+    | Annotated[HttpEvent, Tag("http event")]
+    | Annotated[ScheduleEvent, Tag("schedule event")]
+    | Annotated[BucketEvent, Tag("bucket event")]
+    | Annotated[TableEvent, Tag("table event")]
+    | Annotated[PushEvent, Tag("push event")],
+    Discriminator(_event_key),
+]
 
 
 class BatchConfig(Section):
@@ -121,7 +219,7 @@ class FunctionConfig(Section):
     timeout: Seconds = Field(30.0, gt=0, description="Longest that one batch may take in predict or the handler.")
     load_timeout: Seconds = Field(300.0, gt=0, description="Longest that load() may take.")
     memory: Bytes | None = Field(None, description="Resident memory beyond which a replica is killed.")
-    environment: dict[str, str] = Field(default_factory=dict, description="Environment variables of its replicas.")
+    environment: dict[str, Variable] = Field(default_factory=dict, description="Environment variables of its replicas.")
     to: list[Sink] = Field(default_factory=list, description="Where results go.")
     retry: RetryConfig = Field(default_factory=RetryConfig, description="Backoff between tries.")
     retry_on: list[str] = Field(default_factory=list, description="Dotted exception types to retry; the rest die.")
@@ -152,12 +250,12 @@ class Project(Section):
     """A whole project, stage applied; `root` is the folder of the project file."""
 
     service: str = Field(description="The project's name.")
-    root: Path = Field(default=Path(), exclude=True, description="Set by the loader.")
+    root: SkipJsonSchema[Path] = Field(default=Path(), exclude=True, strict=False, description="Set by the loader.")
     stage: str = Field("dev", description="The stage that was chosen.")
     broker: str | None = Field(None, description="A broker's URL; without one the embedded queue is used.")
     gateway: GatewayConfig = Field(default_factory=GatewayConfig, description="The HTTP side.")
     drain: Seconds = Field(30.0, description="Longest that a shutdown waits for running batches.")
-    environment: dict[str, str] = Field(default_factory=dict, description="Environment variables of all replicas.")
+    environment: dict[str, Variable] = Field(default_factory=dict, description="Environment variables of all replicas.")
     queues: dict[str, QueueConfig] = Field(default_factory=dict, description="Queues by name.")
     tables: dict[str, TableConfig] = Field(default_factory=dict, description="Tables by name.")
     buckets: dict[str, BucketConfig] = Field(default_factory=dict, description="Buckets by name.")
@@ -178,3 +276,14 @@ class Project(Section):
         """Every durable queue that a function takes from, its inbox first."""
         named = [event.queue for event in self.functions[function].events if isinstance(event, QueueEvent)]
         return list(dict.fromkeys([self.inbox(function), *named]))
+
+    def durable_queues(self) -> dict[str, QueueConfig]:
+        """Every durable queue by name: those declared, and an inbox for each function that has no queue.
+
+        An inbox that is not declared has the defaults, but a lease that outlasts the function's timeout.
+        """
+        queues = dict(self.queues)
+        for name, function in self.functions.items():
+            if (inbox := self.inbox(name)) == name and inbox not in queues:
+                queues[name] = QueueConfig(lease=max(30.0, function.timeout))
+        return queues

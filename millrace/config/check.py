@@ -1,0 +1,153 @@
+"""What a project means, checked before anything starts: names, references, limits and their arithmetic.
+
+Pure: a Project (and the machine's memory) in, findings out. Whether user code imports is tried elsewhere, in a process
+of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from urllib.parse import urlsplit
+
+from millrace.config.circles import circles
+from millrace.config.faults import nearest, one_of
+from millrace.config.findings import Finding, Path
+from millrace.config.limits import check_limits
+from millrace.config.routes import check_routes
+from millrace.config.schema import BucketEvent, FunctionConfig, Project, QueueEvent, Sink, TableEvent
+from millrace.config.templates import KEY_FIELDS, names_every_message, problem, split
+
+DEAD_SUFFIX = ".dead"
+BUCKET_SCHEMES = ("s3", "gs", "az", "file")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+_TARGET = re.compile(r"[A-Za-z_][\w/-]*(\.[A-Za-z_]\w*)+")
+
+
+def check(project: Project, machine_bytes: int | None = None, *, complete: bool = True) -> list[Finding]:
+    """Everything wrong or doubtful; `machine_bytes` is the memory that replicas may share, None to skip that sum.
+
+    A project that is not `complete`, faulty settings having been replaced by defaults, has its limits not compared.
+    """
+    found = [*_check_names(project), *_check_buckets(project)]
+    for name, function in project.functions.items():
+        found += _check_function(project, name, function)
+    found += check_routes(project)
+    found += check_limits(project, machine_bytes) if complete else []
+    found += circles(project)
+    return found
+
+
+def _check_names(project: Project) -> Iterator[Finding]:
+    for section in ("queues", "tables", "buckets", "functions", "stages"):
+        for name in getattr(project, section):
+            path: Path = (section, name)
+            if name.endswith(DEAD_SUFFIX):
+                yield Finding(path, f"the name {name!r} is taken: {DEAD_SUFFIX} marks dead letters", at_key=True)
+            elif not _NAME.fullmatch(name):
+                expected = "letters, digits, - and _, at most 80"
+                yield Finding(path, "a name that millrace cannot use", expected, repr(name), at_key=True)
+
+
+def _check_buckets(project: Project) -> Iterator[Finding]:
+    for name, bucket in project.buckets.items():
+        scheme, separator, _ = bucket.url.partition("://")
+        if separator and scheme.lower() not in BUCKET_SCHEMES:
+            expected = f"a folder, or a URL of {one_of(BUCKET_SCHEMES)}"
+            yield Finding(("buckets", name, "url"), "unknown kind of bucket", expected, repr(bucket.url))
+
+
+def _check_function(project: Project, name: str, function: FunctionConfig) -> Iterator[Finding]:
+    path: Path = ("functions", name)
+    yield from _check_target(project, name, function, path)
+    yield from _check_events(project, name, function)
+    for index, sink in enumerate(function.to):
+        yield from _check_sink(project, sink, (*path, "to", index))
+    for kind in set(function.retry_on) & set(function.dead_on):
+        what = f"{kind} stands under retry_on and under dead_on"
+        yield Finding((*path, "dead_on", function.dead_on.index(kind)), what, "it under one of them")
+    if not function.events and project.inbox(name) not in _sinks_into(project):
+        what = f"functions.{name} has no events"
+        hint = "`events:` (`millrace invoke` and `millrace send` reach it all the same)"
+        yield Finding(path, what, hint, severity="warning", at_key=True)
+
+
+def _sinks_into(project: Project) -> set[str]:
+    return {sink.queue for function in project.functions.values() for sink in function.to if sink.queue}
+
+
+def _check_target(project: Project, name: str, function: FunctionConfig, path: Path) -> Iterator[Finding]:
+    targets = {kind: value for kind in ("model", "handler") if (value := getattr(function, kind)) is not None}
+    if len(targets) != 1:
+        near = nearest(name, [other for other in project.functions if other != name]) if not targets else ""
+        got = " and ".join(targets) or "neither"
+        expected = "exactly one of model, handler"
+        yield Finding(path, f"functions.{name}", expected, got, near, at_key=True, absent=not targets)
+    for kind, target in targets.items():
+        if not _TARGET.fullmatch(target):
+            example = "app.PetClassifier" if kind == "model" else "jobs.refresh"
+            yield Finding((*path, kind), f"functions.{name}.{kind}", f"module.name such as {example}", repr(target))
+
+
+def _check_events(project: Project, name: str, function: FunctionConfig) -> Iterator[Finding]:
+    for index, event in enumerate(function.events):
+        path: Path = ("functions", name, "events", index)
+        if isinstance(event, QueueEvent):
+            yield from _check_queue_event(project, event.queue, (*path, "queue"))
+        elif isinstance(event, TableEvent):
+            yield from _known("table", event.table, project.tables, (*path, "table"))
+        elif isinstance(event, BucketEvent):
+            yield from _known("bucket", split(event.bucket)[0], project.buckets, (*path, "bucket"))
+    inbox = project.inbox(name)
+    sharers = [other for other in project.functions if other != name and inbox in _queues_named(project, other)]
+    if inbox == name and name not in _queues_named(project, name) and sharers:
+        what = f"the queue {name!r} is the inbox of functions.{name}, and functions.{sharers[0]} takes from it too"
+        yield Finding(("functions", name), what, "another name for the function or the queue", at_key=True)
+
+
+def _queues_named(project: Project, function: str) -> set[str]:
+    return {event.queue for event in project.functions[function].events if isinstance(event, QueueEvent)}
+
+
+def _check_queue_event(project: Project, queue: str, path: Path) -> Iterator[Finding]:
+    if queue.endswith(DEAD_SUFFIX):
+        yield Finding(
+            path, "dead letters trigger no function", f"a queue (see `millrace dead list {queue[:-5]}`)", queue
+        )
+    else:
+        yield from _known("queue", queue, project.queues, path)
+
+
+def _check_sink(project: Project, sink: Sink, path: Path) -> Iterator[Finding]:
+    keys = [key for key in Sink.model_fields if getattr(sink, key) is not None]
+    if len(keys) != 1:
+        expected = "exactly one of " + ", ".join(Sink.model_fields)
+        yield Finding(path, "a sink", expected, " and ".join(keys) or "none", absent=not keys)
+    if sink.table is not None:
+        yield from _known("table", sink.table, project.tables, (*path, "table"))
+    if sink.queue is not None:
+        yield from _known("queue", sink.queue, project.durable_queues(), (*path, "queue"))
+    if sink.bucket is not None:
+        yield from _check_object(project, sink.bucket, (*path, "bucket"))
+    if sink.webhook is not None:
+        parts = urlsplit(sink.webhook)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            yield Finding((*path, "webhook"), "a webhook", "an http:// or https:// URL", repr(sink.webhook))
+
+
+def _check_object(project: Project, target: str, path: Path) -> Iterator[Finding]:
+    bucket, template = split(target)
+    yield from _known("bucket", bucket, project.buckets, path)
+    what, expected = problem(template)
+    if what:
+        yield Finding(path, what, expected or one_of([f"{{{name}}}" for name in KEY_FIELDS]), repr(target))
+    elif not names_every_message(template):
+        what = "the key template has no {id}, so results overwrite one another"
+        yield Finding(path, what, "a template such as {date}/{id}.json", repr(template), severity="warning")
+
+
+def _known(kind: str, name: str, declared: Collection[str], path: Path) -> Iterator[Finding]:
+    if name not in declared:
+        near = nearest(name, declared)
+        what = f"unknown {kind} {name!r}"
+        yield Finding(path, what, one_of(declared, near) or f"a {kind} declared under `{kind}s`", near=near)

@@ -1,0 +1,46 @@
+"""Limits that must fit together: a function's timeout in its queue's lease, all replicas' memory in the machine's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from millrace.config.findings import Finding
+from millrace.config.schema import Project
+from millrace.config.units import format_bytes, format_seconds
+
+
+def check_limits(project: Project, machine_bytes: int | None) -> Iterator[Finding]:
+    """Findings about time and memory, with the arithmetic."""
+    yield from _check_leases(project)
+    if machine_bytes is not None:
+        yield from _check_memory(project, machine_bytes)
+
+
+def _check_leases(project: Project) -> Iterator[Finding]:
+    queues = project.durable_queues()
+    for name, function in project.functions.items():
+        for queue in project.queues_of(name):
+            lease = queues[queue].lease if queue in queues else None
+            if lease is None:
+                continue
+            if function.timeout > lease:
+                timeout, held = format_seconds(function.timeout), format_seconds(lease)
+                what = f"functions.{name}: its timeout of {timeout} is longer than the {held} lease of queue {queue!r}"
+                expected = f"timeout: {held} or less, or queues.{queue}.lease: {timeout} or more"
+                yield Finding(("functions", name, "timeout"), what, expected)
+            elif function.batch.wait >= lease:
+                what = f"functions.{name}: batches wait {format_seconds(function.batch.wait)}, as long as leases last"
+                expected = f"batch.wait below the {format_seconds(lease)} lease of queue {queue!r}"
+                yield Finding(("functions", name, "batch", "wait"), what, expected, severity="warning")
+
+
+def _check_memory(project: Project, machine_bytes: int) -> Iterator[Finding]:
+    limited = [(name, each.replicas, each.memory) for name, each in project.functions.items() if each.memory]
+    total = sum(replicas * memory for _, replicas, memory in limited)
+    if total <= machine_bytes:
+        return
+    terms = " + ".join(f"{replicas} x {format_bytes(memory)} ({name})" for name, replicas, memory in limited)
+    biggest = max(limited, key=lambda each: each[1] * each[2])[0]
+    what = f"replicas may take {terms} = {format_bytes(total)}; this machine has {format_bytes(machine_bytes)}"
+    expected = "fewer replicas or a lower memory limit"
+    yield Finding(("functions", biggest, "memory"), what, expected, severity="warning")
