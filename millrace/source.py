@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from millrace.types import Accepted, Put
+from millrace.types import Accepted, Put, RawJson
 
 EVENT_ATTRIBUTE = "millrace-event"
 RAW_EVENT = "raw"  # the body is the handler's whole event as JSON, whatever its shape: `invoke --event`, `input:`
@@ -73,8 +73,8 @@ class RowChange(msgspec.Struct, frozen=True):
     key_field: str
     key: str
     sequence: int
-    old: msgspec.Raw | None
-    new: msgspec.Raw | None
+    old: RawJson
+    new: RawJson
     at: float
 
 

@@ -11,11 +11,17 @@ import os
 import time
 from collections.abc import Hashable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 JSON = "application/json"
+
+if TYPE_CHECKING:
+    RawJson = msgspec.Raw | None
+else:
+    # msgspec 0.22 reads nothing but null into `Raw | None`. So null becomes Raw(b"null"), what is missing the default.
+    RawJson = msgspec.Raw
 _MAX_READABLE_ID = 160
 
 
@@ -160,7 +166,7 @@ class Record(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     id: str
     queue: str
     state: State
-    value: msgspec.Raw | None = None
+    value: RawJson = None
     failure: Failure | None = None
     attempts: int = 0
     function: str = ""
