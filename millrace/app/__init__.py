@@ -6,6 +6,6 @@
 from __future__ import annotations
 
 from millrace.app.backend import Backend, open_backend
-from millrace.app.up import Parts, up
+from millrace.app.up import up
 
-__all__ = ["Backend", "Parts", "open_backend", "up"]
+__all__ = ["Backend", "open_backend", "up"]

@@ -34,6 +34,7 @@ class Backend:
         self.buckets: dict[str, Bucket] = {
             name: open_bucket(name, bucket.url, project.root) for name, bucket in project.buckets.items()
         }
+        self.queues = list(durable_queues(project))
         self._open_table = tables.open
         self._database = database
         self._project = project

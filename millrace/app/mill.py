@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 
 from millrace.app.backend import Backend, call_queues, durable_queues
+from millrace.app.listener import TOKEN_VARIABLE
 from millrace.app.webhook import Webhooks
+from millrace.app.witness import Witness
+from millrace.aws.environment import handler_environment
 from millrace.broker import Broker, Queue
 from millrace.clock import Clock
 from millrace.config.schema import FunctionConfig, Project
@@ -17,7 +21,6 @@ from millrace.flow.replicas import ReplicaSet
 from millrace.flow.sinks import Sinks
 from millrace.flow.timing import Timing
 from millrace.flow.worker import Worker
-from millrace.logbook import LogBook
 from millrace.store import Results
 from millrace.telemetry import Telemetry
 from millrace.wire import Spec
@@ -33,14 +36,14 @@ class Mill:
         project: Project,
         backend: Backend,
         webhooks: Webhooks,
-        logbook: LogBook,
+        witness: Witness,
         telemetry: Telemetry,
         clock: Clock,
     ) -> None:
         self._project = project
         self._backend = backend
         self._webhooks = webhooks
-        self._logbook = logbook
+        self._witness = witness
         self._telemetry = telemetry
         self._clock = clock
         self._durable = durable_queues(project)
@@ -64,7 +67,7 @@ class Mill:
             environment=environment_of(self._project, name),
             clock=self._clock,
             load_timeout_s=function.load_timeout,
-            on_line=self._logbook.writer(name),
+            on_line=self._witness.writer(name),
             telemetry=self._telemetry,
         )
 
@@ -122,8 +125,13 @@ def spec_of(project: Project, name: str) -> Spec:
 
 
 def environment_of(project: Project, name: str) -> Mapping[str, str]:
-    """A function's environment variables: the project's, then its own."""
-    return {**project.environment, **project.functions[name].environment}
+    """The whole environment of a function's replicas: ours without millrace's secrets, the project's, its own."""
+    function = project.functions[name]
+    inherited = {key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE}
+    configured = {**project.environment, **function.environment}
+    if function.kind == "handler":
+        return handler_environment(spec_of(project, name), inherited, configured)
+    return inherited | configured
 
 
 def _policy(function: FunctionConfig) -> Policy:

@@ -45,8 +45,9 @@ class Committer:
     async def commit(self, commit: Commit, refused: Refused) -> list[Lease]:
         """Make the commit durable; return the leases that were lost, whose outcomes had no effect.
 
-        An outcome whose object or webhook could not be written becomes what `refused` makes of it. Raises StorageError or
-        BrokerError when the rest could not be made durable; then nothing was deleted and it may be called again.
+        An outcome whose object or webhook could not be written becomes what `refused` makes of it. Raises
+        StorageError or BrokerError when the rest could not be made durable; then nothing was deleted and it may be
+        called again.
         """
         if any(outcome.objects or outcome.posts for outcome in commit.outcomes):
             written = await asyncio.gather(*(self._written(outcome, refused) for outcome in commit.outcomes))

@@ -144,7 +144,7 @@ class Decider:
         )
 
     def _fatal(self, lease: Lease, failure: Failure) -> Literal["failed", "dead"] | None:
-        """Why this failure is the last, or None: the code's own word first, then the function's rules, then the count."""
+        """Why this failure is the last, or None: first the code's own word, then the rules, then the count."""
         rules = self._rules
         if rules.call:
             return "failed"

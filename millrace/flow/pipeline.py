@@ -11,10 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
+from itertools import count
 
 from millrace.broker import Broker, Queue
 from millrace.clock import Clock
+from millrace.errors import Draining
 from millrace.flow.batcher import Batcher
 from millrace.flow.bisect import results
 from millrace.flow.commit import Committer
@@ -23,12 +26,13 @@ from millrace.flow.leases import LeaseKeeper
 from millrace.flow.outcomes import Decider
 from millrace.flow.replicas import Lost, ReplicaSet
 from millrace.flow.timing import Timing
-from millrace.telemetry import Step, Telemetry
+from millrace.telemetry import SpanName, Step, Telemetry
 from millrace.types import Batch, Commit, Lease, Outcome, new_id
 from millrace.wire import Ran, Run
 
 _log = logging.getLogger(__name__)
 _IDLE_S = 60.0  # a broker whose signal got lost is asked again after this
+_numbers = count(1)  # of runs, so that a replica's answer names what it answers
 
 
 class Pipeline:
@@ -95,6 +99,7 @@ class Pipeline:
 
     async def gather(self) -> Batch | None:
         """Take leases until they are a batch; None when draining."""
+        self._telemetry.step(Step.BEFORE_GATHER)
         while not self._draining.is_set():
             now = self._clock.monotonic()
             if reason := self._batcher.due(now):
@@ -118,16 +123,24 @@ class Pipeline:
         """Run, decide and commit one batch, in parts as blame is settled, its leases renewed meanwhile."""
         held: set[str] = set()
         started_at = self._clock.now()
-        with self._keeper.holding(batch.leases):
-            async for leases, answers in results(batch.leases, partial(self.attempt, batch)):
-                version = self._replicas.version
-                outcomes = self._decider.decide(leases, answers, version=version, started_at=started_at, held=held)
-                await self.commit(outcomes)
+        left: Sequence[Lease] = batch.leases
+        with self._keeper.holding(batch.leases), self._span(SpanName.BATCH, batch):
+            try:
+                async for leases, answers in results(batch.leases, partial(self.attempt, batch)):
+                    self._telemetry.step(Step.BEFORE_DECIDE)
+                    version = self._replicas.version
+                    outcomes = self._decider.decide(leases, answers, version=version, started_at=started_at, held=held)
+                    self._telemetry.step(Step.AFTER_DECIDE)
+                    await self.commit(outcomes)
+                    left = _less(left, leases)
+            except Draining:
+                await self.commit([Outcome(lease, "release") for lease in left])
 
     async def attempt(self, batch: Batch, leases: Sequence[Lease], *, alone: bool) -> Ran | Lost:
         """Run these leases of a batch in a replica once."""
         self._telemetry.step(Step.BEFORE_RUN)
-        answer = await self._replicas.run(_frame(batch, leases), alone=alone)
+        with self._span(SpanName.RUN, batch):
+            answer = await self._replicas.run(_frame(batch, leases), alone=alone)
         self._telemetry.step(Step.AFTER_RUN)
         if isinstance(answer, Ran) and answer.failure is None:
             self._timing.learn(len(leases), answer.predict_s)
@@ -149,17 +162,19 @@ class Pipeline:
     def _released(self, now: float, reason: str) -> Batch:
         batch = Batch(new_id(), tuple(self._batcher.release(now)), reason)
         self._telemetry.batch_released(self.function, reason, len(batch.leases))
+        self._telemetry.step(Step.AFTER_GATHER)
         return batch
 
     def _waited_s(self, lease: Lease) -> float:
         """How long a message has been waiting in its queue; a wall clock that jumped counts as no wait."""
         return max(0.0, self._clock.now() - lease.message.sent_at)
 
+    def _span(self, name: SpanName, batch: Batch) -> AbstractContextManager[object]:
+        return self._telemetry.span(name, {"function": self.function, "request_id": batch.request_id})
+
     async def _signal(self, timeout_s: float | None) -> None:
         """Return when there may be something to take, when the gathered batch is due, or when draining."""
-        waiting = asyncio.ensure_future(
-            self._broker.wait(self.queue.name, _IDLE_S if timeout_s is None else timeout_s)
-        )
+        waiting = asyncio.ensure_future(self._broker.wait(self.queue.name, _IDLE_S if timeout_s is None else timeout_s))
         draining = asyncio.ensure_future(self._draining.wait())
         await asyncio.wait({waiting, draining}, return_when=asyncio.FIRST_COMPLETED)
         for task in (waiting, draining):
@@ -169,12 +184,21 @@ class Pipeline:
         self._under_way.discard(task)
         self._places.release()
         if not task.cancelled() and (error := task.exception()):
-            _log.error("a batch of %s ended in an error of ours; its leases will run out", self.function, exc_info=error)
+            _log.error(
+                "a batch of %s ended in an error of ours; its leases will run out", self.function, exc_info=error
+            )
+
+
+def _less(leases: Sequence[Lease], settled: Sequence[Lease]) -> Sequence[Lease]:
+    if len(settled) == len(leases):
+        return ()
+    gone = {lease.receipt for lease in settled}
+    return [lease for lease in leases if lease.receipt not in gone]
 
 
 def _frame(batch: Batch, leases: Sequence[Lease]) -> Run:
     return Run(
-        batch=0,
+        batch=next(_numbers),
         request_id=batch.request_id,
         queue=leases[0].queue,
         messages=[lease.message for lease in leases],

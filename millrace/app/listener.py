@@ -1,0 +1,70 @@
+"""The gateway of a running project: its paths, its server, and how it ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from millrace.app.backend import Backend
+from millrace.app.readiness import readiness
+from millrace.app.triggers import pushes_of, routes_of
+from millrace.clock import Clock
+from millrace.config.schema import Project
+from millrace.flow.replicas import ReplicaSet
+from millrace.sources.http import Server, Settings, create_app
+from millrace.telemetry import Telemetry
+
+TOKEN_VARIABLE = "MILLRACE_TOKEN"  # noqa: S105 - its name, not its value
+
+
+def token_of(project: Project) -> str | None:
+    """The gateway's token: the environment's before the project file's."""
+    return os.environ.get(TOKEN_VARIABLE) or project.gateway.token
+
+
+class Listener:
+    """Listens where the project says; `start` returns the URL."""
+
+    def __init__(
+        self,
+        project: Project,
+        backend: Backend,
+        replicas: Mapping[str, ReplicaSet],
+        telemetry: Telemetry,
+        clock: Clock,
+    ) -> None:
+        gateway = project.gateway
+        self._host, self._port = gateway.host, gateway.port
+        self._draining = False
+        app = create_app(
+            settings=Settings(
+                service=project.service,
+                token=token_of(project),
+                max_body_bytes=gateway.max_body,
+                max_wait_s=gateway.max_wait,
+            ),
+            routes=routes_of(project),
+            queues=backend.queues,
+            pushes=pushes_of(project),
+            broker=backend.broker,
+            results=backend.results,
+            memory=backend.memory,
+            memory_results=backend.memory_results,
+            registry=telemetry.registry,
+            readiness=lambda: readiness(replicas),
+            draining=lambda: self._draining,
+            clock=clock,
+        )
+        self._server = Server(app)
+
+    async def start(self) -> str:
+        """Listen; the URL under which it is reached. Raises InUse when the port is taken."""
+        port = await self._server.start(self._host, self._port)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{port}"
+
+    async def drain(self, timeout_s: float) -> None:
+        """Refuse what is new, answer what is in flight."""
+        self._draining = True
+        await self._server.drain(timeout_s)
+        await self._server.close()

@@ -1,0 +1,136 @@
+"""Runs a project in this process: `up` starts the parts, waits for the word to stop, and drains them in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection
+from contextlib import AsyncExitStack
+from typing import get_args
+
+from millrace import __version__
+from millrace.app.backend import Backend, open_backend
+from millrace.app.holder import Holder
+from millrace.app.listener import Listener, token_of
+from millrace.app.mill import Mill
+from millrace.app.triggers import sources_of
+from millrace.app.webhook import Webhooks
+from millrace.app.witness import Witness
+from millrace.clock import Clock, SystemClock
+from millrace.config.schema import Project
+from millrace.errors import MillraceError
+from millrace.flow.insist import insist
+from millrace.flow.replicas import State
+from millrace.flow.worker import Worker
+from millrace.source import Source
+from millrace.sources.http import check_bind
+from millrace.telemetry import Step, Telemetry
+from millrace.wire import Line
+
+_GAUGES_S = 5.0
+
+
+async def up(
+    project: Project,
+    *,
+    gateway: bool = True,
+    functions: Collection[str] | None = None,
+    announce: Callable[[str], None],
+    stop: asyncio.Event,
+    on_line: Callable[[str, Line], None] | None = None,
+    observer: Callable[[Step], None] | None = None,
+    clock: Clock | None = None,
+) -> int:
+    """Run the gateway (with schedules and watches) and the functions (None: all) until `stop` is set.
+
+    Returns the exit code: 0, or 1 when `drain` seconds were not enough. `announce` gets a line for each thing that a
+    person should know, `on_line` (function, line) what functions print; `observer` is told each step of the flow.
+    Raises InUse, ConfigError, StorageError.
+    """
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        if gateway:
+            check_bind(project.gateway.host, token_of(project))
+        if gateway and functions is None:
+            stack.enter_context(Holder(project.state))
+        backend = await open_backend(project, clock=clock)
+        stack.push_async_callback(backend.close)
+        webhooks = Webhooks()
+        stack.push_async_callback(webhooks.close)
+        witness = Witness(project.state / "logs", announce, on_line)
+        stack.callback(witness.close)
+        telemetry = Telemetry(observer)
+        worker = Mill(project, backend, webhooks, witness, telemetry, clock).worker(functions)
+        stack.push_async_callback(worker.kill)
+        listener = Listener(project, backend, worker.replicas, telemetry, clock) if gateway else None
+        return await _Parts(project, backend, worker, listener, witness, telemetry, clock).run(stop)
+
+
+class _Parts:
+    """What runs in this process, started downstream first and drained upstream first."""
+
+    def __init__(
+        self,
+        project: Project,
+        backend: Backend,
+        worker: Worker,
+        listener: Listener | None,
+        witness: Witness,
+        telemetry: Telemetry,
+        clock: Clock,
+    ) -> None:
+        self._project = project
+        self._backend = backend
+        self._worker = worker
+        self._listener = listener
+        self._witness = witness
+        self._telemetry = telemetry
+        self._clock = clock
+
+    async def run(self, stop: asyncio.Event) -> int:
+        say = self._witness.announce
+        say(f"millrace {__version__}: {self._project.service} (stage {self._project.stage}) in {self._project.root}")
+        await self._worker.start()
+        beside = [asyncio.create_task(self._witness.loading(name, set)) for name, set in self._worker.replicas.items()]
+        beside.append(asyncio.create_task(self._gauges()))
+        if self._listener is not None:
+            say(f"listening on {await self._listener.start()}")
+            sources = sources_of(self._project, self._backend, self._clock)
+            beside += [asyncio.create_task(self._run_source(source)) for source in sources]
+        await stop.wait()
+        say("draining: nothing new is taken, what runs is finished")
+        finished = await self._drain(beside)
+        say("stopped" if finished else "stopped before all was finished; the rest will be delivered again")
+        return 0 if finished else 1
+
+    async def _drain(self, beside: list[asyncio.Task[None]]) -> bool:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+        # The gateway first: calls in flight still need the functions to answer them.
+        if self._listener is not None:
+            await self._listener.drain(self._project.drain)
+        return await self._worker.drain()
+
+    async def _run_source(self, source: Source) -> None:
+        """Run a source for ever; what it cannot read or put now it tries again."""
+
+        async def run() -> None:
+            await source.run(self._backend.broker.put)
+
+        await insist(run, f"run the source {source.name}", self._clock)
+
+    async def _gauges(self) -> None:
+        """Keep the gauges of replicas and queues about right."""
+        while True:
+            for name, replicas in self._worker.replicas.items():
+                states = Counter(status.state for status in replicas.status())
+                self._telemetry.replicas(name, {state: states[state] for state in get_args(State)})
+            for queue in self._backend.queues:
+                try:
+                    stats = await self._backend.broker.stats(queue)
+                except MillraceError:
+                    continue  # the disk's troubles are told by those who need it to go on
+                by_state = {name: getattr(stats, name) for name in ("depth", "in_flight", "delayed", "dead")}
+                self._telemetry.queue_messages(queue, by_state)
+            await self._clock.sleep(_GAUGES_S)
