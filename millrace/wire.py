@@ -90,6 +90,7 @@ class Line(msgspec.Struct, frozen=True, tag=True):
     request_id: str
     message_ids: tuple[str, ...]
     at: float
+    pid: int = 0
 
 
 Frame = Spec | Run | Stop | Ready | LoadFailed | Began | Ran | Line

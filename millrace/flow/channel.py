@@ -1,0 +1,129 @@
+"""The parent's end of a replica's socket and pipes: frames and lines, never blocking the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Iterator
+
+from millrace.wire import Frame, Frames, encode
+
+_READ_BYTES = 1 << 18
+_MAX_LINE = 32_768
+
+
+class Channel:
+    """Frames both ways over a non-blocking socket; what cannot be written at once waits in memory."""
+
+    def __init__(self, connection: socket.socket, on_readable: Callable[[], None]) -> None:
+        connection.setblocking(False)
+        self._socket = connection
+        self._frames = Frames()
+        self._unsent = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(connection, on_readable)
+
+    def send(self, frame: Frame) -> None:
+        """Send or keep a frame; raises OSError when the other end is gone."""
+        data = encode(frame)
+        if self._unsent:
+            self._unsent += data
+            return
+        sent = self._try(data)
+        if sent < len(data):
+            self._unsent += memoryview(data)[sent:]
+            self._loop.add_writer(self._socket, self._flush)
+
+    def receive(self) -> Iterator[Frame]:
+        """The frames that have arrived; raises EOFError after the last one, msgspec.DecodeError for a broken one."""
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except ConnectionError:
+            data = b""
+        if not data:
+            raise EOFError
+        yield from self._frames.feed(data)
+
+    def rest(self) -> Iterator[Frame]:
+        """Every frame that a dead process left in the socket."""
+        try:  # an OSError is the end of what there is, or a socket that was closed at its EOF already
+            while data := self._socket.recv(_READ_BYTES):
+                yield from self._frames.feed(data)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Let go of the socket; harmless when repeated."""
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._socket.close()
+
+    def _try(self, data: bytes | bytearray) -> int:
+        try:
+            return self._socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+
+    def _flush(self) -> None:
+        try:
+            del self._unsent[: self._try(self._unsent)]
+        except OSError:
+            self._unsent.clear()  # its death is noticed by whoever watches the process
+        if not self._unsent:
+            self._loop.remove_writer(self._socket)
+
+
+class Pipe:
+    """Lines that come out of a replica's file descriptor 1 or 2, from C code or from processes of its own."""
+
+    def __init__(self, fd: int, on_line: Callable[[str], None]) -> None:
+        os.set_blocking(fd, False)
+        self._fd = fd
+        self._on_line = on_line
+        self._partial = b""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(fd, self.read)
+
+    def read(self) -> bool:
+        """Pass on the lines that have arrived; False when there was nothing."""
+        if self._fd < 0:
+            return False
+        try:
+            data = os.read(self._fd, _READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return False
+        if not data:
+            self._end()
+            return False
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            self._pass_on(line)
+        if len(self._partial) > _MAX_LINE:
+            self._pass_on(self._partial)
+            self._partial = b""
+        return True
+
+    def close(self) -> None:
+        """Pass on what is left, then let go of the descriptor; harmless when repeated."""
+        while self.read():
+            pass
+        self._end()
+
+    def _pass_on(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace").rstrip("\r")
+        for start in range(0, len(text) or 1, _MAX_LINE):
+            self._on_line(text[start : start + _MAX_LINE])
+
+    def _end(self) -> None:
+        if self._fd < 0:
+            return
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+        self._fd = -1
+        if self._partial:
+            self._pass_on(self._partial)
+            self._partial = b""

@@ -1,0 +1,333 @@
+"""The parent's side of one replica, from spawn to its last frame: a child process is born once and dies once.
+
+What it printed and answered before it died is read to the end before anything is called lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import msgspec
+import psutil
+
+from millrace.clock import Clock
+from millrace.flow.channel import Channel, Pipe
+from millrace.types import Failure
+from millrace.wire import Began, Frame, Line, LoadFailed, Ran, Ready, Run, Spec, Stop
+
+_LAST_LINES = 20
+_MEMORY_POLL_S = 0.1
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """The replica died, or was killed for time or memory, with this batch inside.
+
+    `alone`: no other batch can be to blame.
+    """
+
+    failure: Failure
+    alone: bool
+
+
+class Request:
+    """A batch on its way to an answer; the future may be cancelled by whoever no longer wants it."""
+
+    def __init__(self, run: Run, alone: bool) -> None:
+        self.run = run
+        self.alone = alone
+        self.answer: asyncio.Future[Ran | Lost] = asyncio.get_running_loop().create_future()
+        self.since = 0.0  # monotonic seconds: at the head of its replica, then predict began
+        self.began = False
+
+    def finish(self, answer: Ran | Lost) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+
+class Replica:
+    """One child process. `changed` is called whenever `state` or the number of batches inside changes."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        environment: Mapping[str, str],
+        clock: Clock,
+        load_timeout_s: float,
+        on_line: Callable[[Line], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self.state: Literal["loading", "ready", "stopped"] = "loading"
+        self.failure: Failure | None = None  # why it stopped
+        self.loaded: Ready | None = None
+        self.served = False  # at least one batch ran
+        self.inside: deque[Request] = deque()
+        self.gone = asyncio.Event()
+        self._spec = spec
+        self._clock = clock
+        self._load_timeout_s = load_timeout_s
+        self._on_line = on_line
+        self._changed = changed
+        self._stopping = False
+        self._dying = False
+        self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
+        self._spawn(environment)
+        self._guard = asyncio.create_task(self._watch_time())
+        self._memory = asyncio.create_task(self._watch_memory()) if spec.memory_bytes else None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def usable(self) -> bool:
+        """Whether it takes batches."""
+        return self.state == "ready" and not self._stopping and not self._dying
+
+    @property
+    def rss_bytes(self) -> int:
+        """Resident memory of the process, 0 when it is gone."""
+        if self.state == "stopped":
+            return 0
+        try:
+            return int(psutil.Process(self.pid).memory_info().rss)
+        except psutil.Error:
+            return 0
+
+    def give(self, request: Request) -> bool:
+        """Put a batch inside; False when the process is already gone and never saw it."""
+        try:
+            self._channel.send(request.run)
+        except OSError:
+            self.kill()
+            return False
+        if not self.inside:
+            request.since = self._clock.monotonic()
+        self.inside.append(request)
+        return True
+
+    def stop(self) -> None:
+        """Let it finish what is inside and exit; one that is still loading is killed."""
+        self._stopping = True
+        if self.state == "loading":
+            self.kill()
+        else:
+            with contextlib.suppress(OSError):
+                self._channel.send(Stop())
+
+    def kill(self, reason: Failure | None = None) -> None:
+        """End it now, with everything that it started; `reason` is what its batches are told."""
+        if self.state != "stopped":
+            self.failure = self.failure or reason
+            self._dying = True
+            _signal_group(self.pid)
+
+    def _spawn(self, environment: Mapping[str, str]) -> None:
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = subprocess.Popen(
+                # -P: a logging.py or queue.py of the user's must not replace the standard library's while we start.
+                [sys.executable, "-P", "-u", "-m", "millrace.replica", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                cwd=self._spec.root,
+                env={**os.environ, **environment},
+                process_group=0,  # Ctrl-C in the terminal is the parent's to handle
+                bufsize=0,
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._since = self._clock.monotonic()
+        self._channel = Channel(ours, self._readable)
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._pipes = [
+            Pipe(os.dup(pipe.fileno()), lambda text, stream=stream: self._line_of_pipe(stream, text))  # type: ignore[misc]
+            for stream, pipe in (("stdout", self._process.stdout), ("stderr", self._process.stderr))
+        ]
+        self._process.stdout.close()
+        self._process.stderr.close()
+        self._exit = _ExitWatch(self._process, self._ended)
+        with contextlib.suppress(OSError):
+            self._channel.send(self._spec)
+
+    def _readable(self) -> None:
+        try:
+            for frame in self._channel.receive():
+                self._take(frame)
+        except EOFError:
+            self._channel.close()
+            self.kill()  # a replica that closed its socket is of no use any more
+        except (msgspec.DecodeError, LookupError) as error:
+            self._channel.close()
+            self.kill(Failure("ReplicaDied", f"the replica broke the protocol: {error}"))
+
+    def _take(self, frame: Frame) -> None:
+        if isinstance(frame, Ran):
+            self._ran(frame)
+        elif isinstance(frame, Began):
+            head = self._head(frame.batch)
+            self._read_pipes()
+            head.began = True
+            head.since = self._clock.monotonic()
+        elif isinstance(frame, Line):
+            self._line(frame)
+        elif isinstance(frame, Ready):
+            self._ready(frame)
+        elif isinstance(frame, LoadFailed):
+            self.failure = frame.failure
+
+    def _head(self, batch: int) -> Request:
+        if not self.inside or self.inside[0].run.batch != batch:
+            raise LookupError(f"an answer for batch {batch}, which it was not asked for")
+        return self.inside[0]
+
+    def _ran(self, ran: Ran) -> None:
+        head = self._head(ran.batch)
+        self._read_pipes()
+        self.inside.popleft()
+        if self.inside:
+            self.inside[0].since = self._clock.monotonic()
+        self.served = self.served or ran.failure is None
+        head.finish(ran)
+        self._changed()
+
+    def _ready(self, ready: Ready) -> None:
+        self.loaded = ready
+        self.state = "ready"
+        # Anew: the old watch sleeps until the end of the load's limit, which may be later than a batch's.
+        self._guard.cancel()
+        self._guard = asyncio.create_task(self._watch_time())
+        self._changed()
+
+    def _line(self, line: Line) -> None:
+        if line.stream == "stderr":
+            self._last_lines.append(line.text)
+        self._on_line(line)
+
+    def _read_pipes(self) -> None:
+        """Before the batch changes: what C code printed meanwhile belongs to the one that ends."""
+        for pipe in self._pipes:
+            pipe.read()
+
+    def _line_of_pipe(self, stream: str, text: str) -> None:
+        head = next((request for request in self.inside if request.began), None)
+        if head is None and len(self.inside) == 1:
+            head = self.inside[0]
+        ids = tuple(message.id for message in head.run.messages) if head else ()
+        request_id = head.run.request_id if head else ""
+        self._line(Line(stream, text, request_id, ids, self._clock.now(), self.pid))
+
+    async def _watch_time(self) -> None:
+        while (left_s := self._deadline() - self._clock.monotonic()) > 0:
+            await self._clock.sleep(left_s)
+        self.kill(self._overdue())
+
+    def _deadline(self) -> float:
+        """When it is killed unless something happens; a later call gives a later time, never an earlier one."""
+        if self.state == "loading":
+            return self._since + self._load_timeout_s
+        since = self.inside[0].since if self.inside else self._clock.monotonic()
+        return since + self._spec.timeout_s
+
+    def _overdue(self) -> Failure:
+        function = self._spec.function
+        if self.state == "loading":
+            return Failure("Timeout", f"load of {function} took longer than load_timeout {self._load_timeout_s:g} s")
+        what = "predict" if self._spec.kind == "model" else "the handler"
+        if not self.inside[0].began:
+            what = "preprocess"
+        return Failure("Timeout", f"{what} of {function} took longer than timeout {self._spec.timeout_s:g} s")
+
+    async def _watch_memory(self) -> None:
+        limit = self._spec.memory_bytes
+        while (seen := self.rss_bytes) <= limit:
+            await self._clock.sleep(_MEMORY_POLL_S)
+        text = f"{self._spec.function} used {seen / 1e6:.0f} MB, its memory limit is {limit / 1e6:.0f} MB"
+        self.kill(Failure("OutOfMemory", text))
+
+    def _ended(self, code: int) -> None:
+        """The process is dead and reaped: read what it left, then answer for the batches that were inside."""
+        for pipe in self._pipes:
+            pipe.close()
+        with contextlib.suppress(msgspec.DecodeError, LookupError):
+            for frame in self._channel.rest():
+                self._take(frame)
+        self._channel.close()
+        self._guard.cancel()
+        if self._memory is not None:
+            self._memory.cancel()
+        self._lose(self.failure or self._death(code))
+        self.state = "stopped"
+        self._changed()
+        self.gone.set()
+
+    def _lose(self, failure: Failure) -> None:
+        if not (self._stopping and not self.inside):
+            self.failure = failure
+        inside, self.inside = self.inside, deque()
+        for request in inside:
+            guilty = failure.type == "Timeout" and request is inside[0] and request.began
+            request.finish(Lost(failure, alone=guilty or len(inside) == 1))
+
+    def _death(self, code: int) -> Failure:
+        how = f"was killed by {_signal_name(-code)}" if code < 0 else f"exited with code {code}"
+        busy = sum(len(request.run.messages) for request in self.inside)
+        where = f" with {busy} message{'s' * (busy != 1)} inside" if busy else ""
+        if self.loaded is None:
+            where = " while it loaded"
+        text = f"the replica (pid {self.pid}) of {self._spec.function} {how}{where}"
+        return Failure("ReplicaDied", text, "\n".join(self._last_lines))
+
+
+class _ExitWatch:
+    """Calls back in the event loop with the exit code, once the process is dead and its group with it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], ended: Callable[[int], None]) -> None:
+        self._process = process
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        try:
+            self._fd = os.pidfd_open(process.pid)
+        except (AttributeError, OSError):  # not Linux, or not allowed: a thread waits instead
+            threading.Thread(target=self._wait, name=f"wait-{process.pid}", daemon=True).start()
+        else:
+            self._loop.add_reader(self._fd, self._exited)
+
+    def _exited(self) -> None:
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+        # Before it is reaped: until then nobody else can have its process group.
+        _signal_group(self._process.pid)
+        self._ended(self._process.wait())
+
+    def _wait(self) -> None:
+        code = self._process.wait()
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            self._loop.call_soon_threadsafe(self._ended, code)
+
+
+def _signal_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

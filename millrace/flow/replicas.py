@@ -1,0 +1,279 @@
+"""All replicas of one function: hands batches to them, restarts those that die, and drains them in the end.
+
+A batch goes to the replica with the fewest inside. A model's replica holds two: it preprocesses one while it predicts
+the other. A handler has nothing to do ahead, so a second batch would only wait where another replica might be free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal
+
+import msgspec
+
+from millrace.clock import Clock
+from millrace.errors import Draining
+from millrace.flow.replica import Lost, Replica, Request
+from millrace.telemetry import Telemetry
+from millrace.types import Failure
+from millrace.wire import Line, Ran, Run, Spec
+
+__all__ = ["Lost", "ReplicaSet", "ReplicaStatus"]
+
+_BACKOFF_S = 0.5
+_MAX_BACKOFF_S = 30.0
+
+State = Literal["loading", "ready", "backoff", "failed", "stopped"]
+
+
+class ReplicaStatus(msgspec.Struct, frozen=True):
+    """One replica at one moment; `failure` is why it last died or did not load, None once it has loaded again."""
+
+    pid: int | None
+    state: State
+    failure: Failure | None
+    restarts: int
+    rss_bytes: int
+
+
+class ReplicaSet:
+    """The replicas of one function; every method belongs to one event loop."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        count: int,
+        environment: Mapping[str, str],
+        clock: Clock,
+        load_timeout_s: float,
+        on_line: Callable[[Line], None],
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        self.spec = spec
+        self.version = ""
+        self._depth = 2 if spec.kind == "model" else 1
+        self._environment = dict(environment)
+        self._clock = clock
+        self._load_timeout_s = load_timeout_s
+        self._on_line = on_line
+        self._telemetry = telemetry
+        self._seats = [_Seat() for _ in range(count)]
+        self._waiting: deque[Request] = deque()
+        self._numbers = itertools.count(1)
+        self._pulse = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._keepers: list[asyncio.Task[None]] = []
+
+    @property
+    def slots(self) -> int:
+        """How many batches can be inside at once."""
+        return self._depth * len(self._seats)
+
+    @property
+    def ready(self) -> int:
+        """How many replicas are loaded and alive."""
+        return sum(seat.state == "ready" for seat in self._seats)
+
+    def status(self) -> list[ReplicaStatus]:
+        """Each replica as it is now."""
+        return [seat.status() for seat in self._seats]
+
+    async def until(self, holds: Callable[[ReplicaSet], bool]) -> None:
+        """Return as soon as `holds(self)`: it is asked again whenever a replica's state or load changes."""
+        while not holds(self):
+            await self._pulse.wait()
+
+    async def start(self) -> None:
+        """Spawn all; does not wait until they have loaded."""
+        self._keepers = [asyncio.create_task(self._keep(seat)) for seat in self._seats]
+
+    async def run(self, run: Run, *, alone: bool = False) -> Ran | Lost:
+        """Run a batch in the next free replica; with `alone` nothing else is inside that replica meanwhile.
+
+        Waits while replicas load. `run.batch` is numbered here. Raises Draining when the set is stopped before the
+        batch is answered.
+        """
+        if self._stopping.is_set():
+            raise Draining(f"the replicas of {self.spec.function} are shut down")
+        request = Request(msgspec.structs.replace(run, batch=next(self._numbers)), alone)
+        self._waiting.append(request)
+        self._assign()
+        return await request.answer
+
+    async def drain(self, timeout_s: float) -> None:
+        """Answer what is inside and waiting, stop every replica; kill what is left after `timeout_s`."""
+        end = self._clock.monotonic() + timeout_s
+        if self._waiting and not self.ready:
+            self._refuse()
+        await self._within(timeout_s, self.until(ReplicaSet._idle))
+        self._stopping.set()
+        for seat in self._seats:
+            if seat.replica is not None:
+                seat.replica.stop()
+        await self._within(end - self._clock.monotonic(), asyncio.gather(*self._keepers))
+        await self.kill()
+
+    async def kill(self) -> None:
+        """End every replica now; batches that are inside or waiting get Draining. Harmless when repeated."""
+        self._stopping.set()
+        self._refuse()
+        for seat in self._seats:
+            if seat.replica is not None:
+                for request in seat.replica.inside:
+                    self._turn_away(request)
+                seat.replica.kill()
+        await asyncio.gather(*self._keepers)
+
+    def _idle(self) -> bool:
+        return not self._waiting and not any(seat.replica.inside for seat in self._seats if seat.replica)
+
+    def _refuse(self) -> None:
+        while self._waiting:
+            self._turn_away(self._waiting.popleft())
+
+    def _turn_away(self, request: Request) -> None:
+        if not request.answer.done():
+            request.answer.set_exception(Draining(f"the replicas of {self.spec.function} are shut down"))
+
+    async def _within(self, seconds: float, work: Awaitable[object]) -> None:
+        """Wait for `work`, but not longer than that many seconds of our clock."""
+        task = asyncio.ensure_future(work)
+        limit = asyncio.ensure_future(self._clock.sleep(max(0.0, seconds)))
+        await asyncio.wait({task, limit}, return_when=asyncio.FIRST_COMPLETED)
+        limit.cancel()
+        if not task.done():
+            task.cancel()
+
+    def _change(self) -> None:
+        self._assign()
+        pulse, self._pulse = self._pulse, asyncio.Event()
+        pulse.set()
+
+    def _assign(self) -> None:
+        """Give waiting batches to replicas, first come first served.
+
+        One that must be alone and finds no idle replica holds the emptiest for itself, and those behind it use the
+        others: so it neither starves nor stops the rest.
+        """
+        held: list[Replica] = []
+        kept: list[Request] = []
+        while self._waiting:
+            request = self._waiting.popleft()
+            if request.answer.done():
+                continue  # cancelled
+            replica = self._emptiest(held)
+            if replica is None:
+                self._waiting.appendleft(request)
+                break
+            if request.alone and replica.inside:
+                held.append(replica)
+                kept.append(request)
+            elif not replica.give(request):
+                self._waiting.appendleft(request)
+        self._waiting.extendleft(reversed(kept))
+
+    def _emptiest(self, held: list[Replica]) -> Replica | None:
+        free = [
+            seat.replica
+            for seat in self._seats
+            if seat.replica is not None
+            and seat.replica.usable
+            and seat.replica not in held
+            and len(seat.replica.inside) < self._depth
+            and not any(request.alone for request in seat.replica.inside)
+        ]
+        return min(free, key=lambda replica: len(replica.inside), default=None)
+
+    async def _keep(self, seat: _Seat) -> None:
+        """Keep one replica alive until the set is stopped."""
+        while not self._stopping.is_set():
+            seat.state = "loading"
+            try:
+                seat.replica = replica = self._spawn(seat)
+            except OSError as error:
+                self._missed(seat, Failure("LoadError", f"cannot start a replica: {error}"), "failed")
+            else:
+                await replica.gone.wait()
+            if not self._stopping.is_set():
+                await self._back_off(seat)
+        seat.state = "stopped"
+        self._change()
+
+    def _spawn(self, seat: _Seat) -> Replica:
+        return Replica(
+            self.spec,
+            self._environment,
+            self._clock,
+            self._load_timeout_s,
+            self._on_line,
+            lambda: self._seat_changed(seat),
+        )
+
+    def _seat_changed(self, seat: _Seat) -> None:
+        replica = seat.replica
+        assert replica is not None
+        if replica.state == "stopped":
+            self._bury(seat, replica)
+        elif replica.loaded is not None and seat.state == "loading":
+            seat.state = "ready"
+            seat.failure = None
+            self.version = replica.loaded.version
+        self._change()
+
+    def _bury(self, seat: _Seat, replica: Replica) -> None:
+        seat.replica = None
+        seat.state = "stopped"
+        if replica.served:
+            seat.misses = 0
+        failure = replica.failure
+        if self._stopping.is_set() or failure is None:
+            return
+        self._missed(seat, failure, "backoff" if replica.loaded else "failed")
+
+    def _missed(self, seat: _Seat, failure: Failure, state: State) -> None:
+        seat.failure = failure
+        seat.state = state
+        seat.misses += 1
+        seat.restarts += 1
+        if self._telemetry is not None:
+            self._telemetry.replica_restarted(self.spec.function, failure.type)
+        doing = "did not load" if state == "failed" else "died and is started again"
+        text = f"{self.spec.function} {doing}: {failure.type}: {failure.message}"
+        self._on_line(Line("ERROR", "\n".join(filter(None, (text, failure.traceback))), "", (), self._clock.now()))
+        self._change()
+
+    async def _back_off(self, seat: _Seat) -> None:
+        delay_s = backoff_s(seat.misses, loaded=seat.state == "backoff")
+        if delay_s:
+            await self._within(delay_s * random.uniform(0.5, 1.0), self._stopping.wait())  # noqa: S311 - jitter
+
+
+def backoff_s(misses: int, *, loaded: bool) -> float:
+    """Seconds before the next start after so many ends in a row without a batch that ran.
+
+    The first death of a loaded replica costs nothing: it is what one bad message does. Then 0.5 s, doubling to 30 s.
+    """
+    exponent = misses - (2 if loaded else 1)
+    return min(_MAX_BACKOFF_S, _BACKOFF_S * 2.0 ** min(exponent, 10)) if exponent >= 0 else 0.0
+
+
+class _Seat:
+    """One place in the set: replicas come and go on it."""
+
+    def __init__(self) -> None:
+        self.replica: Replica | None = None
+        self.state: State = "loading"
+        self.failure: Failure | None = None
+        self.restarts = 0
+        self.misses = 0
+
+    def status(self) -> ReplicaStatus:
+        replica = self.replica
+        if replica is None:
+            return ReplicaStatus(None, self.state, self.failure, self.restarts, 0)
+        return ReplicaStatus(replica.pid, self.state, self.failure, self.restarts, replica.rss_bytes)

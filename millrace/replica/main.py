@@ -1,0 +1,120 @@
+"""The replica's main loop: load, then one batch after the other until Stop.
+
+Two threads: this one runs user code; the reader takes frames from the socket, lets the contract begin ahead, and ends
+the process at once when the parent is gone, whatever user code is doing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+from importlib import import_module
+
+from millrace.replica.contract import Contract, failure_of
+from millrace.replica.output import Output
+from millrace.wire import Began, Frame, Frames, LoadFailed, Ran, Ready, Run, Spec, encode
+
+_PR_SET_PDEATHSIG = 1
+_READ_BYTES = 1 << 20
+_PARENT_GONE = 70
+LOAD_FAILED = 3
+
+
+class Replica:
+    """One function in this process, and the socket to the parent."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._frames = Frames()
+        self._sending = threading.Lock()
+        self._inbox: queue.SimpleQueue[Frame] = queue.SimpleQueue()
+        self._contract: Contract | None = None
+        self._output = Output(self.send)
+
+    def main(self) -> int:
+        """Serve until Stop; returns the exit code."""
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        spec = self._inbox.get()
+        assert isinstance(spec, Spec)
+        self._output.install()
+        if not self._load(spec):
+            return LOAD_FAILED
+        while isinstance(run := self._inbox.get(), Run):
+            self._run(run)
+        return 0
+
+    def send(self, frame: Frame) -> None:
+        """Write a frame; what is written survives this process."""
+        data = encode(frame)
+        with self._sending:
+            self._socket.sendall(data)
+
+    def _load(self, spec: Spec) -> bool:
+        started = time.perf_counter()
+        try:
+            with self._output.during("", ()):
+                self._contract = contract = _load_contract(spec)
+        except BaseException as error:  # sys.exit() in a module is a failure to load as well
+            self.send(LoadFailed(failure_of(error)))
+            return False
+        self.send(Ready(contract.version, time.perf_counter() - started))
+        return True
+
+    def _run(self, run: Run) -> None:
+        assert self._contract is not None
+        with self._output.during(run.request_id, [message.id for message in run.messages]):
+            ran = self._contract.run(run, lambda: self.send(Began(run.batch)))
+        self._answer(ran)
+
+    def _answer(self, ran: Ran) -> None:
+        try:
+            self.send(ran)
+        except OSError:
+            os._exit(_PARENT_GONE)
+
+    def _read(self) -> None:
+        try:
+            while data := self._socket.recv(_READ_BYTES):
+                for frame in self._frames.feed(data):
+                    self._arrived(frame)
+        finally:
+            # Not sys.exit: the main thread may be in a predict that never returns.
+            os._exit(_PARENT_GONE)
+
+    def _arrived(self, frame: Frame) -> None:
+        if isinstance(frame, Run) and self._contract is not None:
+            self._contract.ahead(frame)
+        self._inbox.put(frame)
+
+
+def _load_contract(spec: Spec) -> Contract:
+    contract: Contract = import_module(f"millrace.replica.{spec.kind}").load(spec)
+    return contract
+
+
+def _die_with_parent() -> None:
+    """On Linux, also when user code holds the interpreter lock and the reader cannot run."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the replica whose socket's number is the only argument."""
+    if len(arguments) != 1 or not arguments[0].isdigit():
+        print("usage: python -m millrace.replica FD (started by millrace, not by hand)", file=sys.stderr)  # noqa: T201
+        return 2
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
+    faulthandler.enable(all_threads=False)  # a segmentation fault says where: the parent quotes it
+    connection = socket.socket(fileno=int(arguments[0]))
+    connection.set_inheritable(False)
+    # A process that user code forks must not keep the socket open: its EOF is how the parent sees us gone.
+    os.register_at_fork(after_in_child=connection.close)
+    return Replica(connection).main()
