@@ -1,0 +1,116 @@
+"""The gateway as an ASGI application: guard → path → endpoint → reply; every error becomes a problem here.
+
+It is Starlette's router under one thin layer. Starlette's own error middleware is left out: it would wrap each
+request twice more, and answer in plain text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from millrace.broker import Broker
+from millrace.clock import Clock, SystemClock
+from millrace.sources.http import health, problems
+from millrace.sources.http.auth import Guard
+from millrace.sources.http.bodies import Bodies
+from millrace.sources.http.calls import Calls, HandlerEndpoint
+from millrace.sources.http.intake import Intake, ModelEndpoint, QueueEndpoint
+from millrace.sources.http.openapi import describe
+from millrace.sources.http.paths import ROUTE, STATUS, Paths
+from millrace.sources.http.pushes import PushEndpoint
+from millrace.sources.http.requests import Request
+from millrace.sources.http.results import ResultsEndpoint
+from millrace.sources.http.settings import PushRoute, Readiness, Route, Settings
+from millrace.sources.http.waiting import Waiting
+from millrace.store import Results
+from millrace.telemetry import Telemetry
+
+# Label values must be few, whatever clients send; 499 is nginx's word for a client that went away.
+_COUNTED = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_GONE = 499
+
+
+def create_app(
+    *,
+    settings: Settings,
+    routes: Sequence[Route],
+    queues: Sequence[str],
+    pushes: Sequence[PushRoute],
+    broker: Broker,
+    results: Results,
+    memory: Broker,
+    memory_results: Results,
+    telemetry: Telemetry,
+    readiness: Callable[[], Readiness],
+    draining: Callable[[], bool],
+    clock: Clock | None = None,
+) -> ASGIApp:
+    """The gateway of one project.
+
+    `queues` are those that /queues/{name} puts into. Handlers are called through `memory` and `memory_results`,
+    where a queue named by each handler's route must be declared. Raises MillraceError for paths that cannot be.
+    """
+    clock = clock or SystemClock()
+    bodies = Bodies(settings)
+    waiting = Waiting(results, draining, clock, settings.max_waiting)
+    # A drain lets calls finish: their answers are nowhere else.
+    calling = Waiting(memory_results, lambda: False, clock, settings.max_waiting)
+    intake = Intake(broker, waiting, bodies, telemetry, draining, clock)
+    calls = Calls(memory, calling, bodies, draining, clock)
+
+    paths = Paths()
+    paths.add("GET", "/healthz", health.healthz)
+    paths.add("GET", "/readyz", health.ReadyEndpoint(readiness, draining))
+    paths.add("GET", "/metrics", health.MetricsEndpoint(telemetry))
+    paths.add("GET", "/openapi.json", health.Document(describe(settings, routes, queues, pushes)))
+    paths.add("GET", "/results/{id+}", ResultsEndpoint(waiting, settings.max_wait_s))
+    paths.add("POST", "/queues/{name}", QueueEndpoint(intake, queues))
+    for push in pushes:
+        paths.add("POST", push.path, PushEndpoint(push, broker, bodies, telemetry, draining, clock))
+    for route in routes:
+        model = route.kind == "model"
+        endpoint = ModelEndpoint(intake, route.queue) if model else HandlerEndpoint(calls, route)
+        paths.add(route.method, route.path, endpoint)
+    if "/" not in paths.known:
+        paths.add("GET", "/", health.index(settings.service, paths.known))
+    open_paths = {"/healthz", *(push.path for push in pushes if push.token)}
+    return Gateway(paths.router(), Guard(settings.token, frozenset(open_paths)), telemetry, clock)
+
+
+class Gateway:
+    """Asks the guard, hands to the router, turns every error into a problem, and counts."""
+
+    def __init__(self, router: ASGIApp, guard: Guard, telemetry: Telemetry, clock: Clock) -> None:
+        self._router = router
+        self._guard = guard
+        self._telemetry = telemetry
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"the gateway serves http, not {scope['type']}")
+        began = self._clock.monotonic()
+        await self._answer(scope, receive, send)
+        method = scope["method"] if scope["method"] in _COUNTED else "other"
+        seconds = self._clock.monotonic() - began
+        self._telemetry.request(method, scope.get(ROUTE, ""), scope.get(STATUS, _GONE), seconds)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._guard.check(Request(scope, receive))
+            await self._router(scope, receive, send)
+        except problems.Disconnected:
+            return
+        except asyncio.CancelledError:
+            # The server's drain ran out of time: the one who waits is told, and may ask again elsewhere.
+            await _refuse(problems.draining(), scope, send)
+        except Exception as error:
+            await _refuse(problems.translated(error), scope, send)
+
+
+async def _refuse(problem: problems.Problem, scope: Scope, send: Send) -> None:
+    scope[STATUS] = problem.status
+    await problem.reply().send(send)

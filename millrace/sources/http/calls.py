@@ -1,0 +1,112 @@
+"""A handler's path: the request waits, as one message of a queue in memory, for what the function answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from millrace.aws import responses
+from millrace.broker import Broker
+from millrace.clock import Clock
+from millrace.source import EVENT_ATTRIBUTE, HttpRequest
+from millrace.sources.http import problems
+from millrace.sources.http.bodies import Bodies
+from millrace.sources.http.preferences import keyed_id
+from millrace.sources.http.replies import Reply
+from millrace.sources.http.requests import Request
+from millrace.sources.http.settings import Route
+from millrace.sources.http.waiting import Waiting
+from millrace.types import JSON, Message, Put, Record, new_id
+
+PAYLOAD_ATTRIBUTE = "millrace-payload"
+
+_log = logging.getLogger("millrace.gateway")
+
+
+class Calls:
+    """Synchronous calls through a broker that keeps nothing: who asked is still there, and asks again if it must."""
+
+    def __init__(
+        self, memory: Broker, waiting: Waiting, bodies: Bodies, draining: Callable[[], bool], clock: Clock
+    ) -> None:
+        self._memory = memory
+        self._waiting = waiting
+        self._bodies = bodies
+        self._draining = draining
+        self._clock = clock
+
+    async def call(self, request: Request, route: Route) -> Reply:
+        """Put, wait for the record, and answer with what it means as an HTTP response."""
+        if self._draining():
+            raise problems.draining()
+        with self._bodies.open(request) as body:
+            message = self._message(request, route, await body.read())
+            (accepted,) = await self._memory.put([Put(route.queue, message)])
+            record = await self._answered(accepted.id, route)
+        return _reply(route, record)
+
+    def _message(self, request: Request, route: Route, content: bytes) -> Message:
+        now = self._clock.now()
+        event = HttpRequest(
+            method=request.method,
+            path=request.path,
+            route=route.path,
+            path_parameters=request.path_parameters,
+            query=request.query,
+            headers=request.headers,
+            body=content,
+            source_ip=request.source_ip,
+            at=now,
+        )
+        attributes = {"content-type": JSON, EVENT_ATTRIBUTE: "http", PAYLOAD_ATTRIBUTE: route.payload}
+        return Message(keyed_id(request, route.queue) or new_id(), msgspec.json.encode(event), attributes, now)
+
+    async def _answered(self, id: str, route: Route) -> Record:
+        record = await self._waiting.get(id, route.timeout_s)
+        if record is not None and record.state in ("done", "dead"):
+            return record
+        # Nobody waits for it any more: if it has not begun, it need not.
+        await self._memory.purge(route.queue, [id])
+        waited = f"no answer from {route.function!r} within {route.timeout_s:g} s"
+        raise _refused(responses.timed_out(route.payload, waited), "function-timeout", "The function took too long", id)
+
+
+def _reply(route: Route, record: Record) -> Reply:
+    if record.state == "dead":
+        failure = record.failure
+        why = f"{failure.type}: {failure.message}" if failure else "the call became a dead letter"
+        raise _refused(responses.failed(route.payload, why), "function-failed", "The function failed", record.id)
+    response = responses.response(route.payload, b"null" if record.value is None else bytes(record.value))
+    if response.problem:
+        raise _refused(response, "function-failed", "The function failed", record.id)
+    headers = tuple((name.encode("latin-1"), _header_value(value)) for name, value in response.headers)
+    return Reply(response.status, response.body, None, headers)
+
+
+def _header_value(text: str) -> bytes:
+    # Headers are latin-1 on the wire; what does not fit goes as UTF-8, which is what browsers expect then.
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode(errors="replace")
+
+
+def _refused(response: responses.HttpResponse, kind: str, title: str, id: str) -> problems.Problem:
+    """A problem with the status and `message` that API Gateway gives; why is for the log alone."""
+    _log.warning("call %s: %s", id, response.problem)
+    message = msgspec.json.decode(response.body)["message"]
+    detail = "The function's log has the reason under this id."
+    return problems.Problem(response.status, kind, title, detail, id=id, message=message)
+
+
+class HandlerEndpoint:
+    """A handler's path: each request is one call."""
+
+    def __init__(self, calls: Calls, route: Route) -> None:
+        self._calls = calls
+        self._route = route
+
+    async def __call__(self, request: Request) -> Reply:
+        return await self._calls.call(request, self._route)

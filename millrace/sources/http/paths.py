@@ -1,0 +1,102 @@
+"""The gateway's paths: which endpoint answers which method where, most exact path first."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.routing import Route as StarletteRoute
+from starlette.routing import Router
+from starlette.types import Receive, Scope, Send
+
+from millrace.errors import MillraceError
+from millrace.sources.http import problems
+from millrace.sources.http.replies import Reply
+from millrace.sources.http.requests import Endpoint, Request
+
+ANY = "ANY"
+ROUTE = "millrace.route"
+STATUS = "millrace.status"
+_PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\+?)\}")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+class Paths:
+    """Collects endpoints by path and method."""
+
+    def __init__(self) -> None:
+        self._endpoints: dict[str, dict[str, Endpoint]] = {}
+
+    def add(self, method: str, path: str, endpoint: Endpoint) -> None:
+        """Add one; raises MillraceError for a path that cannot be, or is answered already."""
+        _check(path)
+        methods = self._endpoints.setdefault(path, {})
+        if method in methods:
+            raise MillraceError(f"Two things answer {method} {path}.", "Give one of them another path.")
+        methods[method] = endpoint
+
+    @property
+    def known(self) -> list[str]:
+        return sorted(self._endpoints)
+
+    def router(self) -> Router:
+        """The router over all that was added."""
+        exact_first = sorted(self._endpoints.items(), key=lambda entry: _exactness(entry[0]))
+        routes = [StarletteRoute(_starlette(path), PathApp(path, methods)) for path, methods in exact_first]
+        return Router(routes, redirect_slashes=False, default=Nowhere(self.known))
+
+
+class PathApp:
+    """One path: finds the method's endpoint, sends its reply, and notes both in the scope for whoever counts."""
+
+    def __init__(self, path: str, endpoints: dict[str, Endpoint]) -> None:
+        self._path = path
+        self._endpoints = endpoints
+        self._any = endpoints.get(ANY)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[ROUTE] = self._path
+        method = scope["method"]
+        endpoint = self._endpoints.get(method) or self._any
+        if endpoint is None and method == "HEAD":
+            endpoint = self._endpoints.get("GET")
+        if endpoint is None:
+            raise problems.wrong_method(method, self.allowed)
+        reply: Reply = await endpoint(Request(scope, receive))
+        await reply.send(send)
+        scope[STATUS] = reply.status
+
+    @property
+    def allowed(self) -> list[str]:
+        found = set(self._endpoints)
+        return sorted(found | {"HEAD"} if "GET" in found else found)
+
+
+class Nowhere:
+    """What answers where nothing is."""
+
+    def __init__(self, known: list[str]) -> None:
+        self._known = known
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise problems.no_path(scope["path"], self._known)
+
+
+def _check(path: str) -> None:
+    rest = _PARAMETER.sub("", path)
+    greedy = [found.end() for found in _PARAMETER.finditer(path) if found[2]]
+    names = [found[1] for found in _PARAMETER.finditer(path)]
+    if not path.startswith("/") or "{" in rest or "}" in rest or greedy not in ([], [len(path)]):
+        raise MillraceError(
+            f"{path!r} is no path.", "Expected one such as /images, /pets/{id} or, at the end only, /files/{rest+}."
+        )
+    if len(set(names)) < len(names):
+        raise MillraceError(f"{path!r} has two parameters of one name.", "Give each its own.")
+
+
+def _starlette(path: str) -> str:
+    return _PARAMETER.sub(lambda found: f"{{{found[1]}:path}}" if found[2] else found[0], path)
+
+
+def _exactness(path: str) -> list[int]:
+    """Sorts /pets/new before /pets/{id} before /pets/{rest+}."""
+    return [2 if part.endswith("+}") else 1 if "{" in part else 0 for part in path.split("/")]

@@ -1,0 +1,52 @@
+"""What the gateway is told by the composition root: its limits, its paths, and how ready the functions are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The gateway's limits; bytes and seconds. `token` None means loopback only."""
+
+    service: str
+    token: str | None = None
+    max_body_bytes: int = 16_000_000
+    max_wait_s: float = 60.0
+    max_messages: int = 10_000  # of one request
+    max_attributes: int = 100  # of one message
+    max_attribute_bytes: int = 16_384  # names and values of one message together
+    max_buffered_bytes: int = 256_000_000  # bodies of all requests in flight
+    max_waiting: int = 10_000  # requests that are held until a result is there
+    body_timeout_s: float = 60.0
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A function's path: a model's messages go into `queue`, a handler is called and answered within `timeout_s`."""
+
+    method: str  # or ANY
+    path: str  # /pets/{id}, /files/{rest+}
+    function: str
+    queue: str
+    kind: Literal["model", "handler"]
+    description: str = ""
+    payload: Literal["v1", "v2"] = "v2"
+    timeout_s: float = 30.0
+
+
+class PushRoute(msgspec.Struct, frozen=True):
+    """A path to which a Pub/Sub-style subscription posts; `token` is what its requests must carry."""
+
+    path: str
+    function: str
+    queue: str
+    token: str | None = None
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether every function is loaded; `details` is shown to clients: JSON-able, and free of tracebacks."""
+
+    ready: bool
+    details: Mapping[str, Any]
