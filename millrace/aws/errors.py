@@ -61,19 +61,16 @@ def _ending(code: int) -> str:
         return "Runtime exited without providing a reason"
     if code > 0:
         return f"Runtime exited with error: exit status {code}"
-    return f"Runtime exited with error: signal: {_SIGNALS.get(-code) or _name(-code)}"
+    return f"Runtime exited with error: signal: {_SIGNALS.get(-code, str(-code))}"
 
 
 # As Go, in which Lambda's supervisor is written, calls them.
 _SIGNALS: dict[int, str] = {
     signal.SIGABRT: "aborted",
+    signal.SIGBUS: "bus error",
     signal.SIGFPE: "floating point exception",
     signal.SIGILL: "illegal instruction",
     signal.SIGKILL: "killed",
     signal.SIGSEGV: "segmentation fault",
     signal.SIGTERM: "terminated",
 }
-
-
-def _name(number: int) -> str:
-    return signal.strsignal(number) or str(number)

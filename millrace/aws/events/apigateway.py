@@ -126,7 +126,8 @@ def _headers(request: HttpRequest) -> dict[str, str]:
     """The headers as a mapping, with the three that API Gateway adds."""
     headers: dict[str, str] = {}
     for name, value in request.headers:
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
+        between = "; " if name == "cookie" else ","
+        headers[name] = f"{headers[name]}{between}{value}" if name in headers else value
     forwarded = headers.get("x-forwarded-for")
     headers["x-forwarded-for"] = f"{forwarded}, {request.source_ip}" if forwarded else request.source_ip
     protocol = headers.setdefault("x-forwarded-proto", "http")
