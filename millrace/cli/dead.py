@@ -1,0 +1,137 @@
+"""`dead list|show|redrive|purge`: messages that were given up, and what to do with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from millrace.cli import group
+from millrace.cli.options import JsonOption, ProjectOption, StageOption
+from millrace.cli.output import print_json, print_table
+from millrace.cli.queues import YesOption, purge_queue
+from millrace.cli.session import with_queue
+from millrace.cli.shown import ago, failure_line, message_fields, moment, preview
+from millrace.errors import MillraceError
+
+if TYPE_CHECKING:
+    from millrace.broker import Peeked
+
+app = group("List, show, redrive or purge dead letters.")
+
+QueueArgument = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue whose dead letters are meant.")]
+IdsArgument = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Just these.")]
+AllOption = Annotated[bool, typer.Option("--all", help="All of them.")]
+
+
+@app.command("list")
+def list_dead(
+    queue: QueueArgument,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Most to show.")] = 50,
+    json: JsonOption = False,
+    project: ProjectOption = None,
+    stage: StageOption = None,
+) -> None:
+    """List a queue's dead letters, oldest first, with the reason of each."""
+    name = _dead(queue)
+    found = with_queue(project, stage, name, lambda backend: backend.broker.peek(name, limit))
+    if json:
+        print_json([message_fields(peeked) for peeked in found])
+    else:
+        print_table([_row(peeked) for peeked in found], ("id", "reason", "tries", "died", "error"))
+
+
+def _row(peeked: Peeked) -> dict[str, Any]:
+    death = peeked.death
+    row: dict[str, Any] = {"id": peeked.message.id}
+    if death is None:  # put there by hand
+        return row
+    row |= {"reason": death.reason, "tries": death.attempts, "error": failure_line(death.failure)}
+    return row | {"died": f"{ago(death.last_failed_at)} ago"}
+
+
+@app.command()
+def show(
+    queue: QueueArgument,
+    id: Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id.")],
+    json: JsonOption = False,
+    project: ProjectOption = None,
+    stage: StageOption = None,
+) -> None:
+    """Show one dead letter: its body, its attributes, its error with the traceback."""
+    name = _dead(queue)
+    found = with_queue(project, stage, name, lambda backend: backend.broker.peek(name, 1, ids=[id]))
+    if not found:
+        raise MillraceError(f"no dead letter {id!r} in {name!r}", f"`millrace dead list {queue}` shows which there are")
+    if json:
+        print_json([message_fields(found[0])])
+    else:
+        _print_letter(found[0])
+
+
+def _print_letter(peeked: Peeked) -> None:
+    message, death = peeked.message, peeked.death
+    lines = {"id": message.id, "sent": moment(message.sent_at)}
+    lines |= message.attributes
+    if death is not None:
+        lines |= {
+            "reason": death.reason,
+            "error": failure_line(death.failure),
+            "attempts": str(death.attempts),
+            "first failed": moment(death.first_failed_at),
+            "last failed": moment(death.last_failed_at),
+            "function": f"{death.function} {death.version}".strip(),
+        }
+    lines["body"] = preview(message.body, 2000)
+    for name, value in lines.items():
+        typer.echo(f"{name + ':':<14} {value}")
+    if death is not None and death.failure.traceback:
+        typer.echo(f"\n{death.failure.traceback.rstrip()}")
+
+
+@app.command()
+def redrive(
+    queue: QueueArgument,
+    ids: IdsArgument = None,
+    all: AllOption = False,
+    project: ProjectOption = None,
+    stage: StageOption = None,
+) -> None:
+    """Put dead letters back into their queue, with fresh attempts."""
+    name = _dead(queue)
+    chosen = _chosen(ids, all, "redrive", queue)
+    target = name.removesuffix(".dead")
+    moved = with_queue(project, stage, name, lambda backend: backend.broker.move(name, target, chosen))
+    typer.echo(f"{moved:,} back in {target!r}")
+    _missing(chosen, moved)
+
+
+@app.command()
+def purge(
+    queue: QueueArgument,
+    ids: IdsArgument = None,
+    all: AllOption = False,
+    yes: YesOption = False,
+    project: ProjectOption = None,
+    stage: StageOption = None,
+) -> None:
+    """Delete dead letters for good."""
+    name = _dead(queue)
+    purge_queue(project, stage, name.removesuffix(".dead"), name, _chosen(ids, all, "purge", queue), yes)
+
+
+def _dead(queue: str) -> str:
+    from millrace.broker import dead_letters
+
+    return dead_letters(queue)
+
+
+def _chosen(ids: list[str] | None, all: bool, verb: str, queue: str) -> list[str] | None:
+    if bool(ids) == all:
+        raise MillraceError("which dead letters? Give their ids or --all", f"millrace dead {verb} {queue} --all")
+    return ids or None
+
+
+def _missing(chosen: list[str] | None, moved: int) -> None:
+    if chosen and moved < len(chosen):
+        raise MillraceError(f"{len(chosen) - moved} of {len(chosen)} ids are no dead letters of this queue")

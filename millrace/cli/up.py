@@ -1,0 +1,127 @@
+"""`up`, `gateway` and `worker`: the parts of a project, running until a signal drains them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from millrace.cli.options import ProjectOption, SetOption, StageOption, load_project
+from millrace.cli.output import note
+
+if TYPE_CHECKING:
+    from millrace.config.schema import Project
+    from millrace.wire import Line
+
+HostOption = Annotated[
+    str | None, typer.Option("--host", help="Address to listen on; anything but loopback needs a token.")
+]
+PortOption = Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")]
+ReloadOption = Annotated[
+    bool, typer.Option("--reload", help="Start anew when a .py or .yml file of the project changes.")
+]
+
+
+def up(
+    host: HostOption = None,
+    port: PortOption = None,
+    reload: ReloadOption = False,
+    project: ProjectOption = None,
+    stage: StageOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Run everything: gateway, schedules, watches, queues and functions, until Ctrl-C.
+
+    The first Ctrl-C (or SIGTERM) drains: nothing new is taken, what runs is finished. The second one kills;
+    even then nothing that was accepted is lost.
+    """
+    settings = _settings(overrides, host, port)
+    if reload:
+        _reload("up", project, stage, settings)
+    _run(load_project(project, stage, settings), gateway=True, functions=None)
+
+
+def gateway(
+    host: HostOption = None,
+    port: PortOption = None,
+    reload: ReloadOption = False,
+    project: ProjectOption = None,
+    stage: StageOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Run the gateway, the schedules and the watches; functions run in `millrace worker` processes."""
+    settings = _settings(overrides, host, port)
+    if reload:
+        _reload("gateway", project, stage, settings)
+    _run(load_project(project, stage, settings), gateway=True, functions=())
+
+
+def worker(
+    function: Annotated[
+        list[str] | None, typer.Option("--function", "-F", help="Run just this function. Repeatable.")
+    ] = None,
+    reload: ReloadOption = False,
+    project: ProjectOption = None,
+    stage: StageOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Run functions, all or some, beside any number of other workers on the same queues."""
+    from millrace.config.names import check_function
+
+    chosen = function or []
+    if reload:
+        _reload("worker", project, stage, overrides or [], *(f"--function={name}" for name in chosen))
+    found = load_project(project, stage, overrides)
+    for name in chosen:
+        check_function(found, name)
+    _run(found, gateway=False, functions=chosen or None)
+
+
+def _settings(overrides: list[str] | None, host: str | None, port: int | None) -> list[str]:
+    given = {"gateway.host": host, "gateway.port": port}
+    return [*(overrides or []), *(f"{key}={value}" for key, value in given.items() if value is not None)]
+
+
+def _reload(command: str, project: Path | None, stage: str | None, settings: list[str], *arguments: str) -> None:
+    from millrace.cli.reload import supervise
+    from millrace.config.load import find
+
+    path = find(project or Path())
+    options = [f"--project={path}", *(f"--set={setting}" for setting in settings), *arguments]
+    raise typer.Exit(supervise(path.parent, [command, *options, *([f"--stage={stage}"] if stage else [])]))
+
+
+def _run(project: Project, *, gateway: bool, functions: Collection[str] | None) -> None:
+    if code := asyncio.run(_serve(project, gateway, functions)):
+        raise typer.Exit(code)
+
+
+async def _serve(project: Project, gateway: bool, functions: Collection[str] | None) -> int:
+    from millrace.app import up as run
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask() -> None:
+        stop.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _kill)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ask)
+    return await run(project, gateway=gateway, functions=functions, announce=note, stop=stop, on_line=_show_line)
+
+
+def _kill() -> None:
+    """End this process at once: replicas see their socket close and end, leases run out by themselves."""
+    note("killed; what was running comes back when its lease runs out")
+    os._exit(1)
+
+
+def _show_line(function: str, line: Line) -> None:
+    note(f"{function} | {line.text}")
