@@ -1,0 +1,56 @@
+"""python -m benchmarks [NAME...] [--quick] [--json] [--write]: measure, and print one table."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+
+import msgspec
+
+from benchmarks.machine import describe
+from benchmarks.measured import Figure
+from benchmarks.rows import NAMES, row
+from benchmarks.table import show, write
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure millrace; print one table.")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"rows to measure, all without any: {', '.join(NAMES)}"
+    )
+    parser.add_argument("--quick", action="store_true", help="short runs, few repeats: for development, not for claims")
+    parser.add_argument("--json", action="store_true", help="print one JSON array of objects")
+    parser.add_argument("--write", action="store_true", help="also put the table into docs/benchmarks.md")
+    given = parser.parse_args()
+    if unknown := [name for name in given.names if name not in NAMES]:
+        parser.error(f"no row {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    if given.write and (given.names or given.quick):
+        parser.error("--write wants every row at full length")
+    return given
+
+
+def main() -> int:
+    given = arguments()
+    figures: list[Figure] = []
+    for name in given.names or NAMES:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        figures += row(name)(given.quick)
+    machine = describe()
+    if given.json:
+        each = [{**msgspec.to_builtins(figure), "median": _median(figure), "met": figure.met} for figure in figures]
+        print(json.dumps(each, indent=2))
+    else:
+        show(figures, machine)
+    if given.write:
+        write(figures, machine, datetime.date.today().isoformat())
+    return 0 if all(figure.met is not False for figure in figures) else 1
+
+
+def _median(figure: Figure) -> float | None:
+    return None if figure.skipped else figure.median
+
+
+if __name__ == "__main__":
+    sys.exit(main())

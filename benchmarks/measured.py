@@ -1,0 +1,61 @@
+"""One figure: what was measured, each repeat's value, and the target it is held to."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+Better = Literal["at least", "at most"]
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A row of the table; `values` has one value a repeat, in `unit` ("" for a ratio); `remark` gives the rates."""
+
+    name: str
+    what: str
+    values: Sequence[float]
+    better: Better
+    target: float
+    unit: str = ""
+    remark: str = ""
+    skipped: str = ""
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median reaches the target; None when it could not be measured here."""
+        if self.skipped:
+            return None
+        return self.median >= self.target if self.better == "at least" else self.median <= self.target
+
+
+def skipped(name: str, what: str, better: Better, target: float, why: str) -> Figure:
+    """A figure that this machine cannot give."""
+    return Figure(name, what, (), better, target, skipped=why)
+
+
+def alternate(
+    repeats: int, ours: Callable[[], float], theirs: Callable[[], float]
+) -> tuple[list[float], list[float], list[float]]:
+    """Run both by turns, so that a machine that slows down slows both; ratios, ours, theirs."""
+    pairs = []
+    for turn in range(repeats):
+        if turn % 2:
+            second = theirs()
+            pairs.append((ours(), second))
+        else:
+            first = ours()
+            pairs.append((first, theirs()))
+    mine, other = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    return [a / b for a, b in pairs], mine, other
+
+
+def per_s(rates: Sequence[float]) -> str:
+    """The median of rates for a remark."""
+    return f"{statistics.median(rates):,.0f}/s"
