@@ -48,7 +48,7 @@ def stack_trace(traceback: str) -> list[str]:
 def timed_out(request_id: str, timeout_s: float) -> Failure:
     """The function was killed at its time limit."""
     text = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
-    return Failure(TIMED_OUT, text, mro=(TIMED_OUT, "TimeoutError"))
+    return Failure(TIMED_OUT, text, mro=(TIMED_OUT, "Timeout"))
 
 
 def exited(request_id: str, code: int) -> Failure:

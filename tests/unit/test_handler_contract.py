@@ -51,8 +51,11 @@ class TestGrouping:
 
     def test_changes_of_a_table_are_one_invocation(self) -> None:
         seen: list[Any] = []
-        run(lambda event, _: seen.append([record["eventName"] for record in event["Records"]]), *CHANGES)
-        assert seen == [["INSERT"] * 3]
+        run(lambda event, _: seen.extend(event["Records"]), *CHANGES)
+        assert [record["eventName"] for record in seen] == ["INSERT"] * 3
+        assert seen[0]["dynamodb"]["NewImage"] == {"id": {"S": "rex"}}
+        assert "OldImage" not in seen[0]["dynamodb"]
+        assert seen[0]["dynamodb"]["SizeBytes"] == len(b'{"id":"rex"}')
 
     @pytest.mark.parametrize(
         ("kind", "body", "is_it"),

@@ -70,11 +70,17 @@ def _change(change: RowChange) -> Json:
         shown["OldImage"] = old
     return shown | {
         "SequenceNumber": sequence_number(change),
-        "SizeBytes": len(change.key) + len(change.old or b"") + len(change.new or b""),
+        "SizeBytes": _size(change),
         "StreamViewType": "NEW_AND_OLD_IMAGES",
     }
 
 
+def _size(change: RowChange) -> int:
+    """Bytes of the images as JSON; DynamoDB counts its own encoding, so this is near it and no more."""
+    return sum(len(bytes(raw)) for raw in (change.old, change.new) if raw is not None and bytes(raw) != b"null")
+
+
 def _image(raw: msgspec.Raw | None) -> Json | None:
+    # No image is None where the change was made, and Raw(b"null") where it was read.
     row = None if raw is None else _decoder.decode(raw)
     return None if row is None else {name: marshal(value) for name, value in row.items()}
