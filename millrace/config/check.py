@@ -10,18 +10,20 @@ import re
 from collections.abc import Collection, Iterator
 from urllib.parse import urlsplit
 
+from millrace.broker import DEAD_SUFFIX
 from millrace.config.circles import circles
 from millrace.config.faults import nearest, one_of
 from millrace.config.findings import Finding, Path
 from millrace.config.limits import check_limits
+from millrace.config.names import queue_names
 from millrace.config.routes import check_routes
-from millrace.config.schema import BucketEvent, FunctionConfig, Project, QueueEvent, Sink, TableEvent
+from millrace.config.schema import BucketEvent, FunctionConfig, Project, QueueEvent, ScheduleEvent, Sink, TableEvent
 from millrace.config.templates import KEY_FIELDS, names_every_message, problem, split
+from millrace.cron import parse
+from millrace.errors import ConfigError
 
-DEAD_SUFFIX = ".dead"
-BUCKET_SCHEMES = ("s3", "gs", "az", "file")
+BUCKET_SCHEMES = ("s3", "gs", "az", "memory")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
-_TARGET = re.compile(r"[A-Za-z_][\w/-]*(\.[A-Za-z_]\w*)+")
 
 
 def check(project: Project, machine_bytes: int | None = None, *, complete: bool = True) -> list[Finding]:
@@ -84,7 +86,8 @@ def _check_target(project: Project, name: str, function: FunctionConfig, path: P
         expected = "exactly one of model, handler"
         yield Finding(path, f"functions.{name}", expected, got, near, at_key=True, absent=not targets)
     for kind, target in targets.items():
-        if not _TARGET.fullmatch(target):
+        parts = (target.replace("/", ".") if kind == "handler" else target).split(".")
+        if len(parts) < 2 or not all(part.isidentifier() for part in parts):
             example = "app.PetClassifier" if kind == "model" else "jobs.refresh"
             yield Finding((*path, kind), f"functions.{name}.{kind}", f"module.name such as {example}", repr(target))
 
@@ -96,6 +99,8 @@ def _check_events(project: Project, name: str, function: FunctionConfig) -> Iter
             yield from _check_queue_event(project, event.queue, (*path, "queue"))
         elif isinstance(event, TableEvent):
             yield from _known("table", event.table, project.tables, (*path, "table"))
+        elif isinstance(event, ScheduleEvent):
+            yield from _check_rule(event.schedule, (*path, "schedule"))
         elif isinstance(event, BucketEvent):
             yield from _known("bucket", split(event.bucket)[0], project.buckets, (*path, "bucket"))
     inbox = project.inbox(name)
@@ -103,6 +108,13 @@ def _check_events(project: Project, name: str, function: FunctionConfig) -> Iter
     if inbox == name and name not in _queues_named(project, name) and sharers:
         what = f"the queue {name!r} is the inbox of functions.{name}, and functions.{sharers[0]} takes from it too"
         yield Finding(("functions", name), what, "another name for the function or the queue", at_key=True)
+
+
+def _check_rule(rule: str, path: Path) -> Iterator[Finding]:
+    try:
+        parse(rule)
+    except ConfigError as error:
+        yield Finding(path, error.problem)
 
 
 def _queues_named(project: Project, function: str) -> set[str]:
@@ -126,7 +138,7 @@ def _check_sink(project: Project, sink: Sink, path: Path) -> Iterator[Finding]:
     if sink.table is not None:
         yield from _known("table", sink.table, project.tables, (*path, "table"))
     if sink.queue is not None:
-        yield from _known("queue", sink.queue, project.durable_queues(), (*path, "queue"))
+        yield from _known("queue", sink.queue, queue_names(project), (*path, "queue"))
     if sink.bucket is not None:
         yield from _check_object(project, sink.bucket, (*path, "bucket"))
     if sink.webhook is not None:

@@ -17,7 +17,7 @@ def check_limits(project: Project, machine_bytes: int | None) -> Iterator[Findin
 
 
 def _check_leases(project: Project) -> Iterator[Finding]:
-    queues = project.durable_queues()
+    queues = project.queues  # an inbox that is not declared has a lease that outlasts its function
     for name, function in project.functions.items():
         for queue in project.queues_of(name):
             lease = queues[queue].lease if queue in queues else None

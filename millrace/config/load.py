@@ -27,12 +27,26 @@ _ROUNDS = 8
 
 @dataclass
 class Examination:
-    """What was found in a project file: the project where it is sound, faults and warnings in any case."""
+    """What was found in a project file: the project where it is sound, faults and warnings in any case.
+
+    `partial` is what is sound of it, and `tree` is where everything stood; both None when there was nothing to read.
+    """
 
     project: Project | None
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
-    stages: list[str] = field(default_factory=list)
+    partial: Project | None = None
+    tree: Node | None = None
+
+    @property
+    def stages(self) -> list[str]:
+        """The names of the overlays."""
+        stages = self.tree.child("stages") if self.tree is not None else None
+        return list(stages.value) if stages is not None and isinstance(stages.value, dict) else []
+
+    def place(self, path: Sequence[str | int]) -> Place:
+        """Where the value at a path stands, or what is nearest above it."""
+        return walk(self.tree, path)[-1].place if self.tree is not None else Place("")
 
 
 def find(start: Path) -> Path:
@@ -77,8 +91,6 @@ def _examine(root: Node, folder: Path, stage: str | None, overrides: Sequence[st
     if not isinstance(root.value, dict):
         faults.append(Fault(root.place, "the project file", "a mapping such as `service: my-app`", root.shown))
         return Examination(None, in_order(faults))
-    stages = root.child("stages")
-    names = list(stages.value) if stages is not None and isinstance(stages.value, dict) else []
     root = apply_stage(root, stage, faults)
     for override in overrides:
         _override(root, override, faults)
@@ -87,7 +99,8 @@ def _examine(root: Node, folder: Path, stage: str | None, overrides: Sequence[st
         root.remove("root")
     project, touched = _validate(root, faults)
     if project is None:
-        return Examination(None, in_order(faults), [], names)
+        return Examination(None, in_order(faults), tree=root)
+    project = project.model_copy(update={"root": folder})
     # Where something was taken out, "there is nothing" would be told of what is there but wrong.
     findings = [
         each for each in check(project, _machine_bytes(project)) if id(walk(root, each.path)[-1]) not in touched
@@ -95,8 +108,7 @@ def _examine(root: Node, folder: Path, stage: str | None, overrides: Sequence[st
     located = [_located(finding, root) for finding in findings if not (faults and finding.severity == "warning")]
     faults += [fault for fault in located if fault.severity == "error"]
     warnings = [fault for fault in located if fault.severity == "warning"]
-    whole = None if faults else project.model_copy(update={"root": folder})
-    return Examination(whole, in_order(faults), in_order(warnings), names)
+    return Examination(None if faults else project, in_order(faults), in_order(warnings), project, root)
 
 
 def _override(root: Node, override: str, faults: list[Fault]) -> None:

@@ -276,14 +276,3 @@ class Project(Section):
         """Every durable queue that a function takes from, its inbox first."""
         named = [event.queue for event in self.functions[function].events if isinstance(event, QueueEvent)]
         return list(dict.fromkeys([self.inbox(function), *named]))
-
-    def durable_queues(self) -> dict[str, QueueConfig]:
-        """Every durable queue by name: those declared, and an inbox for each function that has no queue.
-
-        An inbox that is not declared has the defaults, but a lease that outlasts the function's timeout.
-        """
-        queues = dict(self.queues)
-        for name, function in self.functions.items():
-            if (inbox := self.inbox(name)) == name and inbox not in queues:
-                queues[name] = QueueConfig(lease=max(30.0, function.timeout))
-        return queues

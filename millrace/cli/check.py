@@ -1,0 +1,127 @@
+"""`check`: everything that is wrong with a project, in the file and in the code that it names."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from millrace.cli.options import JsonOption, ProjectOption, SetOption, StageOption
+from millrace.cli.output import note, print_json
+
+if TYPE_CHECKING:
+    from millrace.config.faults import Fault
+    from millrace.config.load import Examination
+    from millrace.types import Failure
+
+_USAGE = 2
+_LAST_LINES = 3
+
+
+def check(
+    project: ProjectOption = None,
+    stage: StageOption = None,
+    overrides: SetOption = None,
+    code: Annotated[
+        bool, typer.Option(help="Also import the code that functions name, each in its own process.")
+    ] = True,
+    code_timeout_s: Annotated[float, typer.Option("--code-timeout", min=0.1, help="Seconds for one import.")] = 60.0,
+    json: JsonOption = False,
+) -> None:
+    """Say everything that is wrong with a project, with file:line:column.
+
+    Without --stage every stage is checked. Exit code 0: sound (there may be warnings), 2: not.
+    """
+    from millrace.config.faults import in_order
+    from millrace.config.load import examine
+
+    found = examine(project, stage=stage, overrides=overrides or ())
+    every = [found]
+    if stage is None:
+        every += [examine(project, stage=name, overrides=overrides or ()) for name in found.stages]
+    faults = [fault for each in every for fault in each.faults]
+    warnings = [warning for each in every for warning in each.warnings]
+    if code:
+        faults += [fault for each in every for fault in code_faults(each, code_timeout_s)]
+    _tell(found, in_order(faults), in_order(warnings), json)
+    if faults:
+        raise typer.Exit(_USAGE)
+
+
+def code_faults(found: Examination, timeout_s: float) -> Iterator[Fault]:
+    """A fault for each function whose code is not there; user code runs only in children, one for each target."""
+    from millrace.config.faults import Fault
+
+    if found.partial is None:
+        return
+    for name, function in found.partial.functions.items():
+        if "." not in function.target:
+            continue
+        variables = {**found.partial.environment, **function.environment}
+        if problem := _probe(
+            function.kind, function.target, str(found.partial.root), tuple(variables.items()), timeout_s
+        ):
+            place = found.place(("functions", name, function.kind))
+            yield Fault(place, f"functions.{name}.{function.kind}: {problem}")
+
+
+@cache  # stages mostly name the same code
+def _probe(kind: str, target: str, root: str, variables: tuple[tuple[str, str], ...], timeout_s: float) -> str:
+    """Why a function's code cannot be found, empty when it can."""
+    import msgspec
+
+    from millrace.types import Failure
+
+    command = [sys.executable, "-m", "millrace.replica.probe", kind, target, root]
+    environment = {**os.environ, **dict(variables)}
+    try:
+        child = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"importing {target} took longer than {timeout_s:g}s; move slow work into load()"
+    try:
+        failure = msgspec.json.decode(child.stdout, type=Failure | None)
+    except msgspec.DecodeError:
+        last = child.stderr.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
+        return " | ".join([f"importing {target} ended its process (exit code {child.returncode})", *last])
+    return _words(failure) if failure else ""
+
+
+def _words(failure: Failure) -> str:
+    if failure.type == "LoadError":
+        return "; ".join(line.strip() for line in failure.message.splitlines())
+    lines = [line.strip() for line in failure.traceback.splitlines() if line.strip().startswith("File ")]
+    return f"{failure.type}: {failure.message}" + (f" ({lines[-1]})" if lines else "")
+
+
+def _tell(found: Examination, faults: list[Fault], warnings: list[Fault], json: bool) -> None:
+    if json:
+        print_json([fault.as_dict() for fault in [*faults, *warnings]])
+    for fault in [*faults, *warnings] if not json else []:
+        typer.echo(str(fault))
+    note(_summary(found, len(faults), len(warnings)))
+
+
+def _summary(found: Examination, faults: int, warnings: int) -> str:
+    counts = [_count(faults, "fault"), _count(warnings, "warning")]
+    told = " and ".join(count for count in counts if count)
+    if faults or found.project is None:
+        return told
+    sections: dict[str, Any] = {
+        name: getattr(found.project, name) for name in ("functions", "queues", "tables", "buckets")
+    }
+    parts = [_count(len(section), name.removesuffix("s")) for name, section in sections.items() if section]
+    stages = f"; stages {', '.join(found.stages)}" if found.stages else ""
+    return f"{found.project.service} is sound: {', '.join(parts) or 'nothing in it'}{stages}" + (
+        f"; {told}" if told else ""
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}" if number else ""
