@@ -24,7 +24,7 @@ from millrace.errors import (
     TooLarge,
     UnknownQueue,
 )
-from millrace.types import Failure, Put, Record, State
+from millrace.types import Failure, Put, RawJson, Record, State
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class _Document(msgspec.Struct):
     id: str
     queue: str
     state: State
-    value: msgspec.Raw | None = None
+    value: RawJson = None
     failure: _Told | None = None
     attempts: int = 0
     function: str = ""
