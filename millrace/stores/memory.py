@@ -29,7 +29,7 @@ class MemoryTable(Table):
         self._rows: dict[str, bytes] = {}
         self._changes: list[Change] | None = [] if stream else None
         self._sequence = 0
-        self._changed = asyncio.Event()
+        self._listeners: set[asyncio.Future[None]] = set()
 
     async def put(self, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -73,16 +73,19 @@ class MemoryTable(Table):
         self._sequence += 1
         kind = change_kind(old, new)
         changes.append(Change(self._sequence, self.name, key, kind, old, new, now))
-        self._changed.set()
-        self._changed.clear()
+        for future in self._listeners:
+            if not future.done():
+                future.set_result(None)
 
     async def _next_change(self, timeout_s: float) -> None:
-        tasks = [asyncio.ensure_future(self._changed.wait()), asyncio.ensure_future(self._clock.sleep(timeout_s))]
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        sleeper = asyncio.ensure_future(self._clock.sleep(timeout_s))
+        self._listeners.add(future)
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([future, sleeper], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
+            self._listeners.discard(future)
+            sleeper.cancel()
 
 
 class MemoryTables:

@@ -86,7 +86,7 @@ class SqliteTable(Table):
     def create(self, connection: sqlite3.Connection) -> None:
         """Make the SQL tables; none of it is undone if it was there."""
         connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {self._rows} (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+            f"CREATE TABLE IF NOT EXISTS {self._rows} (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL)"
         )
         if self._stream:
             # AUTOINCREMENT: a sequence number is never given twice, even after the changes were trimmed away.
