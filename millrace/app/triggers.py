@@ -28,7 +28,7 @@ def sources_of(project: Project, backend: Backend, clock: Clock) -> Iterator[Sou
                     name,
                     queue,
                     backend.buckets[bucket],
-                    pattern or "*",
+                    pattern,
                     event.on,
                     project.buckets[bucket].poll,
                     backend.bookmarks,
