@@ -8,9 +8,10 @@ from collections.abc import Callable
 import msgspec
 
 from millrace.aws import responses
+from millrace.aws.errors import TIMED_OUT
 from millrace.broker import Broker
 from millrace.clock import Clock
-from millrace.source import EVENT_ATTRIBUTE, HttpRequest
+from millrace.source import EVENT_ATTRIBUTE, PAYLOAD_ATTRIBUTE, HttpRequest
 from millrace.sources.http import problems
 from millrace.sources.http.bodies import Bodies
 from millrace.sources.http.preferences import keyed_id
@@ -19,8 +20,6 @@ from millrace.sources.http.requests import Request
 from millrace.sources.http.settings import Route
 from millrace.sources.http.waiting import Waiting
 from millrace.types import JSON, Message, Put, Record, new_id
-
-PAYLOAD_ATTRIBUTE = "millrace-payload"
 
 _log = logging.getLogger("millrace.gateway")
 
@@ -69,14 +68,15 @@ class Calls:
             return record
         # Nobody waits for it any more: if it has not begun, it need not.
         await self._memory.purge(route.queue, [id])
-        waited = f"no answer from {route.function!r} within {route.timeout_s:g} s"
-        raise _refused(responses.timed_out(route.payload, waited), "function-timeout", "The function took too long", id)
+        raise _too_long(route, f"no answer from {route.function!r} within {route.timeout_s:g} s", id)
 
 
 def _reply(route: Route, record: Record) -> Reply:
     if record.state == "dead":
         failure = record.failure
         why = f"{failure.type}: {failure.message}" if failure else "the call became a dead letter"
+        if failure is not None and failure.type == TIMED_OUT:
+            raise _too_long(route, why, record.id)
         raise _refused(responses.failed(route.payload, why), "function-failed", "The function failed", record.id)
     response = responses.response(route.payload, b"null" if record.value is None else bytes(record.value))
     if response.problem:
@@ -91,6 +91,10 @@ def _header_value(text: str) -> bytes:
         return text.encode("latin-1")
     except UnicodeEncodeError:
         return text.encode(errors="replace")
+
+
+def _too_long(route: Route, why: str, id: str) -> problems.Problem:
+    return _refused(responses.timed_out(route.payload, why), "function-timeout", "The function took too long", id)
 
 
 def _refused(response: responses.HttpResponse, kind: str, title: str, id: str) -> problems.Problem:
