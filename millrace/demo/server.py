@@ -17,6 +17,8 @@ import psutil
 
 from millrace.errors import MillraceError
 
+COMMAND = (sys.executable, "-m", "millrace", "up")
+_MAX_LINE_BYTES = 1 << 20
 _ADDRESS = re.compile(r"http://[\w.\[\]:-]*:\d+")
 _REPLICA = "millrace.replica"
 
@@ -35,9 +37,10 @@ class Server:
     async def start(cls, folder: Path, arguments: Sequence[str] = ()) -> Server:
         """Start it on a free loopback port and return once it says where it listens; its output goes to server.log."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "millrace", "up", "--project", str(folder), "--port", "0", *arguments),
+            *(*COMMAND, "--project", str(folder), "--port", "0", *arguments),
             cwd=folder,
-            env={name: value for name, value in os.environ.items() if not name.startswith("MILLRACE_")},
+            env=_environment(),
+            limit=_MAX_LINE_BYTES,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -122,6 +125,13 @@ class Server:
     def _ended(self) -> MillraceError:
         last = self.log.read_text(errors="replace")[-2000:].strip()
         return MillraceError(f"millrace up exited with {self._process.returncode}", last or "it printed nothing")
+
+
+def _environment() -> dict[str, str]:
+    """Ours, less what would choose another project, and with lines that come as they are printed."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MILLRACE_")} | {
+        "PYTHONUNBUFFERED": "1"
+    }
 
 
 def _is_replica(process: psutil.Process) -> bool:
