@@ -26,7 +26,8 @@ CREATE TABLE IF NOT EXISTS queues (
 MESSAGES = """
 -- Messages, dead letters included. due_at and expires_at are broker time (Database.now); sent_at and first_failed_at
 -- are Unix seconds. due_at 0 is ready at once, so that no clock can hide it; else it is the end of a delay or a lease:
--- a message whose lease ran out is simply due again. `body` is NULL when it is in `bodies`.
+-- a message whose lease ran out is simply due again. `body` is NULL when it is in `bodies`, `group` NULL outside FIFO
+-- queues, where it needs no index.
 CREATE TABLE IF NOT EXISTS messages (
   seq INTEGER PRIMARY KEY,
   queue TEXT NOT NULL,
@@ -37,19 +38,21 @@ CREATE TABLE IF NOT EXISTS messages (
   expires_at REAL,
   sent_at REAL NOT NULL,
   first_failed_at REAL NOT NULL DEFAULT 0,
-  "group" TEXT NOT NULL DEFAULT '',
+  "group" TEXT,
   attributes TEXT NOT NULL DEFAULT '{}',
   body BLOB,
   death TEXT
 );
 CREATE UNIQUE INDEX IF NOT EXISTS messages_id ON messages (queue, id);
 CREATE INDEX IF NOT EXISTS messages_due ON messages (queue, due_at);
+CREATE INDEX IF NOT EXISTS messages_group ON messages (queue, "group") WHERE "group" IS NOT NULL;
 -- Bodies too large to be rewritten each time that their message is leased.
 CREATE TABLE IF NOT EXISTS bodies (seq INTEGER PRIMARY KEY, body BLOB NOT NULL);
 """
 
 RECORDS = """
--- What became of each message, and at once the memory of its id until expires_at (broker time).
+-- What became of each message, and at once the memory of its id until expires_at. Both times are broker time. The
+-- record of a dead letter does not expire before the dead letter is purged or moved.
 -- `doc` is the Record as JSON, NULL when the outcome had none. Ids begin with the time: rows are appended.
 CREATE TABLE IF NOT EXISTS records (
   id TEXT NOT NULL,

@@ -1,0 +1,175 @@
+"""The broker port on the embedded database: each verb is one job of the writer, or of a reader."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from millrace.broker import DEAD_SUFFIX, Broker, Capabilities, Peeked, Queue, Stats
+from millrace.brokers.sqlite import people, statements
+from millrace.brokers.sqlite.put import Now, put
+from millrace.brokers.sqlite.queues import Queues
+from millrace.brokers.sqlite.settle import extend, settle
+from millrace.brokers.sqlite.take import candidates, take
+from millrace.database import Database, Participant
+from millrace.errors import TooLarge
+from millrace.types import Accepted, Commit, Lease, Put
+
+T = TypeVar("T")
+_MAX_BODY = 256_000_000
+_CLEAN_EVERY = 500  # settled messages between two looks for records to forget, which take twice as many
+RESULTS = "results"  # the topic of everything that was finished
+
+
+class SqliteBroker(Broker):
+    """A durable queue in one SQLite file; rows, outputs, records and acks of a commit are one transaction.
+
+    `participants` write their part of a commit in the broker's transaction. The database is the caller's to close.
+    """
+
+    capabilities = Capabilities(
+        durable=True,
+        transactional=True,
+        fifo=True,
+        delay=True,
+        ttl=True,
+        dedupe=True,
+        shared=True,
+        max_body=_MAX_BODY,
+    )
+
+    def __init__(self, database: Database, participants: Sequence[Participant] = ()) -> None:
+        self._database = database
+        self._participants = participants
+        self._queues = Queues()
+        self._settled = 0
+
+    async def declare(self, queues: Sequence[Queue]) -> None:
+        await self._database.write(lambda connection: self._queues.declare(connection, queues))
+
+    async def put(self, puts: Sequence[Put]) -> list[Accepted]:
+        for each in puts:
+            if len(each.message.body) > _MAX_BODY:
+                raise TooLarge(
+                    f"message {each.message.id}: {len(each.message.body)} bytes, at most {_MAX_BODY} can be queued",
+                    "put the body into a bucket and its key into the message",
+                )
+        if not puts:
+            return []
+        return await self._database.write(
+            lambda connection: put(connection, self._queues, puts, self._now()), wakes=_topics(puts)
+        )
+
+    async def take(self, queue: str, limit: int, *, max_bytes: int | None = None) -> list[Lease]:
+        wakes: set[str] = set()
+
+        def job(connection: sqlite3.Connection) -> list[Lease]:
+            settings = self._queues.get(connection, queue)
+            if limit < 1:
+                return []
+            expires_at = self._database.clock.monotonic() + settings.lease_s
+            leases, buried = take(connection, settings, limit, max_bytes, self._now(), expires_at)
+            if buried:
+                wakes.add(RESULTS)
+            return leases
+
+        return await self._database.write(job, wakes=wakes)
+
+    async def wait(self, queue: str, timeout_s: float) -> None:
+        with self._database.listen(topic(queue)) as signal:
+            due_in_s = await self._read(lambda connection: self._due_in(connection, queue))
+            await signal.wait(timeout_s if due_in_s is None else min(timeout_s, due_in_s))
+
+    async def settle(self, commit: Commit) -> list[Lease]:
+        clean = self._is_time_to_clean(len(commit.outcomes))
+
+        def job(connection: sqlite3.Connection) -> list[Lease]:
+            now = self._now()
+            lost = settle(connection, self._queues, self._participants, commit, now)
+            if clean:
+                connection.execute(statements.FORGET_EXPIRED, (now.broker_s, 2 * clean))
+            return lost
+
+        wakes = {RESULTS, topic(commit.queue), *_topics(commit.puts)}
+        return await self._database.write(job, wakes=wakes)
+
+    async def extend(self, leases: Sequence[Lease], lease_s: float) -> list[Lease]:
+        expires_at = self._database.clock.monotonic() + lease_s
+        lost = await self._database.write(lambda connection: extend(connection, leases, self._database.now() + lease_s))
+        gone = {lease.receipt for lease in lost}
+        return [msgspec.structs.replace(lease, expires_at=expires_at) for lease in leases if lease.receipt not in gone]
+
+    async def stats(self, queue: str) -> Stats:
+        return await self._read(
+            lambda connection: people.stats(connection, self._queues.get(connection, queue), self._now())
+        )
+
+    async def peek(self, queue: str, limit: int = 10, *, ids: Sequence[str] | None = None) -> list[Peeked]:
+        return await self._read(
+            lambda connection: people.peek(connection, self._queues.get(connection, queue), limit, ids, self._now())
+        )
+
+    async def move(self, source: str, target: str, ids: Sequence[str] | None = None) -> int:
+        def chunk(connection: sqlite3.Connection, upto: int) -> int:
+            origin, goal = self._queues.get(connection, source), self._queues.get(connection, target)
+            chosen = people.idle(connection, origin, upto, ids, self._now(), target)
+            people.move(connection, origin, goal, chosen, self._now())
+            return len(chosen)
+
+        return await self._in_chunks(chunk, wakes=(topic(target), RESULTS))
+
+    async def purge(self, queue: str, ids: Sequence[str] | None = None) -> int:
+        def chunk(connection: sqlite3.Connection, upto: int) -> int:
+            settings = self._queues.get(connection, queue)
+            parent = self._queues.get(connection, queue.removesuffix(DEAD_SUFFIX))
+            chosen = people.idle(connection, settings, upto, ids, self._now())
+            people.purge(connection, settings, parent.dedupe_s, chosen)
+            return len(chosen)
+
+        return await self._in_chunks(chunk, wakes=(topic(queue),))
+
+    async def close(self) -> None:
+        """Nothing to let go of: the database belongs to whoever opened it."""
+
+    async def _in_chunks(self, chunk: Callable[[sqlite3.Connection, int], int], wakes: Sequence[str]) -> int:
+        upto = await self._read(people.last)
+        count = 0
+        while done := await self._database.write(lambda connection: chunk(connection, upto), wakes=wakes):
+            count += done
+        return count
+
+    async def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._database.read(job)
+
+    def _now(self) -> Now:
+        return Now(self._database.now(), self._database.clock.now())
+
+    def _due_in(self, connection: sqlite3.Connection, name: str) -> float | None:
+        """Seconds until `take` might give something, None when nothing is there; negative when something is due."""
+        queue = self._queues.get(connection, name)
+        now_s = self._database.now()
+        if queue.fifo and not candidates(connection, queue, 1, now_s):
+            (due_at,) = connection.execute(statements.NEXT_DUE, (name, now_s)).fetchone()
+        else:
+            (due_at,) = connection.execute(statements.FIRST_DUE, (name,)).fetchone()
+        return None if due_at is None else due_at - now_s
+
+    def _is_time_to_clean(self, settled: int) -> int:
+        """How many messages were settled since the last look, when it is time for another; else 0."""
+        self._settled += settled
+        if self._settled < _CLEAN_EVERY:
+            return 0
+        count, self._settled = self._settled, 0
+        return count
+
+
+def topic(queue: str) -> str:
+    """What a queue's listeners listen to."""
+    return f"queue:{queue}"
+
+
+def _topics(puts: Iterable[Put]) -> set[str]:
+    return {topic(each.queue) for each in puts}
