@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from millrace.aws.environment import handler_environment
 from millrace.clock import SystemClock
 from millrace.flow.replicas import Lost, ReplicaSet
 from millrace.source import EVENT_ATTRIBUTE
@@ -59,7 +61,8 @@ async def replicas(
 ) -> AsyncIterator[ReplicaSet]:
     (root / "app.py").write_text(APP)
     spec = Spec("resize", "handler", "app.main", str(root), 30.0, 0, 1, "pets", "dev", "eu-west-1", "123456789012")
-    found = ReplicaSet(spec, count=1, environment=environment or {}, clock=clock, load_timeout_s=60.0, on_line=on_line)
+    whole = handler_environment(spec, os.environ, environment or {})
+    found = ReplicaSet(spec, count=1, environment=whole, clock=clock, load_timeout_s=60.0, on_line=on_line)
     await found.start()
     try:
         yield found
