@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from millrace.errors import MillraceError
@@ -15,6 +16,7 @@ from millrace.sources.http import problems
 from millrace.sources.http.requests import Request
 
 
+@lru_cache(1024)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address can only mean this machine."""
     name = host.strip("[]").rstrip(".").lower()

@@ -36,7 +36,8 @@ class Paths:
 
     @property
     def known(self) -> list[str]:
-        return sorted(self._endpoints)
+        """The paths as people read them."""
+        return sorted(path.replace("+}", "}") for path in self._endpoints)
 
     def router(self) -> Router:
         """The router over all that was added."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from millrace.clock import Clock
@@ -36,15 +35,27 @@ class Waiting:
         return (await self.all([id], wait_s))[0]
 
     async def all(self, ids: Sequence[str], wait_s: float) -> list[Record | None]:
-        """The records of messages, in order; raises a 429 problem when too many requests wait already."""
+        """The records of messages, in order, up to the first that was not finished in time.
+
+        Raises a 429 problem when too many requests wait already.
+        """
         if self._held >= self._limit:
             raise problems.busy(f"{self._limit} requests already wait for results.")
         self._held += 1
         try:
             until = self._clock.monotonic() + wait_s
-            return await asyncio.gather(*(self._one(id, until) for id in ids))
+            return await self._each(ids, until)
         finally:
             self._held -= 1
+
+    async def _each(self, ids: Sequence[str], until: float) -> list[Record | None]:
+        # One after the other: all are waited for in the end, and a request of 10,000 lines costs one waiter.
+        records: list[Record | None] = []
+        for id in ids:
+            records.append(await self._one(id, until))
+            if not finished(records[-1]):
+                break
+        return records
 
     async def _one(self, id: str, until: float) -> Record | None:
         while True:
