@@ -18,6 +18,8 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+import msgspec
+
 from millrace.wire import Spec
 
 LATEST = "$LATEST"
@@ -52,6 +54,8 @@ _NOBODY = {
 
 def handler_environment(spec: Spec, inherited: Mapping[str, str], configured: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of one replica of a handler; `configured` is what the project file sets."""
+    region = configured.get("AWS_REGION") or configured.get("AWS_DEFAULT_REGION") or spec.region
+    spec = msgspec.structs.replace(spec, region=region)
     shell = {name: value for name, value in inherited.items() if name not in CREDENTIALS}
     mine = {} if CREDENTIALS & configured.keys() else _NOBODY
     return shell | runtime_variables(spec) | mine | dict(configured)

@@ -40,6 +40,8 @@ def load(spec: Spec) -> Handler:
         raise LoadError(f"{spec.target} is a {type(function).__name__}", "expected a function of (event, context)")
     if inspect.iscoroutinefunction(function):
         raise LoadError(f"{spec.target} is async", "handlers are plain functions, as on Lambda: use def")
+    # The project file may have moved the function to another region: events and ARNs follow its environment.
+    spec = msgspec.structs.replace(spec, region=os.environ.get("AWS_REGION") or spec.region)
     return Handler(function, spec, version_of(target.rpartition(".")[0]))
 
 

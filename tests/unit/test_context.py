@@ -82,6 +82,11 @@ class TestEnvironment:
         assert (found["PATH"], found["AWS_REGION"]) == ("/bin", "eu-west-1")
         assert (found["TZ"], found["STAGE"]) == ("Europe/Berlin", "file")
 
+    def test_a_region_that_the_project_file_names_once_counts_for_both_names(self) -> None:
+        for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+            found = handler_environment(SPEC, {}, {name: "sa-east-1"})
+            assert found["AWS_REGION"] == found["AWS_DEFAULT_REGION"] == "sa-east-1"
+
     def test_the_shells_credentials_stay_in_the_shell(self) -> None:
         found = handler_environment(SPEC, dict.fromkeys(CREDENTIALS, "real"), {})
         assert "real" not in found.values()

@@ -269,6 +269,11 @@ class TestLoad:
         handler = load(project, "handler_src/two.main", "def main(event, context): return event\n")
         assert handler.run(run_of(event_message("raw", [1])), lambda: None).values == [b"[1]"]
 
+    def test_events_are_of_the_region_of_the_environment(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_REGION", "sa-east-1")
+        handler = load(project, "handler_four.main", "def main(event, context): return event['region']\n")
+        assert handler.run(run_of(event_message("schedule", TICK)), lambda: None).values == [b'"sa-east-1"']
+
     @pytest.mark.parametrize(
         ("source", "text"),
         [
