@@ -1,0 +1,316 @@
+"""The broker port in memory. Nothing is awaited inside a verb, so each is seen whole or not at all."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from typing import Literal, Protocol
+
+import msgspec
+
+from millrace.broker import DEAD_SUFFIX, Broker, Capabilities, Peeked, Queue, Stats, dead_letters
+from millrace.brokers.memory.item import Item
+from millrace.brokers.memory.queue import MemoryQueue
+from millrace.clock import Clock, SystemClock
+from millrace.database.signals import Signals
+from millrace.errors import BrokerError, QueueFull, TooLarge, UnknownQueue
+from millrace.types import Accepted, Commit, Death, Failure, Lease, Outcome, Put, Record
+
+_MAX_BODY = 256_000_000
+
+
+class MemoryParticipant(Protocol):
+    """Takes its part of each commit: MemoryTables, MemoryResults."""
+
+    def apply(self, commit: Commit) -> None:
+        """Write what the commit holds for you; raising undoes the settle, if you have undone your own part."""
+        ...
+
+
+class MemoryBroker(Broker):
+    """Queues in dicts and heaps, for one event loop."""
+
+    capabilities = Capabilities(
+        durable=False,
+        transactional=True,
+        fifo=True,
+        delay=True,
+        ttl=True,
+        dedupe=True,
+        shared=False,
+        max_body=_MAX_BODY,
+    )
+
+    def __init__(self, clock: Clock | None = None, participants: Sequence[MemoryParticipant] = ()) -> None:
+        self._clock = clock or SystemClock()
+        self._participants = participants
+        self._queues: dict[str, MemoryQueue] = {}
+        self._signals = Signals(self._clock)
+        self._seqs = itertools.count(1)
+        self._tokens = itertools.count(1)
+
+    async def declare(self, queues: Sequence[Queue]) -> None:
+        for queue in queues:
+            self._queues.setdefault(queue.name, MemoryQueue(queue)).settings = queue
+            dead = dead_letters(queue.name)
+            self._queues.setdefault(dead, MemoryQueue(Queue(dead, queue.lease_s)))
+
+    async def put(self, puts: Sequence[Put]) -> list[Accepted]:
+        for each in puts:
+            self._queue(each.queue)
+            if len(each.message.body) > _MAX_BODY:
+                raise TooLarge(
+                    f"message {each.message.id}: {len(each.message.body)} bytes, at most {_MAX_BODY} can be queued",
+                    "put the body into a bucket and its key into the message",
+                )
+        self._check_depth(puts)
+        return self._put(puts)
+
+    async def take(self, queue: str, limit: int, *, max_bytes: int | None = None) -> list[Lease]:
+        here = self._queue(queue)
+        now_s = self._clock.monotonic()
+        leases: list[Lease] = []
+        passed: list[Item] = []
+        total = 0
+        for item in here.due(now_s) if limit > 0 else ():
+            if self._bury_if_past_saving(here, item, now_s):
+                continue
+            total += len(item.message.body)
+            if leases and max_bytes is not None and total > max_bytes:
+                passed.append(item)
+                break
+            leases.append(self._lease(here, item, now_s))
+            if len(leases) == limit:
+                break
+        for item in passed:
+            here.place(item)
+        return leases
+
+    async def wait(self, queue: str, timeout_s: float) -> None:
+        here = self._queue(queue)
+        with self._signals.listen(queue) as signal:
+            due_in_s = here.due_in(self._clock.monotonic())
+            await signal.wait(timeout_s if due_in_s is None else min(timeout_s, due_in_s))
+
+    async def settle(self, commit: Commit) -> list[Lease]:
+        here = self._queue(commit.queue)
+        lost = [outcome.lease for outcome in commit.outcomes if self._held(outcome.lease) is None]
+        ours = commit.without(lost) if lost else commit
+        for each in ours.puts:
+            self._queue(each.queue)
+        for outcome in ours.having("dead"):
+            _death(outcome)
+        # What can fail comes first, so that a settle that raises has changed nothing here.
+        for participant in self._participants:
+            participant.apply(ours)
+        for outcome in ours.outcomes:
+            self._end(here, outcome)
+        self._put(list(ours.puts))
+        self._signals.wake([commit.queue])
+        return lost
+
+    async def extend(self, leases: Sequence[Lease], lease_s: float) -> list[Lease]:
+        expires_at = self._clock.monotonic() + lease_s
+        extended = []
+        for lease in leases:
+            item = self._held(lease)
+            if item is not None:
+                item.due_at = expires_at
+                self._queue(lease.queue).place(item)
+                extended.append(msgspec.structs.replace(lease, expires_at=expires_at))
+        return extended
+
+    async def stats(self, queue: str) -> Stats:
+        here = self._queue(queue)
+        counts = Counter(self._state(item) for item in here.items.values())
+        oldest = min((item.message.sent_at for item in here.items.values()), default=None)
+        return Stats(
+            queue,
+            depth=counts["ready"],
+            in_flight=counts["in_flight"],
+            delayed=counts["delayed"],
+            dead=len(self._queue(dead_letters(queue)).items),
+            oldest_age_s=0.0 if oldest is None else max(0.0, self._clock.now() - oldest),
+        )
+
+    async def close(self) -> None:
+        """Wake who waits; the messages go with the process."""
+        self._signals.wake(None)
+
+    async def peek(self, queue: str, limit: int = 10, *, ids: Sequence[str] | None = None) -> list[Peeked]:
+        chosen = [item for item in self._queue(queue).in_order() if ids is None or item.message.id in ids]
+        return [Peeked(item.message, self._state(item), item.attempts, item.death) for item in chosen[:limit]]
+
+    async def move(self, source: str, target: str, ids: Sequence[str] | None = None) -> int:
+        here, there = self._queue(source), self._queue(target)
+        ttl_s = there.settings.ttl_s
+        chosen = [item for item in self._idle(here, ids) if item.message.id not in there.items]
+        for item in chosen:
+            here.remove(item)
+            for queue in (self._queues.get(source.removesuffix(DEAD_SUFFIX)), there):
+                if queue is not None:
+                    queue.forget(item.message.id)
+            item.refresh(None if ttl_s is None else self._clock.monotonic() + ttl_s)
+            there.add(item)
+        self._signals.wake([target])
+        return len(chosen)
+
+    async def purge(self, queue: str, ids: Sequence[str] | None = None) -> int:
+        here = self._queue(queue)
+        chosen = self._idle(here, ids)
+        for item in chosen:
+            here.remove(item)
+        return len(chosen)
+
+    def _queue(self, name: str) -> MemoryQueue:
+        found = self._queues.get(name)
+        if found is None:
+            near = get_close_matches(name, self._queues, 1)
+            declared = ", ".join(sorted(self._queues)) or "none"
+            hint = f"did you mean {near[0]}?" if near else f"declared are: {declared}"
+            raise UnknownQueue(f"no queue {name!r} is declared", hint)
+        return found
+
+    def _idle(self, queue: MemoryQueue, ids: Sequence[str] | None) -> list[Item]:
+        now_s = self._clock.monotonic()
+        chosen = (
+            queue.in_order() if ids is None else [queue.items[id] for id in dict.fromkeys(ids) if id in queue.items]
+        )
+        return [item for item in chosen if not item.is_in_flight(now_s)]
+
+    def _state(self, item: Item) -> str:
+        now_s = self._clock.monotonic()
+        if item.is_due(now_s):
+            return "ready"
+        return "in_flight" if item.is_in_flight(now_s) else "delayed"
+
+    # ---- put
+
+    def _knows(self, put: Put) -> bool:
+        """A dead letter's id is known for as long as the dead letter is there."""
+        id, now_s = put.message.id, self._clock.monotonic()
+        return self._queue(put.queue).knows(id, now_s) or id in self._queue(dead_letters(put.queue)).items
+
+    def _check_depth(self, puts: Iterable[Put]) -> None:
+        fresh = {(each.queue, each.message.id) for each in puts if not self._knows(each)}
+        for name, count in Counter(name for name, _ in fresh).items():
+            queue = self._queue(name)
+            limit = queue.settings.max_depth
+            if limit is not None and len(queue.items) + count > limit:
+                raise QueueFull(
+                    f"queue {name} holds {len(queue.items)} messages of at most {limit}; {count} more were refused",
+                    "try again when its function has caught up, or raise max_depth",
+                )
+
+    def _put(self, puts: Sequence[Put]) -> list[Accepted]:
+        accepted = []
+        for each in puts:
+            known = self._knows(each)
+            if not known:
+                self._queue(each.queue).add(self._item(each))
+            accepted.append(Accepted(each.message.id, known))
+        self._signals.wake({each.queue for each in puts})
+        return accepted
+
+    def _item(self, put: Put) -> Item:
+        now_s = self._clock.monotonic()
+        ttl_s = put.ttl_s if put.ttl_s is not None else self._queue(put.queue).settings.ttl_s
+        message = put.message
+        if not message.sent_at:
+            message = msgspec.structs.replace(message, sent_at=self._clock.now())
+        return Item(
+            next(self._seqs),
+            message,
+            now_s + put.delay_s if put.delay_s > 0 else 0.0,
+            None if ttl_s is None else now_s + ttl_s,
+        )
+
+    # ---- take
+
+    def _lease(self, queue: MemoryQueue, item: Item, now_s: float) -> Lease:
+        item.receipt = next(self._tokens)
+        item.due_at = now_s + queue.settings.lease_s
+        item.attempts += 1
+        queue.place(item)
+        name, receipt = queue.settings.name, (item.message.id, item.receipt)
+        return Lease(name, item.message, receipt, item.attempts, item.due_at, item.first_failed_at)
+
+    def _bury_if_past_saving(self, queue: MemoryQueue, item: Item, now_s: float) -> bool:
+        settings = queue.settings
+        expired = item.expires_at is not None and item.expires_at <= now_s
+        if settings.name.endswith(DEAD_SUFFIX) or not (expired or item.attempts >= settings.max_receives):
+            return False
+        outcome = self._past_saving(settings, item, expired)
+        self._end(queue, outcome)
+        for participant in self._participants:
+            participant.apply(Commit(settings.name, [outcome]))
+        return True
+
+    def _past_saving(self, settings: Queue, item: Item, expired: bool) -> Outcome:
+        wall_s = self._clock.now()
+        reason: Literal["expired", "lost", "failed"]
+        if expired:
+            reason, failure = "expired", Failure("Expired", "not processed within its time to live")
+        elif item.receipt is not None:
+            reason, failure = "lost", Failure("LeaseLost", f"{item.attempts} deliveries, the last one's lease ran out")
+        else:
+            reason, failure = "failed", Failure("Failed", f"{item.attempts} deliveries, none succeeded")
+        first = item.first_failed_at or wall_s
+        death = Death(reason, failure, settings.name, item.attempts, first, wall_s)
+        record = Record(
+            item.message.id,
+            settings.name,
+            "dead",
+            failure=failure,
+            attempts=item.attempts,
+            accepted_at=item.message.sent_at,
+            finished_at=wall_s,
+        )
+        lease = Lease(settings.name, item.message, (item.message.id, item.receipt), item.attempts, 0.0, first)
+        return Outcome(lease, "dead", record=record, death=death)
+
+    # ---- settle
+
+    def _held(self, lease: Lease) -> Item | None:
+        """The leased message, unless it is gone or was leased to somebody else."""
+        item = self._queue(lease.queue).items.get(lease.message.id)
+        return item if item is not None and (lease.message.id, item.receipt) == lease.receipt else None
+
+    def _end(self, queue: MemoryQueue, outcome: Outcome) -> None:
+        item = queue.items[outcome.lease.message.id]
+        endings: dict[str, Callable[[MemoryQueue, Item, Outcome], None]] = {
+            "done": self._done,
+            "dead": self._dead,
+            "retry": self._retry,
+            "release": self._release,
+        }
+        endings[outcome.verdict](queue, item, outcome)
+
+    def _done(self, queue: MemoryQueue, item: Item, outcome: Outcome) -> None:
+        queue.remove(item)
+        queue.remember(item.message.id, self._clock.monotonic())
+
+    def _dead(self, queue: MemoryQueue, item: Item, outcome: Outcome) -> None:
+        self._done(queue, item, outcome)
+        item.wait(0.0)
+        item.expires_at = None
+        item.death = _death(outcome)
+        self._queue(dead_letters(queue.settings.name)).add(item)
+
+    def _retry(self, queue: MemoryQueue, item: Item, outcome: Outcome) -> None:
+        item.first_failed_at = item.first_failed_at or self._clock.now()
+        item.wait(self._clock.monotonic() + outcome.delay_s if outcome.delay_s > 0 else 0.0)
+        queue.place(item)
+
+    def _release(self, queue: MemoryQueue, item: Item, outcome: Outcome) -> None:
+        item.attempts -= 1
+        item.wait(0.0)
+        queue.place(item)
+
+
+def _death(outcome: Outcome) -> Death:
+    if outcome.death is None:
+        raise BrokerError(f"message {outcome.lease.message.id}: verdict dead without a death", "say why it died")
+    return outcome.death

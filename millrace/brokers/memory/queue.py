@@ -1,0 +1,100 @@
+"""One queue in memory: its messages by id, and two heaps that know which of them is next."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+
+from millrace.broker import Queue
+from millrace.brokers.memory.item import Item
+
+
+class MemoryQueue:
+    """Messages in order. The heaps may hold entries that are out of date; what counts is what the item says."""
+
+    def __init__(self, settings: Queue) -> None:
+        self.settings = settings
+        self.items: dict[str, Item] = {}
+        self._ready: list[tuple[int, str]] = []  # seq, id
+        self._later: list[tuple[float, int, str]] = []  # due_at, seq, id
+        self._remembered: dict[str, float] = {}  # id -> until when, monotonic; in the order of remembering
+
+    def add(self, item: Item) -> None:
+        """Take a message in; one of the same id gives way."""
+        self.items[item.message.id] = item
+        self.place(item)
+
+    def place(self, item: Item) -> None:
+        """Note that a message is due at another time."""
+        if item.due_at == 0.0:
+            heapq.heappush(self._ready, (item.seq, item.message.id))
+        else:
+            heapq.heappush(self._later, (item.due_at, item.seq, item.message.id))
+
+    def remove(self, item: Item) -> None:
+        """Let a message go."""
+        if self.items.get(item.message.id) is item:
+            del self.items[item.message.id]
+
+    def knows(self, id: str, now_s: float) -> bool:
+        """Whether an id is here or was settled within the window."""
+        return id in self.items or self._remembered.get(id, now_s) > now_s
+
+    def remember(self, id: str, now_s: float) -> None:
+        """Know an id for the window from now on, and forget some whose window is over."""
+        self._remembered.pop(id, None)
+        self._remembered[id] = now_s + self.settings.dedupe_s
+        for old in [*self._first(self._remembered, 2)]:
+            if self._remembered[old] <= now_s:
+                del self._remembered[old]
+
+    def forget(self, id: str) -> None:
+        """Let an id be put again."""
+        self._remembered.pop(id, None)
+
+    def due(self, now_s: float) -> Iterator[Item]:
+        """Messages to be taken, in order, each at most once; what is not leased must be placed again.
+
+        First what is due, since it has waited for longer or its time has come, then what is ready.
+        """
+        if self.settings.fifo:
+            yield from self._open(now_s)
+            return
+        while self._later and self._later[0][0] <= now_s:
+            due_at, seq, id = heapq.heappop(self._later)
+            item = self.items.get(id)
+            if item is not None and (item.due_at, item.seq) == (due_at, seq):
+                yield item
+        while self._ready:
+            seq, id = heapq.heappop(self._ready)
+            item = self.items.get(id)
+            if item is not None and (item.due_at, item.seq) == (0.0, seq):
+                yield item
+
+    def due_in(self, now_s: float) -> float | None:
+        """Seconds until something can be taken, None when nothing is there; at most 0 when something can be."""
+        if self.settings.fifo:
+            if any(True for _ in self._open(now_s)):
+                return 0.0
+            return min((item.due_at - now_s for item in self.items.values() if not item.is_due(now_s)), default=None)
+        return min((item.due_at - now_s for item in self.items.values()), default=None)
+
+    def in_order(self) -> list[Item]:
+        """All messages, oldest first."""
+        return sorted(self.items.values(), key=lambda item: item.seq)
+
+    def _open(self, now_s: float) -> Iterator[Item]:
+        """A group is closed behind a delayed message, and altogether while one of its messages is in flight."""
+        items = self.in_order()
+        closed = {item.message.group for item in items if item.is_in_flight(now_s)}
+        for item in items:
+            if item.message.group in closed:
+                continue
+            if item.is_due(now_s):
+                yield item
+            else:
+                closed.add(item.message.group)
+
+    @staticmethod
+    def _first(keys: Iterable[str], count: int) -> Iterator[str]:
+        return (key for _, key in zip(range(count), keys, strict=False))
