@@ -1,4 +1,4 @@
-"""What is posted becomes messages, durably and all or none, and is answered 202, or 200 when the result comes in time."""
+"""What is posted becomes messages, all or none, and is answered 202, or 200 when the result comes in time."""
 
 from __future__ import annotations
 

@@ -32,9 +32,9 @@ class ResultDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     attempts: int = 0
     function: str = ""
     version: str = ""
-    accepted_at: float = 0.0
-    started_at: float = 0.0
-    finished_at: float = 0.0
+    accepted_at: float | msgspec.UnsetType = msgspec.UNSET
+    started_at: float | msgspec.UnsetType = msgspec.UNSET
+    finished_at: float | msgspec.UnsetType = msgspec.UNSET
 
 
 def told(failure: Failure) -> Told:
@@ -52,9 +52,9 @@ def document(record: Record) -> ResultDocument:
         attempts=record.attempts,
         function=record.function,
         version=record.version,
-        accepted_at=record.accepted_at,
-        started_at=record.started_at,
-        finished_at=record.finished_at,
+        accepted_at=record.accepted_at or msgspec.UNSET,
+        started_at=record.started_at or msgspec.UNSET,
+        finished_at=record.finished_at or msgspec.UNSET,
     )
 
 
