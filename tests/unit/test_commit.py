@@ -28,7 +28,9 @@ class Spy:
         self.calls.append((verb, what))
 
     def committer(self) -> Committer:
-        return Committer(self, {"t": Named(self, "table")}, {"b": Named(self, "bucket")}, Named(self, "results"), self.post)  # type: ignore[arg-type]
+        return Committer(
+            self, {"t": Named(self, "table")}, {"b": Named(self, "bucket")}, Named(self, "results"), self.post
+        )  # type: ignore[arg-type]
 
     async def post(self, post: Post) -> None:
         self.note("post", post.id)

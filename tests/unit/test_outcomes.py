@@ -28,7 +28,12 @@ def test_a_value_is_done_with_its_effects_and_a_record() -> None:
     assert [row.key for row in outcome.rows] == ["0"]
     record = outcome.record
     assert record is not None
-    assert (record.state, bytes(record.value or b""), record.version, record.function) == ("done", b'{"a":1}', "v1", "f")
+    assert (record.state, bytes(record.value or b""), record.version, record.function) == (
+        "done",
+        b'{"a":1}',
+        "v1",
+        "f",
+    )
     assert (record.accepted_at, record.started_at, record.attempts) == (1.0, 2.0, 1)
 
 

@@ -63,7 +63,14 @@ def test_a_webhook_gets_the_result_under_a_derived_id() -> None:
     assert (post.url, post.id, post.body) == ("http://127.0.0.1:1/x", derived_id("m1", "f", 0), b"1")
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
 def test_every_json_value_makes_a_row_that_is_an_object_with_the_key(value: object) -> None:
     (row,) = effects(Sink(table="t"), json.dumps(value).encode()).rows
-    assert json.loads(row.value)["id"] in (row.key, *( [value["id"]] if isinstance(value, dict) and "id" in value else []))
+    assert json.loads(row.value)["id"] in (
+        row.key,
+        *([value["id"]] if isinstance(value, dict) and "id" in value else []),
+    )

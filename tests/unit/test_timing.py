@@ -42,7 +42,11 @@ def test_one_item_is_always_tried() -> None:
     assert learned((1, 5.0), (2, 5.0)).fitting(0.1, 10) == 1
 
 
-@given(st.lists(st.tuples(st.integers(1, 10_000), st.floats(0, 1e4)), max_size=30), st.floats(0, 1e4), st.integers(1, 10_000))
+@given(
+    st.lists(st.tuples(st.integers(1, 10_000), st.floats(0, 1e4)), max_size=30),
+    st.floats(0, 1e4),
+    st.integers(1, 10_000),
+)
 def test_never_negative_and_never_out_of_bounds(seen: list[tuple[int, float]], limit_s: float, most: int) -> None:
     timing = learned(*seen)
     a, b = timing.line

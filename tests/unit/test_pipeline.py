@@ -1,0 +1,224 @@
+"""The pipeline over the memory broker, with replicas that answer as told and time moved by hand."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from millrace.broker import Queue, dead_letters
+from millrace.brokers.memory import MemoryBroker
+from millrace.config.schema import Sink
+from millrace.errors import Draining, StorageBusy
+from millrace.flow.batcher import Batcher, Policy
+from millrace.flow.commit import Committer
+from millrace.flow.outcomes import Decider, Rules
+from millrace.flow.pipeline import Pipeline
+from millrace.flow.replicas import Lost
+from millrace.flow.sinks import Sinks
+from millrace.flow.timing import Timing
+from millrace.stores.memory import MemoryResults
+from millrace.telemetry import Step, Telemetry
+from millrace.testing import ManualClock
+from millrace.types import Failure, Lease, Message, Put
+from millrace.wire import Ran, Run
+
+QUEUE = Queue("q", lease_s=30.0, max_receives=2)
+Answer = Callable[[Run], "Ran | Lost"]
+
+
+def ran(run: Run) -> Ran:
+    return Ran(run.batch, [message.body for message in run.messages], {}, None, 0.01)
+
+
+class Replicas:
+    """Stands in for a ReplicaSet: answers at once, or when `gate` opens."""
+
+    slots = 2
+    version = "v1"
+
+    def __init__(self, answer: Answer = ran) -> None:
+        self.answer = answer
+        self.runs: list[list[str]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.entered = asyncio.Event()
+
+    async def run(self, run: Run, *, alone: bool = False) -> Ran | Lost:
+        self.runs.append([message.id for message in run.messages])
+        self.entered.set()
+        await self.gate.wait()
+        return self.answer(run)
+
+
+class Bench:
+    """One pipeline with everything around it."""
+
+    def __init__(self, replicas: Replicas, broker: MemoryBroker, clock: ManualClock, results: MemoryResults, **batch):
+        self.replicas, self.broker, self.clock, self.results = replicas, broker, clock, results
+        self.steps: list[Step] = []
+        timing = Timing()
+        policy = {"size": 4, "wait_s": 0.0, "max_bytes": 1000, "timeout_s": 30.0} | batch
+        self.pipeline = Pipeline(
+            "f",
+            QUEUE,
+            broker=broker,
+            replicas=replicas,  # type: ignore[arg-type]
+            batcher=Batcher(Policy(**policy), timing),
+            timing=timing,
+            decider=Decider("f", Rules(max_receives=2), Sinks("f", [Sink(queue="out")], {}), clock, jitter=lambda: 0.0),
+            committer=Committer(broker, {}, {}, results, _nobody),
+            clock=clock,
+            telemetry=Telemetry(self.steps.append),
+        )
+
+    async def put(self, *ids: str) -> None:
+        await self.broker.put([Put("q", Message(id, b'"%s"' % id.encode())) for id in ids])
+
+    async def states(self, *ids: str) -> list[str]:
+        """What becomes of messages, once something has."""
+        return [record.state if (record := await self.results.wait(id, 60.0)) else "" for id in ids]
+
+
+async def _nobody(post: object) -> None:
+    raise AssertionError("no webhook here")
+
+
+@asynccontextmanager
+async def running(replicas: Replicas | None = None, *, before: tuple[str, ...] = (), **batch) -> AsyncIterator[Bench]:
+    clock, results = ManualClock(), MemoryResults()
+    broker = MemoryBroker(clock, [results])
+    await broker.declare([QUEUE, Queue("out")])
+    bench = Bench(replicas or Replicas(), broker, clock, results, **batch)
+    await bench.put(*before)
+    task = asyncio.create_task(bench.pipeline.run())
+    try:
+        yield bench
+    finally:
+        bench.pipeline.drain()
+        bench.replicas.gate.set()
+        await task
+        await broker.close()
+
+
+async def test_messages_become_results_outputs_and_nothing_else() -> None:
+    async with running(before=("a", "b", "c")) as bench:
+        assert await bench.states("a", "b", "c") == ["done"] * 3
+        outputs = await bench.broker.peek("out")
+        assert [peeked.message.id for peeked in outputs] == ["a.f.0", "b.f.0", "c.f.0"]
+        stats = await bench.broker.stats("q")
+        assert (stats.depth, stats.in_flight, stats.dead) == (0, 0, 0)
+    assert bench.replicas.runs == [["a", "b", "c"]]
+    once = [step for step in Step if step is not Step.BEFORE_TAKE and step is not Step.AFTER_TAKE]
+    assert set(once) <= set(bench.steps)
+
+
+async def test_a_full_batch_is_followed_by_the_rest() -> None:
+    async with running(before=tuple("abcdef")) as bench:
+        await bench.states(*"abcdef")
+    assert bench.replicas.runs == [list("abcd"), list("ef")]
+
+
+async def test_a_message_that_arrives_later_is_taken_on_the_signal() -> None:
+    async with running() as bench:
+        await bench.put("late")
+        assert await bench.states("late") == ["done"]
+
+
+async def test_company_is_waited_for_but_not_longer_than_wait() -> None:
+    async with running(wait_s=5.0) as bench:
+        await bench.put("a")
+        while not bench.replicas.runs:
+            await asyncio.sleep(0)
+            bench.clock.advance(1.0)
+        assert await bench.states("a") == ["done"]
+
+
+async def test_the_culprit_of_a_failed_batch_is_retried_and_dies_and_the_others_are_done() -> None:
+    def answer(run: Run) -> Ran:
+        if any(message.id == "bad" for message in run.messages):
+            return Ran(run.batch, [], {}, Failure("ValueError", "no"), 0.0)
+        return ran(run)
+
+    async with running(Replicas(answer), before=("a", "bad", "b")) as bench:
+        assert await bench.states("a", "b", "bad") == ["done", "done", "dead"]
+        (dead,) = await bench.broker.peek(dead_letters("q"))
+        assert dead.death is not None
+        assert (dead.death.attempts, dead.death.failure.message, dead.death.version) == (2, "no", "v1")
+        for id in ("a", "b"):
+            record = await bench.results.get(id)
+            assert record is not None
+            assert record.attempts == 1
+
+
+async def test_leases_are_renewed_while_a_batch_runs() -> None:
+    replicas = Replicas()
+    replicas.gate.clear()
+    async with running(replicas, before=("slow",)) as bench:
+        await replicas.entered.wait()
+        for _ in range(10):
+            bench.clock.advance(QUEUE.lease_s / 3)
+            for _ in range(20):
+                await asyncio.sleep(0)
+        assert await bench.broker.take("q", 1) == [], "still ours after 100 s of a 30 s lease"
+        replicas.gate.set()
+        assert await bench.states("slow") == ["done"]
+    assert replicas.runs == [["slow"]]
+
+
+async def test_what_a_drained_replica_set_turns_away_is_given_back_uncounted() -> None:
+    def turn_away(run: Run) -> Ran:
+        raise Draining("shutting down")
+
+    replicas = Replicas(turn_away)
+    replicas.gate.clear()
+    async with running(replicas, before=("a",)) as bench:
+        await replicas.entered.wait()
+        bench.pipeline.drain()
+        replicas.gate.set()
+    (lease,) = await bench.broker.take("q", 1)
+    assert lease.attempt == 1
+
+
+async def test_drain_gives_back_what_is_gathered_but_not_begun() -> None:
+    async with running(wait_s=100.0) as bench:
+        await bench.put("a")
+        while (await bench.broker.stats("q")).in_flight == 0:
+            await asyncio.sleep(0)
+        bench.pipeline.drain()
+    assert (await bench.broker.stats("q")).depth == 1
+    (lease,) = await bench.broker.take("q", 1)
+    assert lease.attempt == 1
+
+
+async def test_a_commit_that_the_disk_refuses_is_tried_until_it_works(caplog: pytest.LogCaptureFixture) -> None:
+    async with running() as bench:
+        settle, refusals = bench.broker.settle, [StorageBusy("locked", "wait"), StorageBusy("locked", "wait")]
+
+        async def refusing(commit) -> list[Lease]:
+            if refusals:
+                raise refusals.pop()
+            return await settle(commit)
+
+        bench.broker.settle = refusing  # type: ignore[method-assign]
+        await bench.put("a")
+        done = asyncio.create_task(bench.states("a"))
+        while not done.done():
+            await asyncio.sleep(0)
+            bench.clock.advance(0.1)
+        assert done.result() == ["done"]
+    assert bench.replicas.runs == [["a"]], "the work is not done again"
+    assert any("trying again" in record.message for record in caplog.records if record.levelno == logging.ERROR)
+    assert any("works again" in record.message for record in caplog.records)
+
+
+async def test_an_error_of_ours_is_logged_and_the_pipeline_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(run: Run) -> Ran:
+        if run.messages[0].id == "a":
+            raise RuntimeError("a bug")
+        return ran(run)
+
+    async with running(Replicas(broken), size=1, before=("a", "b")) as bench:
+        assert await bench.states("b") == ["done"]
+    assert "ended in an error of ours" in caplog.text
