@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import msgspec
 
@@ -140,7 +140,7 @@ class LogBook:
     def _names(self, function: str | None) -> list[str]:
         if function is not None:
             return [path_of(self._folder, function).stem]
-        return sorted(path.name.removesuffix(".jsonl") for path in self._folder.glob("*.jsonl"))
+        return sorted({path.name.partition(".jsonl")[0] for path in self._folder.glob("*.jsonl*")})
 
     def _write_all(self) -> None:
         while True:
@@ -214,18 +214,14 @@ class _Page:
                     return
             self.close()
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.with_suffix(".lock").touch(0o640)
         self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         self._request_id = ""
 
     def _rotate(self) -> None:
-        lock = os.open(self._path.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT, 0o640)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            with contextlib.suppress(FileNotFoundError):
-                if os.stat(self._path).st_size >= self._max_bytes:  # unless another process was faster
-                    self._shift()
-        finally:
-            os.close(lock)
+        with _locked(self._path, fcntl.LOCK_EX), contextlib.suppress(FileNotFoundError):
+            if os.stat(self._path).st_size >= self._max_bytes:  # unless another process was faster
+                self._shift()
 
     def _shift(self) -> None:
         for number in range(self._files - 1, 0, -1):
@@ -259,28 +255,26 @@ class _Reader:
         self._offset = 0
 
     def new(self) -> Iterator[Entry | _Members]:
-        for path in self._unread():
-            try:
-                file = path.open("rb")
-            except FileNotFoundError:
-                continue
-            with file:
-                yield from self._records(file.fileno(), file)
+        with contextlib.ExitStack() as opened:
+            for file in [opened.enter_context(file) for file in self._open()]:
+                yield from self._records(file)
 
-    def _unread(self) -> list[Path]:
+    def _open(self) -> list[BinaryIO]:
         """The files from the one read last on, oldest first; all of them when that one is gone."""
-        paths = [_older(self._path, number) for number in range(self._files)]
-        for number, path in enumerate(paths):
-            with contextlib.suppress(FileNotFoundError):
-                if os.stat(path).st_ino == self._inode:
-                    return paths[number::-1]
-        return paths[::-1]
+        with _locked(self._path, fcntl.LOCK_SH):  # a rotation between two opens would hide a file
+            found: list[BinaryIO] = []
+            for number in range(self._files):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append(_older(self._path, number).open("rb"))
+                    if os.fstat(found[-1].fileno()).st_ino == self._inode:
+                        break
+        return found[::-1]
 
-    def _records(self, fd: int, file: Iterator[bytes]) -> Iterator[Entry | _Members]:
-        inode = os.fstat(fd).st_ino
-        if inode != self._inode:
-            self._inode, self._offset = inode, 0
-        file.seek(self._offset)  # type: ignore[attr-defined]
+    def _records(self, file: BinaryIO) -> Iterator[Entry | _Members]:
+        status = os.fstat(file.fileno())
+        if status.st_ino != self._inode or status.st_size < self._offset:
+            self._inode, self._offset = status.st_ino, 0
+        file.seek(self._offset)
         for line in file:
             if not line.endswith(b"\n"):
                 return  # half an entry: the rest comes with the next call
@@ -294,6 +288,21 @@ def path_of(folder: Path, function: str) -> Path:
     if not _NAME.fullmatch(function):
         raise ValueError(f"{function!r} is not a function's name: letters, digits, '_', '-' and '.'")
     return folder / f"{function}.jsonl"
+
+
+@contextlib.contextmanager
+def _locked(path: Path, how: int) -> Iterator[None]:
+    """Keep other rotations of this file out meanwhile; where nothing was written yet there is nothing to lock."""
+    try:
+        lock = os.open(path.with_suffix(".lock"), os.O_RDONLY)
+    except OSError:
+        yield
+        return
+    try:
+        fcntl.flock(lock, how)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _older(path: Path, number: int) -> Path:

@@ -145,10 +145,11 @@ class Telemetry:
         """A replica died or did not load; `cause` is the failure's type."""
         self._restarts.labels(function, cause).inc()
 
-    def replicas(self, function: str, by_state: Mapping[str, int]) -> None:
-        """How many replicas of a function are in each state."""
-        for state, count in by_state.items():
-            self._replicas.labels(function, state).set(count)
+    def replica_moved(self, function: str, before: str, after: str) -> None:
+        """A replica changed its state; every replica begins and ends as `stopped`, which is not counted."""
+        for state, step in ((before, -1), (after, 1)):
+            if state != "stopped":
+                self._replicas.labels(function, state).inc(step)
 
     def queue_messages(self, queue: str, by_state: Mapping[str, int]) -> None:
         """How many messages of a queue are in each state."""

@@ -20,6 +20,7 @@ from typing import Literal
 import msgspec
 import psutil
 
+from millrace.aws import errors as lambda_errors
 from millrace.clock import Clock
 from millrace.flow.channel import Channel, Pipe
 from millrace.types import Failure
@@ -55,7 +56,10 @@ class Request:
 
 
 class Replica:
-    """One child process. `changed` is called whenever `state` or the number of batches inside changes."""
+    """One child process, with `environment` and nothing of ours beside it.
+
+    `changed` is called whenever `state` or the number of batches inside changes.
+    """
 
     def __init__(
         self,
@@ -79,6 +83,7 @@ class Replica:
         self._changed = changed
         self._stopping = False
         self._dying = False
+        self._culprit: Request | None = None
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._spawn(environment)
         self._guard = asyncio.create_task(self._watch_time())
@@ -142,7 +147,7 @@ class Replica:
                 stderr=subprocess.PIPE,
                 pass_fds=[theirs.fileno()],
                 cwd=self._spec.root,
-                env={**os.environ, **environment},
+                env=dict(environment),
                 process_group=0,  # Ctrl-C in the terminal is the parent's to handle
                 bufsize=0,
             )
@@ -235,6 +240,8 @@ class Replica:
     async def _watch_time(self) -> None:
         while (left_s := self._deadline() - self._clock.monotonic()) > 0:
             await self._clock.sleep(left_s)
+        if self.inside and self.inside[0].began:
+            self._culprit = self.inside[0]
         self.kill(self._overdue())
 
     def _deadline(self) -> float:
@@ -248,9 +255,10 @@ class Replica:
         function = self._spec.function
         if self.state == "loading":
             return Failure("Timeout", f"load of {function} took longer than load_timeout {self._load_timeout_s:g} s")
-        what = "predict" if self._spec.kind == "model" else "the handler"
-        if not self.inside[0].began:
-            what = "preprocess"
+        head = self.inside[0]
+        if self._spec.kind == "handler":
+            return lambda_errors.timed_out(head.run.request_id, self._spec.timeout_s)
+        what = "predict" if head.began else "preprocess"
         return Failure("Timeout", f"{what} of {function} took longer than timeout {self._spec.timeout_s:g} s")
 
     async def _watch_memory(self) -> None:
@@ -262,6 +270,7 @@ class Replica:
 
     def _ended(self, code: int) -> None:
         """The process is dead and reaped: read what it left, then answer for the batches that were inside."""
+        self._dying = True
         for pipe in self._pipes:
             pipe.close()
         with contextlib.suppress(msgspec.DecodeError, LookupError):
@@ -281,10 +290,13 @@ class Replica:
             self.failure = failure
         inside, self.inside = self.inside, deque()
         for request in inside:
-            guilty = failure.type == "Timeout" and request is inside[0] and request.began
-            request.finish(Lost(failure, alone=guilty or len(inside) == 1))
+            alone = request is self._culprit if self._culprit else len(inside) == 1
+            request.finish(Lost(failure, alone))
 
     def _death(self, code: int) -> Failure:
+        if self._spec.kind == "handler" and self.inside:
+            said = "\n".join(self._last_lines)
+            return msgspec.structs.replace(lambda_errors.exited(self.inside[0].run.request_id, code), traceback=said)
         how = f"was killed by {_signal_name(-code)}" if code < 0 else f"exited with code {code}"
         busy = sum(len(request.run.messages) for request in self.inside)
         where = f" with {busy} message{'s' * (busy != 1)} inside" if busy else ""

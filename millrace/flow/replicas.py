@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
+import subprocess
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
@@ -54,7 +56,7 @@ class ReplicaSet:
         on_line: Callable[[Line], None],
         telemetry: Telemetry | None = None,
     ) -> None:
-        self.spec = spec
+        self.spec = msgspec.structs.replace(spec, root=os.path.abspath(spec.root))
         self.version = ""
         self._depth = 2 if spec.kind == "model" else 1
         self._environment = dict(environment)
@@ -90,6 +92,8 @@ class ReplicaSet:
 
     async def start(self) -> None:
         """Spawn all; does not wait until they have loaded."""
+        for seat in self._seats:
+            self._move(seat, "loading")
         self._keepers = [asyncio.create_task(self._keep(seat)) for seat in self._seats]
 
     async def run(self, run: Run, *, alone: bool = False) -> Ran | Lost:
@@ -115,7 +119,7 @@ class ReplicaSet:
         for seat in self._seats:
             if seat.replica is not None:
                 seat.replica.stop()
-        await self._within(end - self._clock.monotonic(), asyncio.gather(*self._keepers))
+        await self._within(end - self._clock.monotonic(), self._ended())
         await self.kill()
 
     async def kill(self) -> None:
@@ -131,6 +135,11 @@ class ReplicaSet:
 
     def _idle(self) -> bool:
         return not self._waiting and not any(seat.replica.inside for seat in self._seats if seat.replica)
+
+    async def _ended(self) -> None:
+        # Not gather: a limit that cuts this short must not cancel the keepers.
+        for keeper in self._keepers:
+            await asyncio.wait([keeper])
 
     def _refuse(self) -> None:
         while self._waiting:
@@ -192,16 +201,16 @@ class ReplicaSet:
     async def _keep(self, seat: _Seat) -> None:
         """Keep one replica alive until the set is stopped."""
         while not self._stopping.is_set():
-            seat.state = "loading"
+            self._move(seat, "loading")
             try:
                 seat.replica = replica = self._spawn(seat)
-            except OSError as error:
+            except (OSError, ValueError, subprocess.SubprocessError) as error:
                 self._missed(seat, Failure("LoadError", f"cannot start a replica: {error}"), "failed")
             else:
                 await replica.gone.wait()
             if not self._stopping.is_set():
                 await self._back_off(seat)
-        seat.state = "stopped"
+        self._move(seat, "stopped")
         self._change()
 
     def _spawn(self, seat: _Seat) -> Replica:
@@ -220,14 +229,14 @@ class ReplicaSet:
         if replica.state == "stopped":
             self._bury(seat, replica)
         elif replica.loaded is not None and seat.state == "loading":
-            seat.state = "ready"
+            self._move(seat, "ready")
             seat.failure = None
             self.version = replica.loaded.version
         self._change()
 
     def _bury(self, seat: _Seat, replica: Replica) -> None:
         seat.replica = None
-        seat.state = "stopped"
+        self._move(seat, "stopped")
         if replica.served:
             seat.misses = 0
         failure = replica.failure
@@ -237,7 +246,7 @@ class ReplicaSet:
 
     def _missed(self, seat: _Seat, failure: Failure, state: State) -> None:
         seat.failure = failure
-        seat.state = state
+        self._move(seat, state)
         seat.misses += 1
         seat.restarts += 1
         if self._telemetry is not None:
@@ -246,6 +255,11 @@ class ReplicaSet:
         text = f"{self.spec.function} {doing}: {failure.type}: {failure.message}"
         self._on_line(Line("ERROR", "\n".join(filter(None, (text, failure.traceback))), "", (), self._clock.now()))
         self._change()
+
+    def _move(self, seat: _Seat, state: State) -> None:
+        if self._telemetry is not None:
+            self._telemetry.replica_moved(self.spec.function, seat.state, state)
+        seat.state = state
 
     async def _back_off(self, seat: _Seat) -> None:
         delay_s = backoff_s(seat.misses, loaded=seat.state == "backoff")
@@ -267,7 +281,7 @@ class _Seat:
 
     def __init__(self) -> None:
         self.replica: Replica | None = None
-        self.state: State = "loading"
+        self.state: State = "stopped"
         self.failure: Failure | None = None
         self.restarts = 0
         self.misses = 0

@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from importlib import import_module
 
 from millrace.replica.contract import Contract, failure_of
@@ -33,7 +34,9 @@ class Replica:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._frames = Frames()
-        self._sending = threading.Lock()
+        self._sending = threading.RLock()
+        self._unsent: deque[bytes] = deque()
+        self._writing = False
         self._inbox: queue.SimpleQueue[Frame] = queue.SimpleQueue()
         self._contract: Contract | None = None
         self._output = Output(self.send)
@@ -54,7 +57,15 @@ class Replica:
         """Write a frame; what is written survives this process."""
         data = encode(frame)
         with self._sending:
-            self._socket.sendall(data)
+            self._unsent.append(data)
+            if self._writing:
+                return  # a signal handler or finaliser printed while this very thread writes: the outer call goes on
+            self._writing = True
+            try:
+                while self._unsent:
+                    self._socket.sendall(self._unsent.popleft())
+            finally:
+                self._writing = False
 
     def _load(self, spec: Spec) -> bool:
         started = time.perf_counter()

@@ -17,7 +17,7 @@ import msgspec
 
 from millrace.errors import LoadError
 from millrace.replica.ahead import Each
-from millrace.replica.contract import failure_of, to_json
+from millrace.replica.contract import NotJson, failure_of, to_json
 from millrace.replica.loader import resolve, suggest, version_of
 from millrace.types import JSON, Failure, Message
 from millrace.wire import Ran, Run, Spec
@@ -101,7 +101,7 @@ class Model:
         if not inputs:
             return []
         outputs: Any = self._predict(inputs)
-        if isinstance(outputs, str | bytes | dict) or not hasattr(outputs, "__len__"):
+        if isinstance(outputs, str | bytes | dict | set | frozenset) or not hasattr(outputs, "__len__"):
             return _wrong_outputs(f"predict returned a {type(outputs).__name__}, expected a list", len(inputs))
         if len(outputs) != len(inputs):
             return _wrong_outputs(f"predict returned {len(outputs)} outputs", len(inputs))
@@ -119,7 +119,7 @@ class Model:
                 continue
             try:
                 values[index] = to_json(result)
-            except TypeError as error:
+            except NotJson as error:
                 failures[index] = Failure("NotJson", str(error), mro=("NotJson", "TypeError", "Exception"))
         return values
 
