@@ -10,13 +10,13 @@ import sys
 from collections.abc import Sequence
 
 import uvloop
-from prometheus_client import CollectorRegistry
 
 from benchmarks.mill import QUEUE
 from millrace.brokers.memory import MemoryBroker
 from millrace.clock import SystemClock
 from millrace.sources.http import Readiness, Server, Settings, create_app
 from millrace.stores.memory import MemoryResults
+from millrace.telemetry import Telemetry
 from millrace.types import Accepted, Put
 
 
@@ -39,7 +39,7 @@ async def main() -> None:
         results=results,
         memory=MemoryBroker(clock, [results]),
         memory_results=results,
-        registry=CollectorRegistry(),
+        telemetry=Telemetry(),
         readiness=lambda: Readiness(True, {}),
         draining=lambda: False,
         clock=clock,

@@ -50,7 +50,7 @@ class Listener:
             results=backend.results,
             memory=backend.memory,
             memory_results=backend.memory_results,
-            registry=telemetry.registry,
+            telemetry=telemetry,
             readiness=lambda: readiness(replicas),
             draining=lambda: self._draining,
             clock=clock,

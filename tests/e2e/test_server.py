@@ -62,6 +62,12 @@ async def test_localhost_is_every_loopback_address() -> None:
         assert (await http.get("/healthz")).status_code == 200
 
 
+async def test_answers_do_not_wait_for_acknowledgements() -> None:
+    (listener,) = server_module._bind("127.0.0.1", 0)
+    assert listener.proto == socket.IPPROTO_TCP  # asyncio sets TCP_NODELAY on what such a listener accepts
+    listener.close()
+
+
 async def test_a_taken_port_says_who_holds_it() -> None:
     async with serving(Parts().app) as (_, port):
         with pytest.raises(InUse) as refused:

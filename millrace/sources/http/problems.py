@@ -185,11 +185,6 @@ def not_ready(details: Mapping[str, Any]) -> Problem:
     return Problem(503, "not-ready", "Not ready", detail, RETRY_AFTER, details=details)
 
 
-def unanswered(function: str, waited_s: float, id: str) -> Problem:
-    detail = f"The function {function!r} gave no answer within {waited_s:g} s."
-    return Problem(504, "function-timeout", "The function took too long", detail, id=id)
-
-
 def translated(error: Exception) -> Problem:
     """The problem that an exception of the rooms below means to a client; anything unforeseen is logged with its id."""
     match error:
