@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,30 +47,28 @@ def check(
     faults = [fault for each in every for fault in each.faults]
     warnings = [warning for each in every for warning in each.warnings]
     if code:
-        faults += [fault for each in every for fault in code_faults(each, code_timeout_s)]
+        faults += code_faults(every, code_timeout_s)
     _tell(found, in_order(faults), in_order(warnings), json)
     if faults:
         raise typer.Exit(_USAGE)
 
 
-def code_faults(found: Examination, timeout_s: float) -> Iterator[Fault]:
+def code_faults(every: Iterable[Examination], timeout_s: float) -> Iterator[Fault]:
     """A fault for each function whose code is not there; user code runs only in children, one for each target."""
     from millrace.config.faults import Fault
 
-    if found.partial is None:
-        return
-    for name, function in found.partial.functions.items():
-        if "." not in function.target:
-            continue
-        variables = {**found.partial.environment, **function.environment}
-        if problem := _probe(
-            function.kind, function.target, str(found.partial.root), tuple(variables.items()), timeout_s
-        ):
-            place = found.place(("functions", name, function.kind))
-            yield Fault(place, f"functions.{name}.{function.kind}: {problem}")
+    probe = cache(_probe)  # stages mostly name the same code
+    for found in every:
+        project = found.partial
+        for name, function in project.functions.items() if project else ():
+            if project is None or "." not in function.target:
+                continue
+            variables = tuple({**project.environment, **function.environment}.items())
+            if problem := probe(function.kind, function.target, str(project.root), variables, timeout_s):
+                place = found.place(("functions", name, function.kind))
+                yield Fault(place, f"functions.{name}.{function.kind}: {problem}")
 
 
-@cache  # stages mostly name the same code
 def _probe(kind: str, target: str, root: str, variables: tuple[tuple[str, str], ...], timeout_s: float) -> str:
     """Why a function's code cannot be found, empty when it can."""
     import msgspec

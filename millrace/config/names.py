@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from millrace.broker import DEAD_SUFFIX
 from millrace.config.schema import Project
-from millrace.errors import ConfigError, UnknownQueue
+from millrace.errors import MillraceError, UnknownQueue
 
 
 def queue_names(project: Project) -> list[str]:
@@ -25,17 +25,17 @@ def check_queue(project: Project, name: str) -> str:
 
 
 def check_function(project: Project, name: str) -> str:
-    """The name, when it is a function of the project; raises ConfigError."""
+    """The name, when it is a function of the project; raises MillraceError."""
     if name in project.functions:
         return name
-    raise ConfigError(unknown("function", name, project.functions), "declare it under `functions:` in millrace.yml")
+    raise MillraceError(unknown("function", name, project.functions), "declare it under `functions:` in millrace.yml")
 
 
 def check_table(project: Project, name: str) -> str:
-    """The name, when it is a table of the project; raises ConfigError."""
+    """The name, when it is a table of the project; raises MillraceError."""
     if name in project.tables:
         return name
-    raise ConfigError(unknown("table", name, project.tables), "declare it under `tables:` in millrace.yml")
+    raise MillraceError(unknown("table", name, project.tables), "declare it under `tables:` in millrace.yml")
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:

@@ -25,13 +25,13 @@ TRAINING, HELD_OUT = 1500, 300
 
 
 def draw(label: str, random: np.random.Generator) -> Image.Image:
-    """One shape of random place, size, turn and colours."""
+    """One shape, near the middle, of random size, turn and colours."""
     back, fore = random.integers(0, 100, 3), random.integers(140, 256, 3)
     if random.random() < 0.5:
         back, fore = fore, back
     image = Image.new("RGB", (4 * SIDE, 4 * SIDE), tuple(back.tolist()))
     radius = random.uniform(0.28, 0.42) * image.width
-    x, y = random.uniform(radius, image.width - radius, 2)
+    x, y = random.uniform(0.44, 0.56, 2) * image.width
     pen = ImageDraw.Draw(image)
     if label == "circle":
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=tuple(fore.tolist()))
