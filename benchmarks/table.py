@@ -28,8 +28,9 @@ def cells(figure: Figure) -> tuple[str, str, str, str, str, str]:
 
 def number(value: float, unit: str) -> str:
     """Three digits that mean something, and the unit."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
-    return f"{value:.{digits}f}{' ' + unit if unit else ''}"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.995 or not value else 3
+    text = f"{value:.{digits}f}" if abs(value) >= 0.01 or not value else f"{value:.1g}"
+    return f"{text} {unit}".strip()
 
 
 def show(figures: Iterable[Figure], machine: str) -> None:

@@ -70,7 +70,7 @@ def _print(report: Report, place: Path, json: bool) -> None:
     if json:
         print_json([_as_json(report, place)])
     else:
-        print_table(rows, {"what": "", "value": "", "remark": ""})
+        print_table(rows, {"what": "files", "value": "count", "remark": "remark"})
         _say_where(place)
     for fault in report.faults:
         note(f"FAILED: {fault}")

@@ -29,7 +29,6 @@ async def read_evidence(
     *,
     digits: Mapping[str, int],
     spoilt: Sequence[Spoilt],
-    elapsed_s: float,
     killed: Sequence[int],
     exit_code: int,
 ) -> Evidence:
@@ -45,8 +44,8 @@ async def read_evidence(
             deaths=await _deaths(backend),
             left=await _left(backend),
             settled=counters.settled,
-            latencies_s=_latencies_s(crowd),
-            elapsed_s=elapsed_s,
+            latencies_s=_latencies_s(crowd, counters.commit_s),
+            elapsed_s=_elapsed_s(crowd),
             batch_sizes=counters.batch_sizes,
             releases=counters.releases,
             killed=killed,
@@ -83,9 +82,15 @@ async def _left(backend: Backend) -> int:
     return stats.depth + stats.in_flight + stats.delayed
 
 
-def _latencies_s(crowd: Crowd) -> list[float]:
-    """From each id's first 202 to the answer that said it was done."""
-    first: dict[str, float] = {}
-    for acceptance in crowd.acceptances:
-        first.setdefault(acceptance.id, acceptance.at)
-    return [answer.at - first[id] for id, answer in crowd.answers.items() if answer.record["state"] == "done"]
+def _elapsed_s(crowd: Crowd) -> float:
+    """From the first file accepted to the last one read."""
+    done = [record for record in crowd.answers.values() if record["state"] == "done"]
+    if not done:
+        return 0.0
+    return float(max(record["finished_at"] for record in done) - min(record["accepted_at"] for record in done))
+
+
+def _latencies_s(crowd: Crowd, commit_s: float) -> list[float]:
+    """By the records' own times: `finished_at` is taken before the commit, so the commit's mean duration is added."""
+    done = [record for record in crowd.answers.values() if record["state"] == "done"]
+    return [record["finished_at"] - record["accepted_at"] + commit_s for record in done]

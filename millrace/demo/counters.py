@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 
 class Counters(msgspec.Struct, frozen=True):
-    """What /metrics said: messages settled for good, batches by size (upper bound) and by why they were released."""
+    """What /metrics said: messages settled for good, a commit's mean seconds, batches by size and why released."""
 
     settled: int
+    commit_s: float
     batch_sizes: dict[str, int]
     releases: dict[str, int]
 
@@ -29,7 +31,14 @@ class Counters(msgspec.Struct, frozen=True):
             for sample in samples
             if sample.name == "millrace_batch_size_bucket"
         ]
-        return cls(settled, dict(_steps(bounds)), releases)
+        return cls(settled, _mean(samples, "millrace_commit_seconds"), dict(_steps(bounds)), releases)
+
+
+def _mean(samples: Sequence[Sample], name: str) -> float:
+    """The mean of a histogram over all its labels."""
+    total = sum(sample.value for sample in samples if sample.name == f"{name}_sum")
+    count = sum(sample.value for sample in samples if sample.name == f"{name}_count")
+    return total / count if count else 0.0
 
 
 def _steps(bounds: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ from millrace.errors import MillraceError
 PATH = "/digits"
 FINAL = frozenset({"done", "dead"})
 _CONNECTIONS = 8
-_WATCHERS = 64  # answers that are waited for at once
+_WATCHERS = 8  # answers that are waited for at once
 _WAIT_S = 20
 _FORM_FILES = 20
 _BUSY = frozenset({429, 503})
@@ -33,29 +32,19 @@ class Parcel(msgspec.Struct, frozen=True):
 
 
 class Acceptance(msgspec.Struct, frozen=True):
-    """The server's 202 for one file; `at` is monotonic seconds."""
+    """The server's 202 for one file."""
 
     id: str
     name: str
-    at: float
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What GET /results said at last, and when we saw it (monotonic seconds)."""
-
-    record: dict[str, Any]
-    at: float
 
 
 def plan(scans: Sequence[Scan], spoilt: Sequence[Spoilt]) -> list[Parcel]:
-    """Who posts what: a quarter of the scans in forms, the rest one by one, each 20th of these twice, bad between."""
-    in_forms = len(scans) // 4
-    parcels = [Parcel(tuple((scan.name, scan.body) for scan in part), form=True) for part in _parts(scans[:in_forms])]
-    for index, scan in enumerate(scans[in_forms:]):
-        parcels.append(Parcel(((scan.name, scan.body),), repeat=index % 20 == 0))
-    step = len(parcels) // (len(spoilt) + 1)
-    for index, each in enumerate(spoilt):
-        parcels.insert((index + 1) * step, Parcel(((each.name, each.body),), form=True))
+    """Who posts what: half of the scans in forms, half one by one, each 20th of these twice, the bad ones between."""
+    half = len(scans) // 2
+    forms = [Parcel(tuple((scan.name, scan.body) for scan in part), form=True) for part in _parts(scans[:half])]
+    parcels = [Parcel(((scan.name, scan.body),), repeat=not index % 20) for index, scan in enumerate(scans[half:])]
+    _spread(forms, parcels)
+    _spread([Parcel(((each.name, each.body),), form=True) for each in spoilt], parcels)
     return parcels
 
 
@@ -63,12 +52,19 @@ def _parts(scans: Sequence[Scan]) -> Iterable[Sequence[Scan]]:
     return (scans[start : start + _FORM_FILES] for start in range(0, len(scans), _FORM_FILES))
 
 
+def _spread(some: Sequence[Parcel], among: list[Parcel]) -> None:
+    """Insert some parcels at even distances among the others."""
+    step = len(among) // (len(some) + 1) + 1
+    for index, parcel in enumerate(some):
+        among.insert((index + 1) * step, parcel)
+
+
 class Crowd:
     """Posts parcels and waits for answers; `acceptances` and `answers` say what came back."""
 
     def __init__(self, url: str, notice: Callable[[Crowd], None] = lambda _: None) -> None:
         self.acceptances: list[Acceptance] = []
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, dict[str, Any]] = {}  # by id, what GET /results said at last
         self._notice = notice
         self._url = url
         self._watching = asyncio.Semaphore(_WATCHERS)
@@ -94,10 +90,9 @@ class Crowd:
     def _accept(self, parcel: Parcel, ids: Sequence[str], client: httpx.AsyncClient, tasks: asyncio.TaskGroup) -> None:
         if len(ids) != len(parcel.files):
             raise MillraceError(f"posted {len(parcel.files)} files, {len(ids)} were accepted")
-        now = time.monotonic()
         known = {acceptance.id for acceptance in self.acceptances} if parcel.repeat else set()
         for id, (name, _) in zip(ids, parcel.files, strict=True):
-            self.acceptances.append(Acceptance(id, name, now))
+            self.acceptances.append(Acceptance(id, name))
             if id not in known:
                 tasks.create_task(self._watch(client, id))
         self._notice(self)
@@ -118,7 +113,7 @@ class Crowd:
                 if response.status_code not in (200, 202):
                     raise MillraceError(f"GET /results/{id} answered {response.status_code}", response.text[:500])
                 record = response.json()
-        self.answers[id] = Answer(record, time.monotonic())
+        self.answers[id] = record
         self._notice(self)
 
 

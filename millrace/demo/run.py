@@ -63,9 +63,7 @@ async def _under_fire(folder: Path, stage: Stage) -> Report:
             killer = Killer(server, [int(share * len(scans)) for share in _KILL_AT])
             total = len(scans) + len(spoilt)
             crowd = Crowd(server.url, _both(killer, lambda crowd: _show(stage, crowd, total)))
-            began = time.monotonic()
             await crowd.run(plan(scans, spoilt))
-            elapsed_s = time.monotonic() - began
             counters = Counters.read((await client.get(f"{server.url}/metrics")).text)
         stage.say("every accepted file has an answer; stopping the server with SIGTERM")
         exit_code = await server.stop()
@@ -77,7 +75,6 @@ async def _under_fire(folder: Path, stage: Stage) -> Report:
         counters,
         digits=_digits(scans),
         spoilt=spoilt,
-        elapsed_s=elapsed_s,
         killed=killer.killed,
         exit_code=exit_code,
     )

@@ -20,7 +20,7 @@ _NOT_COPIED = shutil.ignore_patterns("__pycache__", ".millrace", "held-out", "*.
 FUSE = b"Comment\0exit"
 EXIT_CODE = 86
 FRAGILE_MODEL = "fragile.FragileReader"
-_FRAGILE = f'''"""Only in the demo: DigitReader with the kind of bug that native code has. One image ends the process."""
+_FRAGILE = f'''"""Only in the demo: DigitReader with a bug as native code has them: one image ends the process."""
 
 import os
 
