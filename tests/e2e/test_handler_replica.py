@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from millrace.aws.environment import handler_environment
-from millrace.clock import SystemClock
 from millrace.flow.replicas import Lost, ReplicaSet
 from millrace.source import EVENT_ATTRIBUTE
+from millrace.testing import ManualClock
 from millrace.types import Message
 from millrace.wire import Line, Ran, Run, Spec
 
@@ -34,30 +34,9 @@ def main(event, context):
 """
 
 
-class HandClock(SystemClock):
-    """The machine's time, until a test moves it on at once."""
-
-    def __init__(self) -> None:
-        self._ahead_s = 0.0
-        self._moved = asyncio.Event()
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self._ahead_s
-
-    async def sleep(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._moved.wait(), seconds)
-        except TimeoutError:
-            return
-
-    def move(self, seconds: float) -> None:
-        self._ahead_s += seconds
-        self._moved.set()
-
-
 @asynccontextmanager
 async def replicas(
-    root: Path, clock: HandClock, environment: dict[str, str] | None = None, on_line: Callable[[Line], None] = print
+    root: Path, clock: ManualClock, environment: dict[str, str] | None = None, on_line: Callable[[Line], None] = print
 ) -> AsyncIterator[ReplicaSet]:
     (root / "app.py").write_text(APP)
     spec = Spec("resize", "handler", "app.main", str(root), 30.0, 0, 1, "pets", "dev", "eu-west-1", "123456789012")
@@ -78,7 +57,7 @@ def raw(event: Any) -> Run:
 async def test_a_handler_sees_lambdas_context_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the real one")
     monkeypatch.setenv("FROM_THE_SHELL", "yes")
-    async with replicas(tmp_path, HandClock(), {"STAGE": "dev"}) as found:
+    async with replicas(tmp_path, ManualClock(), {"STAGE": "dev"}) as found:
         ran = await found.run(raw({"hello": "world"}))
     assert isinstance(ran, Ran)
     assert ran.values[0] is not None
@@ -94,11 +73,11 @@ async def test_a_handler_sees_lambdas_context_and_environment(tmp_path: Path, mo
 
 
 async def test_a_handler_that_takes_too_long_is_timed_out_in_lambdas_words(tmp_path: Path) -> None:
-    clock, called = HandClock(), asyncio.Event()
+    clock, called = ManualClock(), asyncio.Event()
     async with replicas(tmp_path, clock, on_line=lambda line: called.set()) as found:
         running = asyncio.create_task(found.run(raw("stay")))
         await called.wait()
-        clock.move(31.0)
+        clock.advance(31.0)
         lost = await running
     assert isinstance(lost, Lost)
     assert lost.alone
@@ -107,7 +86,7 @@ async def test_a_handler_that_takes_too_long_is_timed_out_in_lambdas_words(tmp_p
 
 
 async def test_a_handler_that_exits_is_lambdas_exit_error(tmp_path: Path) -> None:
-    async with replicas(tmp_path, HandClock()) as found:
+    async with replicas(tmp_path, ManualClock()) as found:
         lost = await found.run(raw("exit"))
     assert isinstance(lost, Lost)
     assert lost.alone
