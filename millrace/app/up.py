@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
-from typing import get_args
 
 from millrace import __version__
 from millrace.app.backend import Backend, open_backend
@@ -20,7 +18,6 @@ from millrace.clock import Clock, SystemClock
 from millrace.config.schema import Project
 from millrace.errors import MillraceError
 from millrace.flow.insist import insist
-from millrace.flow.replicas import State
 from millrace.flow.worker import Worker
 from millrace.source import Source
 from millrace.sources.http import check_bind
@@ -121,11 +118,8 @@ class _Parts:
         await insist(run, f"run the source {source.name}", self._clock)
 
     async def _gauges(self) -> None:
-        """Keep the gauges of replicas and queues about right."""
+        """Keep the gauges of the queues about right."""
         while True:
-            for name, replicas in self._worker.replicas.items():
-                states = Counter(status.state for status in replicas.status())
-                self._telemetry.replicas(name, {state: states[state] for state in get_args(State)})
             for queue in self._backend.queues:
                 try:
                     stats = await self._backend.broker.stats(queue)

@@ -13,7 +13,6 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from itertools import count
 
 from millrace.broker import Broker, Queue
 from millrace.clock import Clock
@@ -32,7 +31,6 @@ from millrace.wire import Ran, Run
 
 _log = logging.getLogger(__name__)
 _IDLE_S = 60.0  # a broker whose signal got lost is asked again after this
-_numbers = count(1)  # of runs, so that a replica's answer names what it answers
 
 
 class Pipeline:
@@ -198,7 +196,7 @@ def _less(leases: Sequence[Lease], settled: Sequence[Lease]) -> Sequence[Lease]:
 
 def _frame(batch: Batch, leases: Sequence[Lease]) -> Run:
     return Run(
-        batch=next(_numbers),
+        batch=0,  # the replica set numbers it
         request_id=batch.request_id,
         queue=leases[0].queue,
         messages=[lease.message for lease in leases],

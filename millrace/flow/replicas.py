@@ -69,6 +69,7 @@ class ReplicaSet:
         self._numbers = itertools.count(1)
         self._pulse = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._closed = False
         self._keepers: list[asyncio.Task[None]] = []
 
     @property
@@ -99,21 +100,26 @@ class ReplicaSet:
     async def run(self, run: Run, *, alone: bool = False) -> Ran | Lost:
         """Run a batch in the next free replica; with `alone` nothing else is inside that replica meanwhile.
 
-        Waits while replicas load. `run.batch` is numbered here. Raises Draining when the set is stopped before the
-        batch is answered.
+        Waits while replicas load. `run.batch` is numbered here. Raises Draining when the set is closed before the
+        batch is inside a replica, or killed before it is answered.
         """
-        if self._stopping.is_set():
-            raise Draining(f"the replicas of {self.spec.function} are shut down")
+        if self._closed:
+            raise self._draining()
         request = Request(msgspec.structs.replace(run, batch=next(self._numbers)), alone)
         self._waiting.append(request)
         self._assign()
         return await request.answer
 
+    def close(self) -> None:
+        """Turn away what waits for a replica and what comes from now on; what is inside goes on."""
+        self._closed = True
+        while self._waiting:
+            self._turn_away(self._waiting.popleft())
+
     async def drain(self, timeout_s: float) -> None:
-        """Answer what is inside and waiting, stop every replica; kill what is left after `timeout_s`."""
+        """Close, answer what is inside, stop every replica; kill what is left after `timeout_s`."""
         end = self._clock.monotonic() + timeout_s
-        if self._waiting and not self.ready:
-            self._refuse()
+        self.close()
         await self._within(timeout_s, self.until(ReplicaSet._idle))
         self._stopping.set()
         for seat in self._seats:
@@ -125,7 +131,7 @@ class ReplicaSet:
     async def kill(self) -> None:
         """End every replica now; batches that are inside or waiting get Draining. Harmless when repeated."""
         self._stopping.set()
-        self._refuse()
+        self.close()
         for seat in self._seats:
             if seat.replica is not None:
                 for request in seat.replica.inside:
@@ -134,20 +140,19 @@ class ReplicaSet:
         await asyncio.gather(*self._keepers)
 
     def _idle(self) -> bool:
-        return not self._waiting and not any(seat.replica.inside for seat in self._seats if seat.replica)
+        return not any(seat.replica.inside for seat in self._seats if seat.replica)
 
     async def _ended(self) -> None:
         # Not gather: a limit that cuts this short must not cancel the keepers.
         for keeper in self._keepers:
             await asyncio.wait([keeper])
 
-    def _refuse(self) -> None:
-        while self._waiting:
-            self._turn_away(self._waiting.popleft())
-
     def _turn_away(self, request: Request) -> None:
         if not request.answer.done():
-            request.answer.set_exception(Draining(f"the replicas of {self.spec.function} are shut down"))
+            request.answer.set_exception(self._draining())
+
+    def _draining(self) -> Draining:
+        return Draining(f"the replicas of {self.spec.function} are shutting down")
 
     async def _within(self, seconds: float, work: Awaitable[object]) -> None:
         """Wait for `work`, but not longer than that many seconds of our clock."""

@@ -37,6 +37,8 @@ class Worker:
         """
         for pipeline in self._pipelines:
             pipeline.drain()
+        for replicas in self.replicas.values():
+            replicas.close()
         finished = await self._all_done()
         if finished:
             await asyncio.gather(*(replicas.drain(self._drain_s) for replicas in self.replicas.values()))

@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from millrace.errors import Draining
-from millrace.flow import replica as replica_module
+from millrace.flow.channel import Channel
 from millrace.flow.replicas import Lost, ReplicaSet, backoff_s
 from millrace.telemetry import Telemetry
 from millrace.testing import ManualClock
@@ -56,7 +56,7 @@ APP = """
             if text == "hang": threading.Event().wait()
             if text == "exit": os._exit(7)
             if text == "abort": os.abort()
-            if text == "close the socket": 
+            if text == "close the socket":
                 for each in gc.get_objects():
                     if isinstance(each, socket.socket): each.shutdown(socket.SHUT_WR)
                 threading.Event().wait()
@@ -64,6 +64,11 @@ APP = """
                 self.hoard = bytearray(400_000_000)
                 print("grown")
                 threading.Event().wait()
+            if text == "garble":
+                for each in gc.get_objects():
+                    if isinstance(each, socket.socket): each.send(b"\\0\\0\\0\\1\\xc1")
+                threading.Event().wait()
+            if text == "real-time signal": os.kill(os.getpid(), 40)
             if text == "child":
                 pid = os.fork()
                 if not pid:
@@ -220,7 +225,12 @@ async def test_what_is_printed_becomes_lines(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("order", "how"),
-    [("exit", "exited with code 7"), ("exit in preprocess", "exited with code 9"), ("abort", "was killed by SIGABRT")],
+    [
+        ("exit", "exited with code 7"),
+        ("exit in preprocess", "exited with code 9"),
+        ("abort", "was killed by SIGABRT"),
+        ("real-time signal", "was killed by signal 40"),
+    ],
 )
 async def test_death_with_one_batch_inside(bench: Bench, order: str, how: str) -> None:
     replicas = await bench.replicas()
@@ -409,7 +419,7 @@ async def test_a_folder_that_is_not_there(bench: Bench) -> None:
     assert "cannot start a replica" in failure.message
 
 
-async def test_drain_answers_what_is_there_and_stops(bench: Bench) -> None:
+async def test_drain_answers_what_is_inside_turns_away_the_rest_and_stops(bench: Bench) -> None:
     pipe = bench.root / "pipe"
     os.mkfifo(pipe)
     replicas = await bench.replicas()
@@ -420,7 +430,9 @@ async def test_drain_answers_what_is_there_and_stops(bench: Bench) -> None:
     await asyncio.sleep(0)
     pipe.write_bytes(b"go on")
     await draining
-    assert [values(await task) for task in tasks] == [[f"open {pipe}"], ["b"], ["c"]]
+    assert [values(await task) for task in tasks[:2]] == [[f"open {pipe}"], ["b"]]
+    with pytest.raises(Draining):
+        await tasks[2]  # it was never begun: its messages are better off in the queue
     assert replicas.status()[0].state == "stopped"
     assert not process.is_running()
     with pytest.raises(Draining):
@@ -493,23 +505,53 @@ async def test_no_zombies_and_no_descriptors_are_left(bench: Bench) -> None:
 
 
 async def test_without_pidfd_a_thread_waits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(replica_module.os, "pidfd_open")
+    monkeypatch.delattr(os, "pidfd_open")
     replicas = await bench.replicas()
     assert lost(await replicas.run(batch("exit"))).alone
     assert values(await replicas.run(batch("fine"))) == ["fine"]
     await replicas.drain(30)
 
 
-async def test_frames_that_are_none_end_the_replica(bench: Bench) -> None:
+async def test_a_replica_that_breaks_the_protocol_is_ended(bench: Bench) -> None:
     replicas = await bench.replicas()
+    answer = lost(await replicas.run(batch("garble")))
+    assert answer.alone
+    assert answer.failure.message.startswith("the replica of f broke the protocol")
     task = asyncio.create_task(replicas.run(batch("hang")))
     await bench.line("predicting hang")
     (seat,) = replicas._seats
     assert seat.replica is not None
     with pytest.raises(LookupError, match="batch 99"):
         seat.replica._take(Began(99))
-    os.kill(pid_of(replicas), signal.SIGKILL)
-    assert lost(await task).alone
+    task.cancel()
+
+
+async def test_a_batch_that_a_dying_replica_never_saw_goes_to_the_next(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replicas = await bench.replicas()
+    pid = pid_of(replicas)
+    with monkeypatch.context() as patch:
+        # What sending gives between a process's death and the parent's noticing.
+        patch.setattr(Channel, "send", lambda channel, frame: os.write(-1, b""))
+        task = asyncio.create_task(replicas.run(batch("x")))
+        await asyncio.sleep(0)
+    assert values(await task) == ["x"]
+    assert pid_of(replicas) != pid
+
+
+async def test_resident_memory_of_a_process_that_is_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    replicas = await bench.replicas()
+    (seat,) = replicas._seats
+    replica = seat.replica
+    assert replica is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            psutil, "Process", lambda pid: exec("raise psutil.NoSuchProcess(pid)", {"psutil": psutil, "pid": pid})
+        )
+        assert replica.rss_bytes == 0
+    await replicas.drain(30)
+    assert replica.rss_bytes == 0
 
 
 async def test_a_batch_larger_than_the_socket_takes(bench: Bench) -> None:
