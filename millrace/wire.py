@@ -35,14 +35,14 @@ class Spec(msgspec.Struct, frozen=True, tag=True):
 
 
 class Run(msgspec.Struct, frozen=True, tag=True):
-    """Run these messages as one batch; the lists are of one length."""
+    """Run these messages as one batch; the lists are of one length, but for models `receipts` is empty."""
 
     batch: int
     request_id: str
     queue: str
     messages: list[Message]
     attempts: list[int]
-    receipts: list[str]  # as handlers see them
+    receipts: list[str]  # receipt handles, for handlers
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -60,6 +61,7 @@ class Pipeline:
         self._committer = committer
         self._clock = clock
         self._telemetry = telemetry
+        self._handles = replicas.spec.kind == "handler"  # a model has no use for receipt handles
         self._keeper = LeaseKeeper(broker, queue.lease_s, clock)
         # Beside the batches inside replicas, one is being taken and one is being committed.
         self._places = asyncio.Semaphore(replicas.slots + 2)
@@ -138,7 +140,7 @@ class Pipeline:
         """Run these leases of a batch in a replica once."""
         self._telemetry.step(Step.BEFORE_RUN)
         with self._span(SpanName.RUN, batch):
-            answer = await self._replicas.run(_frame(batch, leases), alone=alone)
+            answer = await self._replicas.run(_frame(batch, leases, handles=self._handles), alone=alone)
         self._telemetry.step(Step.AFTER_RUN)
         if isinstance(answer, Ran) and answer.failure is None:
             self._timing.learn(len(leases), answer.predict_s)
@@ -194,12 +196,17 @@ def _less(leases: Sequence[Lease], settled: Sequence[Lease]) -> Sequence[Lease]:
     return [lease for lease in leases if lease.receipt not in gone]
 
 
-def _frame(batch: Batch, leases: Sequence[Lease]) -> Run:
+def _frame(batch: Batch, leases: Sequence[Lease], *, handles: bool) -> Run:
     return Run(
         batch=0,  # the replica set numbers it
         request_id=batch.request_id,
         queue=leases[0].queue,
         messages=[lease.message for lease in leases],
         attempts=[lease.attempt for lease in leases],
-        receipts=[str(lease.receipt) for lease in leases],
+        receipts=[_handle(lease) for lease in leases] if handles else [],
     )
+
+
+def _handle(lease: Lease) -> str:
+    """A receipt as a handler sees it: opaque text that still holds the broker's own."""
+    return urlsafe_b64encode(repr(lease.receipt).encode()).decode()

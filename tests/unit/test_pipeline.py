@@ -22,7 +22,7 @@ from millrace.stores.memory import MemoryResults
 from millrace.telemetry import Step, Telemetry
 from millrace.testing import ManualClock
 from millrace.types import Failure, Lease, Message, Put
-from millrace.wire import Ran, Run
+from millrace.wire import Ran, Run, Spec
 
 QUEUE = Queue("q", lease_s=30.0, max_receives=2)
 Answer = Callable[[Run], "Ran | Lost"]
@@ -40,13 +40,16 @@ class Replicas:
 
     def __init__(self, answer: Answer = ran) -> None:
         self.answer = answer
+        self.spec = Spec("f", "handler", "app.f", "/", 30.0, 0, 1)
         self.runs: list[list[str]] = []
+        self.receipts: set[str] = set()
         self.gate = asyncio.Event()
         self.gate.set()
         self.entered = asyncio.Event()
 
     async def run(self, run: Run, *, alone: bool = False) -> Ran | Lost:
         self.runs.append([message.id for message in run.messages])
+        self.receipts.update(run.receipts)
         self.entered.set()
         await self.gate.wait()
         return self.answer(run)
@@ -110,6 +113,7 @@ async def test_messages_become_results_outputs_and_nothing_else() -> None:
         stats = await bench.broker.stats("q")
         assert (stats.depth, stats.in_flight, stats.dead) == (0, 0, 0)
     assert bench.replicas.runs == [["a", "b", "c"]]
+    assert len(bench.replicas.receipts) == 3, "handlers get a handle each"
     once = [step for step in Step if step is not Step.BEFORE_TAKE and step is not Step.AFTER_TAKE]
     assert set(once) <= set(bench.steps)
 
