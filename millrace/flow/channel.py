@@ -11,12 +11,13 @@ from millrace.wire import Frame, Frames, encode
 
 _READ_BYTES = 1 << 18
 _MAX_LINE = 32_768
+_LAST_READS = 8  # more than a pipe holds
 
 
 class Channel:
     """Frames both ways over a non-blocking socket; what cannot be written at once waits in memory."""
 
-    def __init__(self, connection: socket.socket, on_readable: Callable[[], None]) -> None:
+    def __init__(self, connection: socket.socket, on_readable: Callable[[], object]) -> None:
         connection.setblocking(False)
         self._socket = connection
         self._frames = Frames()
@@ -35,25 +36,20 @@ class Channel:
             self._unsent += memoryview(data)[sent:]
             self._loop.add_writer(self._socket, self._flush)
 
-    def receive(self) -> Iterator[Frame]:
-        """The frames that have arrived; raises EOFError after the last one, msgspec.DecodeError for a broken one."""
+    def receive(self) -> Iterator[Frame] | None:
+        """The frames that have arrived, None when nothing has.
+
+        Raises EOFError after the last, and msgspec.DecodeError while iterating over one that is none of ours.
+        """
         try:
             data = self._socket.recv(_READ_BYTES)
         except (BlockingIOError, InterruptedError):
-            return
-        except ConnectionError:
+            return None
+        except OSError:  # reset by a death, or closed by us
             data = b""
         if not data:
             raise EOFError
-        yield from self._frames.feed(data)
-
-    def rest(self) -> Iterator[Frame]:
-        """Every frame that a dead process left in the socket."""
-        try:  # an OSError is the end of what there is, or a socket that was closed at its EOF already
-            while data := self._socket.recv(_READ_BYTES):
-                yield from self._frames.feed(data)
-        except OSError:
-            return
+        return self._frames.feed(data)
 
     def close(self) -> None:
         """Let go of the socket; harmless when repeated."""
@@ -109,8 +105,9 @@ class Pipe:
 
     def close(self) -> None:
         """Pass on what is left, then let go of the descriptor; harmless when repeated."""
-        while self.read():
-            pass
+        for _ in range(_LAST_READS):  # not until it is empty: a process that outlived its replica may go on writing
+            if not self.read():
+                break
         self._end()
 
     def _pass_on(self, line: bytes) -> None:

@@ -170,16 +170,20 @@ class Replica:
         with contextlib.suppress(OSError):
             self._channel.send(self._spec)
 
-    def _readable(self) -> None:
+    def _readable(self) -> bool:
+        """Take what has arrived; False when there was nothing more."""
         try:
-            for frame in self._channel.receive():
+            frames = self._channel.receive()
+            for frame in frames or ():
                 self._take(frame)
+            return frames is not None
         except EOFError:
             self._channel.close()
             self.kill()  # a replica that closed its socket is of no use any more
         except (msgspec.DecodeError, LookupError) as error:
             self._channel.close()
-            self.kill(Failure("ReplicaDied", f"the replica broke the protocol: {error}"))
+            self.kill(Failure("ReplicaDied", f"the replica of {self._spec.function} broke the protocol: {error}"))
+        return False
 
     def _take(self, frame: Frame) -> None:
         if isinstance(frame, Ran):
@@ -273,9 +277,9 @@ class Replica:
         self._dying = True
         for pipe in self._pipes:
             pipe.close()
-        with contextlib.suppress(msgspec.DecodeError, LookupError):
-            for frame in self._channel.rest():
-                self._take(frame)
+        more = True
+        while more:
+            more = self._readable()
         self._channel.close()
         self._guard.cancel()
         if self._memory is not None:

@@ -134,8 +134,6 @@ def _full_name(value: object) -> str:
 
 def _describe(value: object, error: Exception) -> str:
     name = _full_name(value)
-    if isinstance(value, int):
-        return f"{name} is beyond 64 bits; return str(x)"
     if isinstance(value, str):
         return f"{name} is not valid Unicode ({error})"
     if callable(getattr(value, "item", None)) and getattr(value, "ndim", None) == 0:

@@ -20,7 +20,7 @@ from importlib import import_module
 
 from millrace.replica.contract import Contract, failure_of
 from millrace.replica.output import Output
-from millrace.wire import Began, Frame, Frames, LoadFailed, Ran, Ready, Run, Spec, encode
+from millrace.wire import Began, Frame, Frames, LoadFailed, Ready, Run, Spec, encode
 
 _PR_SET_PDEATHSIG = 1
 _READ_BYTES = 1 << 20
@@ -54,7 +54,7 @@ class Replica:
         return 0
 
     def send(self, frame: Frame) -> None:
-        """Write a frame; what is written survives this process."""
+        """Write a frame; what is written survives this process. Without a parent the process ends here."""
         data = encode(frame)
         with self._sending:
             self._unsent.append(data)
@@ -64,6 +64,8 @@ class Replica:
             try:
                 while self._unsent:
                     self._socket.sendall(self._unsent.popleft())
+            except OSError:
+                os._exit(_PARENT_GONE)
             finally:
                 self._writing = False
 
@@ -82,13 +84,7 @@ class Replica:
         assert self._contract is not None
         with self._output.during(run.request_id, [message.id for message in run.messages]):
             ran = self._contract.run(run, lambda: self.send(Began(run.batch)))
-        self._answer(ran)
-
-    def _answer(self, ran: Ran) -> None:
-        try:
-            self.send(ran)
-        except OSError:
-            os._exit(_PARENT_GONE)
+        self.send(ran)
 
     def _read(self) -> None:
         try:

@@ -25,10 +25,11 @@ import pytest
 from millrace.errors import Draining
 from millrace.flow.channel import Channel
 from millrace.flow.replicas import Lost, ReplicaSet, backoff_s
+from millrace.replica.main import Replica as ReplicaProcess
 from millrace.telemetry import Telemetry
 from millrace.testing import ManualClock
 from millrace.types import Message
-from millrace.wire import Began, Frames, Line, LoadFailed, Ran, Ready, Run, Spec, encode
+from millrace.wire import Began, Frame, Frames, Line, LoadFailed, Ran, Ready, Run, Spec, Stop, encode
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -68,6 +69,8 @@ APP = """
                 for each in gc.get_objects():
                     if isinstance(each, socket.socket): each.send(b"\\0\\0\\0\\1\\xc1")
                 threading.Event().wait()
+            if text == "chatter":
+                while True: print("on and on")
             if text == "real-time signal": os.kill(os.getpid(), 40)
             if text == "child":
                 pid = os.fork()
@@ -582,21 +585,24 @@ class Child:
         )
         theirs.close()
         self._frames = Frames()
+        self._arrived: list[Frame] = []
         self.socket.sendall(encode(Spec("f", "model", f"app.{target}", str(root), 30.0, 0, 2)))
 
     def until(self, wanted: Callable[[Any], bool]) -> Any:
         while True:
+            while self._arrived:
+                if wanted(frame := self._arrived.pop(0)):
+                    return frame
             data = self.socket.recv(65536)
             assert data, "the replica closed its socket"
-            for frame in self._frames.feed(data):
-                if wanted(frame):
-                    return frame
+            self._arrived += self._frames.feed(data)
 
 
-def test_a_replica_ends_when_its_socket_does_even_in_predict(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ["hang", "chatter"])
+def test_a_replica_ends_when_its_socket_does_even_in_predict(tmp_path: Path, order: str) -> None:
     child = Child(tmp_path, "Obedient")
     child.until(lambda frame: isinstance(frame, Ready))
-    child.socket.sendall(encode(batch("hang")))
+    child.socket.sendall(encode(batch(order)))
     child.until(lambda frame: isinstance(frame, Line))
     child.socket.close()
     assert child.process.wait(30) == 70
@@ -609,6 +615,28 @@ def test_a_replica_that_cannot_load_says_why_and_exits(tmp_path: Path) -> None:
     assert "Obedient" in frame.failure.message
     assert child.process.wait(30) == 3
     child.socket.close()
+
+
+def test_a_replica_finishes_what_it_got_before_it_stops(tmp_path: Path) -> None:
+    child = Child(tmp_path, "Echo")
+    child.socket.sendall(encode(batch("a")) + encode(batch("b")) + encode(Stop()))
+    for text in "ab":
+        ran = child.until(lambda frame: isinstance(frame, Ran))
+        assert ran.values == [json.dumps(text).encode()]
+    assert child.process.wait(30) == 0
+    child.socket.close()
+
+
+def test_what_is_printed_while_a_frame_is_written_waits_for_its_turn() -> None:
+    ours, theirs = socket.socketpair()
+    replica = ReplicaProcess(ours)
+    replica._writing = True  # as a signal handler or a finaliser finds it
+    replica.send(Began(1))
+    replica._writing = False
+    replica.send(Began(2))
+    assert list(Frames().feed(theirs.recv(1000))) == [Began(1), Began(2)]
+    ours.close()
+    theirs.close()
 
 
 def test_a_replica_is_not_started_by_hand() -> None:

@@ -51,6 +51,11 @@ def test_an_exception_that_cannot_be_told() -> None:
     assert "whose text cannot be had: RuntimeError" in failure_of(Unspeakable()).message
 
 
+def test_an_exception_whose_traceback_cannot_be_told() -> None:
+    failure = failure_of(SyntaxError("torn", ("app.py", 1, "not a column", "text")))  # type: ignore[arg-type]
+    assert (failure.type, failure.traceback) == ("SyntaxError", "")
+
+
 def test_long_and_broken_texts_are_made_fit() -> None:
     failure = failure_of(ValueError("a" * 100_000 + "\ud800"))
     assert len(failure.message) < 9_000

@@ -82,6 +82,7 @@ def test_without_preprocess_the_content_type_decides(load_model: Load, kind: str
         class M:
             def predict(self, inputs): return [type(one).__name__ for one in inputs]
     """)
+    model.ahead(batch_of(body, kind=kind))  # nothing to do ahead
     assert values(run(model, body, kind=kind)) == [expected]
 
 
