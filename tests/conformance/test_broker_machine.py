@@ -1,0 +1,77 @@
+"""Both brokers against the model, in queues with and without order."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from millrace.brokers.memory import MemoryBroker
+from millrace.brokers.sqlite import SqliteBroker
+from millrace.database import Database
+from millrace.testing import ManualClock
+from millrace.testing.bench import BrokerBench
+from millrace.testing.machine import broker_machine
+
+
+@asynccontextmanager
+async def memory() -> AsyncIterator[BrokerBench]:
+    clock = ManualClock()
+    yield BrokerBench(MemoryBroker(clock), _advancing(clock))
+
+
+@asynccontextmanager
+async def sqlite() -> AsyncIterator[BrokerBench]:
+    clock = ManualClock()
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database.open(Path(folder) / "test.db", clock=clock)
+        yield BrokerBench(SqliteBroker(database), _advancing(clock))
+        await database.close()
+
+
+def _advancing(clock: ManualClock):
+    async def advance(seconds: float) -> None:
+        clock.advance(seconds)
+
+    return advance
+
+
+@pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
+@pytest.mark.parametrize(("opened", "examples"), [(memory, 150), (sqlite, 25)], ids=["memory", "sqlite"])
+def test_machine(opened, examples: int, fifo: bool) -> None:
+    run_state_machine_as_test(
+        broker_machine(opened, fifo=fifo),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=40,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_the_machine_finds_a_broker_that_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def uncounted() -> AsyncIterator[BrokerBench]:
+        async with memory() as bench:
+            lease = bench.broker._lease
+
+            def forgetful(queue, item, now_s):
+                given = lease(queue, item, now_s)
+                item.attempts = min(item.attempts, 1)
+                return given
+
+            bench.broker._lease = forgetful
+            yield bench
+
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            broker_machine(uncounted),
+            settings=settings(max_examples=500, deadline=None, database=None, phases=[Phase.generate]),
+        )
