@@ -11,6 +11,7 @@ import asyncio
 import os
 import sys
 import time
+from typing import cast
 
 import uvloop
 
@@ -27,19 +28,16 @@ class Poster(asyncio.Protocol):
         self._request = request
         self._wanted = wanted
         self._buffer = b""
-        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._request)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         head, separator, rest = self._buffer.partition(b"\r\n\r\n")
         if not separator or len(rest) < content_length(head):
             return
-        assert self._transport is not None
         if not head.startswith(self._wanted):
             self.failed = self._buffer
             self._transport.close()
@@ -75,8 +73,8 @@ async def run(port: int, path: str, seconds: float) -> float:
     answered = sum(poster.answered for poster in posters) - before
     elapsed_s = time.perf_counter() - began
     for poster in posters:
-        if poster.failed:
-            raise RuntimeError(poster.failed[:500].decode(errors="replace"))
+        if poster.failed or not poster.answered:
+            raise RuntimeError(poster.failed[:500].decode(errors="replace") or "a connection got no answer")
     return answered / elapsed_s
 
 

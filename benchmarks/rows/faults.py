@@ -32,7 +32,7 @@ class Tally:
 
 
 def measure(quick: bool) -> list[Figure]:
-    repeats, count = (1, 8_000) if quick else (5, 30_000)
+    repeats, count = (1, 25_000) if quick else (5, 60_000)
     bodies = [os.urandom(200) for _ in range(count)]
     tally = Tally()
     ratios, ours, calm = alternate(
