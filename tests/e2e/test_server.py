@@ -87,6 +87,24 @@ async def test_a_taken_port_whose_holder_may_not_be_seen(monkeypatch: pytest.Mon
             await Server(Parts().app).start("127.0.0.1", port)
 
 
+async def test_a_host_is_listened_to_on_all_its_addresses_or_on_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[socket.socket] = []
+    listening = server_module._listening
+
+    def twice(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
+        return [(socket.AF_INET, "127.0.0.1")] * 2
+
+    def watched(family: socket.AddressFamily, address: tuple[str, int]) -> socket.socket:
+        held.append(listening(family, address))
+        return held[-1]
+
+    monkeypatch.setattr(server_module, "_addresses", twice)
+    monkeypatch.setattr(server_module, "_listening", watched)
+    with pytest.raises(InUse):
+        await Server(Parts().app).start("127.0.0.1", 0)
+    assert [listener.fileno() for listener in held] == [-1]
+
+
 @pytest.mark.parametrize(("host", "why"), [("no-such-host.invalid", "no address"), ("192.0.2.1", "Cannot listen")])
 async def test_an_address_of_another_machine_is_refused(host: str, why: str) -> None:
     with pytest.raises(MillraceError, match=why):
@@ -198,6 +216,31 @@ async def test_what_does_not_finish_in_time_is_told_so() -> None:
         response = await asked
     assert response.status_code == 503
     assert response.json()["type"] == "urn:millrace:problem:draining"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        b"GET /hello/you HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"GET /results/a?wait=60 HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        b"POST /images HTTP/1.1\r\nhost: localhost\r\nprefer: wait=60\r\ncontent-length: 1\r\n\r\nx",
+    ],
+)
+async def test_nobody_waits_for_a_client_that_went_away(asked: bytes) -> None:
+    parts = Parts()
+    for results in (parts.results, parts.memory_results):
+        results.patient = True
+    async with serving(parts.app) as (_, port):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(asked)
+        waited = [asyncio.ensure_future(found.waiting.wait()) for found in (parts.results, parts.memory_results)]
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        writer.close()
+        left = [asyncio.ensure_future(found.left.wait()) for found in (parts.results, parts.memory_results)]
+        await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        for future in (*waited, *left):
+            future.cancel()
+    assert parts.memory.purged == [message.id for message in parts.memory.messages]
 
 
 async def test_closing_twice_or_before_the_start_does_nothing() -> None:

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 from starlette.types import ASGIApp
 
-from millrace.broker import Broker
+from millrace.broker import Broker, Peeked
 from millrace.sources.http import PushRoute, Readiness, Route, Settings, create_app
 from millrace.store import Results
 from millrace.telemetry import Telemetry
@@ -27,6 +27,7 @@ class Queue(Broker):
         self.commits = 0
         self.refusal: Exception | None = None
         self.purged: list[str] = []
+        self.buried: list[Peeked] = []
         self._on_put = on_put
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
@@ -42,6 +43,9 @@ class Queue(Broker):
     async def purge(self, queue: str, ids: Sequence[str] | None = None) -> int:
         self.purged += ids or []
         return len(ids or [])
+
+    async def peek(self, queue: str, limit: int = 10, *, ids: Sequence[str] | None = None) -> list[Peeked]:
+        return [peeked for peeked in self.buried if queue.endswith(".dead") and peeked.message.id in (ids or ())]
 
     @property
     def messages(self) -> list[Message]:
@@ -59,6 +63,7 @@ class Records(Results):
         self.waits: list[tuple[str, float]] = []
         self.patient = False
         self.waiting = asyncio.Event()
+        self.left = asyncio.Event()
         self._changed = asyncio.Condition()
 
     async def get(self, id: str) -> Record | None:
@@ -70,9 +75,13 @@ class Records(Results):
     async def wait(self, id: str, timeout_s: float) -> Record | None:
         self.waits.append((id, timeout_s))
         self.waiting.set()
-        async with self._changed:
-            while self.patient and (id not in self.records or self.records[id].state not in ("done", "dead")):
-                await self._changed.wait()
+        try:
+            async with self._changed:
+                while self.patient and (id not in self.records or self.records[id].state not in ("done", "dead")):
+                    await self._changed.wait()
+        except asyncio.CancelledError:
+            self.left.set()
+            raise
         return self.records.get(id)
 
     async def finish(self, record: Record) -> None:

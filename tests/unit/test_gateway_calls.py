@@ -11,7 +11,7 @@ from gateway_parts import Parts, dead, done, problem
 from millrace.errors import QueueFull
 from millrace.source import HttpRequest
 from millrace.sources.http import Route
-from millrace.types import Put
+from millrace.types import Failure, Put
 
 
 def answering(value: Any) -> Parts:
@@ -111,6 +111,21 @@ async def test_a_handler_that_does_not_answer_is_a_504_and_its_call_is_taken_bac
         told = problem(await client.get("/slow"), 504, "function-timeout")
     assert told["message"] == "Service Unavailable"
     assert parts.memory.purged == [told["id"]]
+
+
+async def test_a_call_whose_time_limit_ended_in_the_function_is_a_504_too() -> None:
+    def late(put: Put) -> Any:
+        return msgspec.structs.replace(dead(put), failure=Failure("Sandbox.Timedout", "after 3.00 seconds"))
+
+    async with Parts(answer=late).client() as client:
+        problem(await client.get("/hello/you"), 504, "function-timeout")
+
+
+async def test_a_call_with_a_key_is_not_taken_back_since_others_may_wait_for_it() -> None:
+    parts = Parts(routes=[Route("GET", "/slow", "slow", "slow", "handler", timeout_s=0.0)])
+    async with parts.client(headers={"idempotency-key": "k"}) as client:
+        problem(await client.get("/slow"), 504, "function-timeout")
+    assert parts.memory.purged == []
 
 
 async def test_a_full_queue_of_calls_is_a_429() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
 from gateway_parts import Parts, dead, done, problem
 
 from millrace import errors
+from millrace.broker import Peeked
 from millrace.sources.http import Route
+from millrace.types import Death, Failure, Message
 
 NDJSON = {"content-type": "application/x-ndjson"}
 PNG = {"content-type": "image/png"}
@@ -181,6 +184,16 @@ async def test_a_message_that_failed_while_its_sender_waited_is_a_problem(retry:
     assert told["id"] == parts.broker.messages[0].id
     assert told["attempts"] == 5
     assert told["result"] == f"/results/{told['id']}"
+
+
+@pytest.mark.parametrize(("reason", "status"), [("dead", 422), ("failed", 500)])
+async def test_an_input_that_dead_on_declares_hopeless_is_the_clients_fault(reason: Any, status: int) -> None:
+    parts = Parts(answer=lambda put: dead(put))
+    message = Message("k")
+    parts.broker.buried = [Peeked(message, "ready", 1, Death(reason, Failure("T", "m"), "images", 1, 1.0, 1.0))]
+    async with parts.client() as client:
+        response = await client.post("/queues/images", content=b"x", headers={"millrace-id": "k", "prefer": "wait=1"})
+    problem(response, status, "function-failed")
 
 
 async def test_a_wait_ends_when_the_result_comes() -> None:

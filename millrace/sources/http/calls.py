@@ -15,10 +15,11 @@ from millrace.source import EVENT_ATTRIBUTE, PAYLOAD_ATTRIBUTE, HttpRequest
 from millrace.sources.http import problems
 from millrace.sources.http.bodies import Bodies
 from millrace.sources.http.preferences import keyed_id
+from millrace.sources.http.presence import while_connected
 from millrace.sources.http.replies import Reply
 from millrace.sources.http.requests import Request
 from millrace.sources.http.settings import Route
-from millrace.sources.http.waiting import Waiting
+from millrace.sources.http.waiting import Waiting, finished
 from millrace.types import JSON, Message, Put, Record, new_id
 
 _log = logging.getLogger("millrace.gateway")
@@ -43,7 +44,7 @@ class Calls:
         with self._bodies.open(request) as body:
             message = self._message(request, route, await body.read())
             (accepted,) = await self._memory.put([Put(route.queue, message)])
-            record = await self._answered(accepted.id, route)
+            record = await self._answered(request, accepted.id, route)
         return _reply(route, record)
 
     def _message(self, request: Request, route: Route, content: bytes) -> Message:
@@ -62,13 +63,17 @@ class Calls:
         attributes = {"content-type": JSON, EVENT_ATTRIBUTE: "http", PAYLOAD_ATTRIBUTE: route.payload}
         return Message(keyed_id(request, route.queue) or new_id(), msgspec.json.encode(event), attributes, now)
 
-    async def _answered(self, id: str, route: Route) -> Record:
-        record = await self._waiting.get(id, route.timeout_s)
-        if record is not None and record.state in ("done", "dead"):
-            return record
-        # Nobody waits for it any more: if it has not begun, it need not.
-        await self._memory.purge(route.queue, [id])
-        raise _too_long(route, f"no answer from {route.function!r} within {route.timeout_s:g} s", id)
+    async def _answered(self, request: Request, id: str, route: Route) -> Record:
+        record: Record | None = None
+        try:
+            record = await while_connected(request, self._waiting.get(id, route.timeout_s))
+        finally:
+            # Nobody waits for it any more: if it has not begun, it need not. With a key others may wait as well.
+            if not finished(record) and request.header(b"idempotency-key") is None:
+                await self._memory.purge(route.queue, [id])
+        if record is None or not finished(record):
+            raise _too_long(route, f"no answer from {route.function!r} within {route.timeout_s:g} s", id)
+        return record
 
 
 def _reply(route: Route, record: Record) -> Reply:

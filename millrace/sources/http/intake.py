@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from millrace.broker import Broker
+from millrace.broker import Broker, dead_letters
 from millrace.clock import Clock
 from millrace.sources.http import envelopes, problems, results
 from millrace.sources.http.attributes import check, joined
 from millrace.sources.http.bodies import Bodies, Body
 from millrace.sources.http.items import Item, Items, read_items
 from millrace.sources.http.preferences import keyed_id, preferred_wait_s
+from millrace.sources.http.presence import while_connected
 from millrace.sources.http.replies import Reply, encode, json_reply
 from millrace.sources.http.requests import Request
 from millrace.sources.http.waiting import Waiting, finished
@@ -101,11 +102,27 @@ class Intake:
     async def _answer(self, request: Request, queue: str, items: Items, accepted: Sequence[Accepted]) -> Reply:
         wait_s = preferred_wait_s(request, self._bodies.settings.max_wait_s)
         if wait_s > 0:
-            records = await self._waiting.all([one.id for one in accepted], wait_s)
+            records = await while_connected(request, self._waiting.all([one.id for one in accepted], wait_s))
             complete = [record for record in records if record is not None and finished(record)]
             if len(complete) == len(accepted):
-                return _waited(complete, items.several, wait_s)
+                return await self._waited(complete, items.several, wait_s)
         return _several(queue, accepted) if items.several else _single(queue, accepted[0])
+
+    async def _waited(self, records: list[Record], several: bool, wait_s: float) -> Reply:
+        applied = ((b"preference-applied", b"wait=%g" % wait_s),)
+        if several:
+            return json_reply({"results": [results.document(record) for record in records]}, headers=applied)
+        (record,) = records
+        if record.state == "dead":
+            raise results.failed(record, hopeless=await self._is_hopeless(record))
+        return json_reply(results.document(record), headers=applied)
+
+    async def _is_hopeless(self, record: Record) -> bool:
+        """Whether the code or dead_on said at once that this input will never work: then it is the client's fault."""
+        if record.failure is not None and record.failure.retry is False:
+            return True
+        buried = await self._broker.peek(dead_letters(record.queue), 1, ids=[record.id])
+        return any(peeked.death is not None and peeked.death.reason == "dead" for peeked in buried)
 
 
 def _put(queue: str, item: Item, attributes: dict[str, str], key: str | None, now: float) -> Put:
@@ -121,13 +138,6 @@ def _single(queue: str, accepted: Accepted) -> Reply:
 def _several(queue: str, accepted: Sequence[Accepted]) -> Reply:
     duplicates = sum(one.duplicate for one in accepted)
     return json_reply(Receipts([one.id for one in accepted], queue, duplicates), status=202)
-
-
-def _waited(records: list[Record], several: bool, wait_s: float) -> Reply:
-    applied = ((b"preference-applied", b"wait=%g" % wait_s),)
-    if several:
-        return json_reply({"results": [results.document(record) for record in records]}, headers=applied)
-    return results.answer(records[0], applied)
 
 
 class ModelEndpoint:

@@ -8,7 +8,8 @@ import msgspec
 
 from millrace.sources.http import problems
 from millrace.sources.http.preferences import asked_wait_s
-from millrace.sources.http.replies import Reply, encode, json_reply
+from millrace.sources.http.presence import while_connected
+from millrace.sources.http.replies import Reply, json_reply
 from millrace.sources.http.requests import Request
 from millrace.sources.http.waiting import Waiting, finished
 from millrace.types import Failure, Record
@@ -63,19 +64,11 @@ def location(id: str) -> str:
     return f"/results/{quote(id, safe='')}"
 
 
-def answer(record: Record, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Reply:
-    """A finished record as the response of the request that waited for it; a dead one is a problem."""
-    if record.state == "dead":
-        return failed(record).reply()
-    return Reply(200, encode(document(record)), headers=headers)
-
-
-def failed(record: Record) -> problems.Problem:
-    """The problem that a dead message means: 422 when the function declared the input hopeless, else 500."""
+def failed(record: Record, *, hopeless: bool) -> problems.Problem:
+    """The problem that a dead message means: 422 when its input was declared hopeless, else 500."""
     failure = record.failure or Failure("", "The message became a dead letter.")
-    status = 422 if failure.retry is False else 500
     return problems.Problem(
-        status,
+        422 if hopeless else 500,
         "function-failed",
         "The function failed",
         f"{failure.type}: {failure.message}" if failure.type else failure.message,
@@ -96,7 +89,9 @@ class ResultsEndpoint:
 
     async def __call__(self, request: Request) -> Reply:
         id = request.path_parameters["id"]
-        record = await self._waiting.get(id, asked_wait_s(request, self._max_wait_s))
+        wait_s = asked_wait_s(request, self._max_wait_s)
+        found = self._waiting.get(id, wait_s)
+        record = await while_connected(request, found) if wait_s else await found
         if record is None:
             raise problems.no_result(id)
         return json_reply(document(record), headers=() if finished(record) else problems.RETRY_AFTER)
