@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test unit lint format types layers docs check bench soak lock clean
+.PHONY: help install demo test unit lint format types layers reference docs check bench soak lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -40,6 +40,9 @@ types: install  ## mypy, strict
 
 layers: install  ## who may import whom
 	$(BIN)/lint-imports
+
+reference: install  ## write the reference pages anew from the schema and the commands
+	$(BIN)/python docs/generate.py
 
 docs: install  ## build the site into site/
 	$(BIN)/mkdocs build --strict

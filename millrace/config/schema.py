@@ -247,7 +247,10 @@ class GatewayConfig(Section):
 
 
 class Project(Section):
-    """A whole project, stage applied; `root` is the folder of the project file."""
+    """A whole project with one stage applied.
+
+    `root`, the folder of the project file, is set by the loader.
+    """
 
     service: str = Field(description="The project's name.")
     root: SkipJsonSchema[Path] = Field(default=Path(), exclude=True, strict=False, description="Set by the loader.")
