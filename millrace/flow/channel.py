@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Iterator
+from typing import IO
 
 from millrace.wire import Frame, Frames, encode
 
@@ -76,21 +77,20 @@ class Channel:
 class Pipe:
     """Lines that come out of a replica's file descriptor 1 or 2, from C code or from processes of its own."""
 
-    def __init__(self, fd: int, on_line: Callable[[str], None]) -> None:
-        os.set_blocking(fd, False)
-        self._fd = fd
+    def __init__(self, file: IO[bytes], on_line: Callable[[str], None]) -> None:
+        os.set_blocking(file.fileno(), False)
+        self._file = file  # unbuffered
         self._on_line = on_line
         self._partial = b""
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(fd, self.read)
+        self._loop.add_reader(file, self.read)
 
     def read(self) -> bool:
         """Pass on the lines that have arrived; False when there was nothing."""
-        if self._fd < 0:
+        if self._file.closed:
             return False
-        try:
-            data = os.read(self._fd, _READ_BYTES)
-        except (BlockingIOError, InterruptedError):
+        data = self._file.read(_READ_BYTES)
+        if data is None:  # nothing there yet
             return False
         if not data:
             self._end()
@@ -116,11 +116,10 @@ class Pipe:
             self._on_line(text[start : start + _MAX_LINE])
 
     def _end(self) -> None:
-        if self._fd < 0:
+        if self._file.closed:
             return
-        self._loop.remove_reader(self._fd)
-        os.close(self._fd)
-        self._fd = -1
+        self._loop.remove_reader(self._file)
+        self._file.close()
         if self._partial:
             self._pass_on(self._partial)
             self._partial = b""

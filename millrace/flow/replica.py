@@ -7,15 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import IO, Literal
 
 import msgspec
 import psutil
@@ -23,6 +17,7 @@ import psutil
 from millrace.aws import errors as lambda_errors
 from millrace.clock import Clock
 from millrace.flow.channel import Channel, Pipe
+from millrace.flow.process import Process, describe_exit
 from millrace.types import Failure
 from millrace.wire import Began, Frame, Line, LoadFailed, Ran, Ready, Run, Spec, Stop
 
@@ -85,7 +80,12 @@ class Replica:
         self._dying = False
         self._culprit: Request | None = None
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
-        self._spawn(environment)
+        self._process = Process(spec.root, environment, self._ended)
+        self._since = clock.monotonic()
+        self._pipes = [self._pipe(stream, file) for stream, file in self._process.outputs.items()]
+        self._channel = Channel(self._process.connection, self._readable)
+        with contextlib.suppress(OSError):  # it is dead already: we shall be told
+            self._channel.send(spec)
         self._guard = asyncio.create_task(self._watch_time())
         self._memory = asyncio.create_task(self._watch_memory()) if spec.memory_bytes else None
 
@@ -134,41 +134,10 @@ class Replica:
         if self.state != "stopped":
             self.failure = self.failure or reason
             self._dying = True
-            _signal_group(self.pid)
+            self._process.kill()
 
-    def _spawn(self, environment: Mapping[str, str]) -> None:
-        ours, theirs = socket.socketpair()
-        try:
-            self._process = subprocess.Popen(
-                # -P: a logging.py or queue.py of the user's must not replace the standard library's while we start.
-                [sys.executable, "-P", "-u", "-m", "millrace.replica", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                cwd=self._spec.root,
-                env=dict(environment),
-                process_group=0,  # Ctrl-C in the terminal is the parent's to handle
-                bufsize=0,
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        self._since = self._clock.monotonic()
-        self._channel = Channel(ours, self._readable)
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._pipes = [
-            Pipe(os.dup(pipe.fileno()), lambda text, stream=stream: self._line_of_pipe(stream, text))  # type: ignore[misc]
-            for stream, pipe in (("stdout", self._process.stdout), ("stderr", self._process.stderr))
-        ]
-        self._process.stdout.close()
-        self._process.stderr.close()
-        self._exit = _ExitWatch(self._process, self._ended)
-        with contextlib.suppress(OSError):
-            self._channel.send(self._spec)
+    def _pipe(self, stream: str, file: IO[bytes]) -> Pipe:
+        return Pipe(file, lambda text: self._line_of_pipe(stream, text))
 
     def _readable(self) -> bool:
         """Take what has arrived; False when there was nothing more."""
@@ -178,11 +147,11 @@ class Replica:
                 self._take(frame)
             return frames is not None
         except EOFError:
-            self._channel.close()
             self.kill()  # a replica that closed its socket is of no use any more
-        except (msgspec.DecodeError, LookupError) as error:
             self._channel.close()
+        except (msgspec.DecodeError, LookupError) as error:
             self.kill(Failure("ReplicaDied", f"the replica of {self._spec.function} broke the protocol: {error}"))
+            self._channel.close()
         return False
 
     def _take(self, frame: Frame) -> None:
@@ -301,49 +270,9 @@ class Replica:
         if self._spec.kind == "handler" and self.inside:
             said = "\n".join(self._last_lines)
             return msgspec.structs.replace(lambda_errors.exited(self.inside[0].run.request_id, code), traceback=said)
-        how = f"was killed by {_signal_name(-code)}" if code < 0 else f"exited with code {code}"
         busy = sum(len(request.run.messages) for request in self.inside)
         where = f" with {busy} message{'s' * (busy != 1)} inside" if busy else ""
         if self.loaded is None:
             where = " while it loaded"
-        text = f"the replica (pid {self.pid}) of {self._spec.function} {how}{where}"
+        text = f"the replica (pid {self.pid}) of {self._spec.function} {describe_exit(code)}{where}"
         return Failure("ReplicaDied", text, "\n".join(self._last_lines))
-
-
-class _ExitWatch:
-    """Calls back in the event loop with the exit code, once the process is dead and its group with it."""
-
-    def __init__(self, process: subprocess.Popen[bytes], ended: Callable[[int], None]) -> None:
-        self._process = process
-        self._ended = ended
-        self._loop = asyncio.get_running_loop()
-        try:
-            self._fd = os.pidfd_open(process.pid)
-        except (AttributeError, OSError):  # not Linux, or not allowed: a thread waits instead
-            threading.Thread(target=self._wait, name=f"wait-{process.pid}", daemon=True).start()
-        else:
-            self._loop.add_reader(self._fd, self._exited)
-
-    def _exited(self) -> None:
-        self._loop.remove_reader(self._fd)
-        os.close(self._fd)
-        # Before it is reaped: until then nobody else can have its process group.
-        _signal_group(self._process.pid)
-        self._ended(self._process.wait())
-
-    def _wait(self) -> None:
-        code = self._process.wait()
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-            self._loop.call_soon_threadsafe(self._ended, code)
-
-
-def _signal_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

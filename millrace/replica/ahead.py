@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +57,7 @@ class Each:
                 results[index] = call(items[index])
             except BaseException as error:  # SystemExit of one item, too, is that item's failure
                 self.failures[index] = failure_of(error)
+        sys.stdout.flush()  # what was printed without a newline must not run into the next batch's lines
         working.reset(token)
 
     def _thread(self) -> None:

@@ -13,7 +13,7 @@ from millrace.errors import Dead, Retry
 from millrace.types import Failure
 from millrace.wire import Ran, Run
 
-_PACKAGE = str(Path(__file__).resolve().parents[1])
+_OURS = str(Path(__file__).parent)
 _MAX_TEXT = 8_000
 _MAX_DEPTH = 64
 
@@ -77,7 +77,7 @@ def _text_of(error: BaseException) -> str:
 
 def _traceback_of(error: BaseException) -> str:
     frame = error.__traceback__
-    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(_OURS):
         frame = frame.tb_next
     try:
         return clean("".join(traceback.format_exception(type(error), error, frame)).rstrip())

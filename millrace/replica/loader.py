@@ -31,7 +31,7 @@ def resolve(target: str, root: str) -> Any:
     for cut in range(len(parts) - 1, 0, -1):
         module = _import(".".join(parts[:cut]), root, tried)
         if module is not None:
-            return _descend(module, parts[cut:], target, tried)
+            return _descend(module, parts[cut:], target, root, tried)
     raise LoadError(f"cannot import {target}: {'; '.join(tried)}", _other_modules(parts[0], root))
 
 
@@ -70,15 +70,25 @@ def _import(name: str, root: str, tried: list[str]) -> ModuleType | None:
         return None
 
 
-def _descend(module: ModuleType, names: list[str], target: str, tried: list[str]) -> Any:
+def _descend(module: ModuleType, names: list[str], target: str, root: str, tried: list[str]) -> Any:
     found: Any = module
     for name in names:
         if not hasattr(found, name):
             owner = getattr(found, "__name__", repr(found))
             attempts = "; ".join([*tried, f"{owner} has no {name}"])
-            raise LoadError(f"cannot find {target}: {attempts}", f"in {owner}: {suggest(name, _names(found))}")
+            hint = _shadowed(module, root) or f"in {owner}: {suggest(name, _names(found))}"
+            raise LoadError(f"cannot find {target}: {attempts}", hint)
         found = getattr(found, name)
     return found
+
+
+def _shadowed(module: ModuleType, root: str) -> str:
+    """What to do when Python gave us its own module, because the user's has the same name."""
+    own = Path(root, *module.__name__.split(".")).with_suffix(".py")
+    loaded = getattr(module, "__file__", None)
+    if not own.is_file() or (loaded is not None and own.samefile(loaded)):
+        return ""
+    return f"{own} has the name of a module that Python loaded from {loaded or 'itself'}: rename the file"
 
 
 def _names(holder: object) -> list[str]:

@@ -38,7 +38,7 @@ def load(spec: Spec) -> Model:
     preload = _method(model, "load")
     if preload is not None:
         preload()
-    version = version_of(spec.target.rpartition(".")[0], model)
+    version = version_of(type(model).__module__, model)
     return Model(predict, _method(model, "preprocess"), _method(model, "postprocess"), version, spec.threads)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from io import FileIO
 
 import pytest
 
@@ -70,7 +71,7 @@ async def test_a_death_while_frames_wait_is_not_an_error() -> None:
 async def test_lines_of_a_pipe() -> None:
     reading, writing = os.pipe()
     lines: list[str] = []
-    pipe = Pipe(reading, lines.append)
+    pipe = Pipe(FileIO(reading), lines.append)
     assert not pipe.read()
     os.write(writing, b"one\r\ntwo\xff\nthr")
     assert pipe.read()
@@ -95,7 +96,7 @@ async def test_a_pipe_that_ends_by_itself() -> None:
         lines.append(line)
         ended.set()
 
-    pipe = Pipe(reading, take)
+    pipe = Pipe(FileIO(reading), take)
     os.write(writing, b"last")
     os.close(writing)
     await ended.wait()

@@ -63,6 +63,15 @@ def test_not_a_path(root: str, target: str) -> None:
         resolve(target, root)
 
 
+def test_a_file_that_has_the_name_of_a_library(root: str) -> None:
+    (Path(root) / "queue.py").write_text("class Model: ...\n")
+    (Path(root) / "sys.py").write_text("class Model: ...\n")
+    for name in ("queue", "sys"):
+        with pytest.raises(LoadError) as caught:
+            resolve(f"{name}.Model", root)
+        assert caught.value.hint.endswith("rename the file")
+
+
 def test_the_modules_own_error_is_the_cause(root: str) -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_library"):
         resolve("broken_shop.Shop", root)

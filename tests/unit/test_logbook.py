@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from millrace import logbook
 from millrace.logbook import Entry, LogBook, path_of
+from millrace.logbook import book as book_module
 from millrace.wire import Line
 
 
@@ -152,7 +152,7 @@ def test_a_full_disk_does_not_fail_the_caller(tmp_path: Path) -> None:
 
 
 def test_too_many_waiting_lines_are_dropped_and_counted(book: LogBook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logbook, "_MAX_WAITING", 0)
+    monkeypatch.setattr(book_module, "_MAX_WAITING", 0)
     book.write(entry(1))
     book.write(entry(2))
     monkeypatch.undo()

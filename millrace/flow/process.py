@@ -1,0 +1,92 @@
+"""A replica's process: started with one end of a socket pair, ended with everything that it started."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import IO
+
+
+class Process:
+    """A child process in a group of its own; `connection` is our end of its socket.
+
+    `ended` is called in the event loop with the exit code (negative: a signal's number) once it is dead and reaped.
+    Raises OSError when it cannot be started.
+    """
+
+    def __init__(self, root: str, environment: Mapping[str, str], ended: Callable[[int], None]) -> None:
+        self.connection, theirs = socket.socketpair()
+        try:
+            self._process = subprocess.Popen(
+                # -P: a logging.py or queue.py of the user's must not replace the standard library's while we start.
+                [sys.executable, "-P", "-u", "-m", "millrace.replica", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                cwd=root,
+                env={**os.environ, **environment},
+                process_group=0,  # Ctrl-C in the terminal is the parent's to handle
+                bufsize=0,
+            )
+        except BaseException:
+            self.connection.close()
+            raise
+        finally:
+            theirs.close()
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._watch()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def outputs(self) -> dict[str, IO[bytes]]:
+        """Its standard output and error; whoever takes them closes them."""
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        return {"stdout": self._process.stdout, "stderr": self._process.stderr}
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group; harmless when it is dead."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _watch(self) -> None:
+        try:
+            self._pidfd = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # not Linux, or not allowed: a thread waits instead
+            threading.Thread(target=self._wait, name=f"wait-{self.pid}", daemon=True).start()
+        else:
+            self._loop.add_reader(self._pidfd, self._exited)
+
+    def _exited(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self.kill()  # before it is reaped: until then its group's number cannot be anybody else's
+        self._ended(self._process.wait())
+
+    def _wait(self) -> None:
+        code = self._process.wait()
+        self.kill()
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            self._loop.call_soon_threadsafe(self._ended, code)
+
+
+def describe_exit(code: int) -> str:
+    """`exited with code 3` or `was killed by SIGSEGV`."""
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
