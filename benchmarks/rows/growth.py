@@ -1,7 +1,7 @@
 """Growth: the same throughput with a million messages waiting as with a thousand, and no more memory.
 
-The backlog is kept at its length: the next hundred are put when the hundred at its front are done, in both cases alike.
-What counts is what the server settled meanwhile, by its own counter.
+Each turn puts as many messages as it then times, so both tables grow alike: one queue goes down to a thousand, the
+other stands at a million. What counts is what the server settled, by its own counter.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import deque
 from pathlib import Path
 
 import httpx
@@ -20,63 +19,57 @@ from benchmarks.measured import Figure, alternate, per_s
 from millrace.demo.counters import Counters
 
 SMALL, LARGE = 1_000, 1_000_000
-BATCH = 100  # ten of them are the small backlog: neither case starves the replica
+BATCH = 100
+WARM = 5_000
+PUT_AT_ONCE = 5_000
+POLL_S = 0.02
 FUNCTION = {"batch": {"size": BATCH, "wait": "5ms"}, "replicas": 1}
 
 
 class Standing:
-    """A project whose backlog stands at a length; `turn` measures it once, with a new server."""
+    """A project whose backlog is a length again after each turn; a turn has a server of its own."""
 
     def __init__(self, folder: Path, backlog: int, turnover: int) -> None:
         self.rss_bytes: list[int] = []
         self._folder = folder
-        self._backlog = backlog
         self._turnover = turnover
-        self._waiting: deque[str] = deque()  # ids in the order they were put
         mill.write_project(folder, "noop.Noop", FUNCTION)
+        asyncio.run(self._put(backlog))
 
-    async def fill(self) -> None:
-        """Put the backlog."""
-        async with mill.opened(self._folder) as backend:
-            while len(self._waiting) < self._backlog:
-                await self._put(backend, min(5_000, self._backlog - len(self._waiting)))
+    def turn(self) -> float:
+        """Messages settled a second while `turnover` messages leave the queue."""
+        return asyncio.run(self._turn())
 
-    async def turn(self) -> float:
-        """Messages settled a second while `turnover` messages are put."""
-        async with mill.opened(self._folder) as backend, mill.up(self._folder) as server:
+    async def _turn(self) -> float:
+        await self._put(WARM + self._turnover)
+        async with mill.up(self._folder) as server:
             async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
-                await self._pass(backend, 50 * BATCH)  # warm
-                began, before = time.perf_counter(), await settled(client)
-                await self._pass(backend, self._turnover)
-                rate = (await settled(client) - before) / (time.perf_counter() - began)
+                before, began = await settled(client, WARM)
+                after, ended = await settled(client, before + self._turnover - BATCH * 10)
             self.rss_bytes.append(psutil.Process(server.pid).memory_info().rss)
-            return rate
+        return (after - before) / (ended - began)
 
-    async def _pass(self, backend: mill.Backend, count: int) -> None:
-        for _ in range(count // mill.PUT_AT_ONCE):
-            await self._put(backend, mill.PUT_AT_ONCE)
-            for _ in range(mill.PUT_AT_ONCE):
-                oldest = self._waiting.popleft()
-            await mill.finished(backend, oldest)
-
-    async def _put(self, backend: mill.Backend, count: int) -> None:
-        work = mill.messages([os.urandom(200) for _ in range(count)])
-        await mill.put_all(backend, work, count)
-        self._waiting.extend(message.id for message in work)
+    async def _put(self, count: int) -> None:
+        async with mill.opened(self._folder) as backend:
+            for start in range(0, count, PUT_AT_ONCE):
+                bodies = [os.urandom(200) for _ in range(min(PUT_AT_ONCE, count - start))]
+                await mill.put_all(backend, mill.messages(bodies), PUT_AT_ONCE)
 
 
-async def settled(client: httpx.AsyncClient) -> int:
-    """How many messages the server has settled since it started."""
-    return Counters.read((await client.get("/metrics")).text).settled
+async def settled(client: httpx.AsyncClient, least: int) -> tuple[int, float]:
+    """How many messages the server has settled since it started, as soon as it is `least`, and when that was."""
+    while True:
+        count = Counters.read((await client.get("/metrics")).text).settled
+        if count >= least:
+            return count, time.perf_counter()
+        await asyncio.sleep(POLL_S)
 
 
 def measure(quick: bool) -> list[Figure]:
-    repeats, turnover, large = (1, 10_000, 50_000) if quick else (5, 60_000, LARGE)
+    repeats, turnover, large = (2, 20_000, 50_000) if quick else (5, 80_000, LARGE)
     with mill.scratch() as first, mill.scratch() as second:
         few, many = Standing(first, SMALL, turnover), Standing(second, large, turnover)
-        asyncio.run(few.fill())
-        asyncio.run(many.fill())
-        ratios, ours, small = alternate(repeats, lambda: asyncio.run(many.turn()), lambda: asyncio.run(few.turn()))
+        ratios, ours, small = alternate(repeats, many.turn, few.turn)
     grown = [(a - b) / 1e6 for a, b in zip(many.rss_bytes, few.rss_bytes, strict=True)]
     what = f"a backlog of {large:,} over one of {SMALL:,}"
     return [
