@@ -11,7 +11,7 @@ from millrace.cli.options import JsonOption, ProjectOption, StageOption
 from millrace.cli.output import print_json, print_table
 from millrace.cli.queues import YesOption, purge_queue
 from millrace.cli.session import with_queue
-from millrace.cli.shown import ago, failure_line, message_fields, moment, preview
+from millrace.cli.shown import ago, failure_line, message_fields, moment, preview, room, shorten
 from millrace.errors import MillraceError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 app = group("List, show, redrive or purge dead letters.")
 
+_BESIDE_ERROR = 25  # the widths of reason and age, and what separates columns
 QueueArgument = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue whose dead letters are meant.")]
 IdsArgument = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Just these.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All of them.")]
@@ -38,16 +39,16 @@ def list_dead(
     if json:
         print_json([message_fields(peeked) for peeked in found])
     else:
-        print_table([_row(peeked) for peeked in found], ("id", "reason", "tries", "died", "error"))
+        width = room((peeked.message.id for peeked in found), _BESIDE_ERROR)
+        print_table([_row(peeked, width) for peeked in found], ("id", "reason", "age", "error"))
 
 
-def _row(peeked: Peeked) -> dict[str, Any]:
+def _row(peeked: Peeked, width: int) -> dict[str, Any]:
     death = peeked.death
-    row: dict[str, Any] = {"id": peeked.message.id}
-    if death is None:  # put there by hand
-        return row
-    row |= {"reason": death.reason, "tries": death.attempts, "error": failure_line(death.failure)}
-    return row | {"died": f"{ago(death.last_failed_at)} ago"}
+    if death is None:  # sent there by hand
+        return {"id": peeked.message.id}
+    error = shorten(failure_line(death.failure), width)
+    return {"id": peeked.message.id, "reason": death.reason, "age": ago(death.last_failed_at), "error": error}
 
 
 @app.command()
@@ -62,7 +63,7 @@ def show(
     name = _dead(queue)
     found = with_queue(project, stage, name, lambda backend: backend.broker.peek(name, 1, ids=[id]))
     if not found:
-        raise MillraceError(f"no dead letter {id!r} in {name!r}", f"`millrace dead list {queue}` shows which there are")
+        raise MillraceError(f"no dead letter {id!r} in {name!r}", f"there are: millrace dead list {queue}")
     if json:
         print_json([message_fields(found[0])])
     else:

@@ -11,13 +11,14 @@ import typer
 from millrace.cli.options import JsonOption, ProjectOption, StageOption, load_project
 from millrace.cli.output import build_table, print_json, print_table
 from millrace.cli.session import with_backend, with_queue
-from millrace.cli.shown import age, ago, message_fields, preview
+from millrace.cli.shown import age, ago, message_fields, preview, room
 
 if TYPE_CHECKING:
     from millrace.app import Backend
 
 QueueArgument = Annotated[str, typer.Argument(metavar="QUEUE", help="A queue of the project, or its QUEUE.dead.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+_BESIDE_BODY = 34  # the widths of state, tries and age, and what separates columns
 _FIELDS = ("queue", "depth", "in_flight", "delayed", "dead", "oldest_age_s")
 _HEADINGS = {**{name: name.replace("_", " ") for name in _FIELDS[:5]}, "oldest": "oldest"}
 
@@ -93,17 +94,18 @@ def peek(
     if json:
         print_json([message_fields(peeked) for peeked in found])
         return
+    width = room((peeked.message.id for peeked in found), _BESIDE_BODY)
     rows = [
         {
             "id": peeked.message.id,
             "state": peeked.state.replace("_", " "),
-            "attempts": peeked.attempts,
+            "tries": peeked.attempts,
             "age": ago(peeked.message.sent_at),
-            "body": preview(peeked.message.body, 24),
+            "body": preview(peeked.message.body, width),
         }
         for peeked in found
     ]
-    print_table(rows, ("id", "state", "attempts", "age", "body"))
+    print_table(rows, ("id", "state", "tries", "age", "body"))
 
 
 def purge(

@@ -22,7 +22,7 @@ def sample(
         bool | None, typer.Option("--header/--no-header", help="Keep the first line. Default: for .csv and .tsv.")
     ] = None,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Do not keep a quoted field's lines of .csv and .tsv together.")
+        bool, typer.Option("--raw", help="Take .csv and .tsv line by line, even within a quoted field.")
     ] = False,
 ) -> None:
     """Print random lines of a file, each equally likely, in the file's order.

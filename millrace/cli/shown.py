@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import time
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from millrace.broker import Peeked
     from millrace.types import Death, Failure
 
+_LEAST = 12
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
@@ -42,14 +45,23 @@ def body_fields(body: bytes) -> dict[str, str]:
         return {"body_base64": base64.b64encode(body).decode()}
 
 
-def preview(body: bytes, width: int = 40) -> str:
-    """The beginning of a body on one line."""
+def preview(body: bytes, width: int) -> str:
+    """The beginning of a body on one line, or how long it is when it is no text."""
     try:
-        text = body.decode()
+        return shorten(body.decode(), width)
     except UnicodeDecodeError:
         return f"{len(body):,} bytes"
+
+
+def shorten(text: str, width: int) -> str:
+    """The beginning of a text on one line; what does not print is left blank, as a terminal might obey it."""
     line = "".join(letter if letter.isprintable() else " " for letter in text[: width + 1])
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def room(ids: Iterable[str], others: int) -> int:
+    """Characters that a table leaves for its last column, beside the longest id and `others` for the rest."""
+    return max(_LEAST, shutil.get_terminal_size().columns - max(map(len, ids), default=0) - others)
 
 
 def message_fields(peeked: Peeked) -> dict[str, Any]:

@@ -36,9 +36,7 @@ def get(
     """Print one row as JSON."""
     row = _with_table(project, stage, table, lambda opened: opened.get(key))
     if row is None:
-        raise MillraceError(
-            f"no row {key!r} in table {table!r}", f"`millrace table scan {table}` shows which there are"
-        )
+        raise MillraceError(f"no row {key!r} in table {table!r}", f"there are: millrace table scan {table}")
     print_json(jsonlib.loads(row))
 
 

@@ -22,9 +22,7 @@ HostOption = Annotated[
     str | None, typer.Option("--host", help="Address to listen on; anything but loopback needs a token.")
 ]
 PortOption = Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")]
-ReloadOption = Annotated[
-    bool, typer.Option("--reload", help="Start anew when a .py or .yml file of the project changes.")
-]
+ReloadOption = Annotated[bool, typer.Option("--reload", help="Start anew when a .py or .yml file changes.")]
 
 
 def up(
@@ -91,7 +89,7 @@ def _reload(command: str, project: Path | None, stage: str | None, settings: lis
     from millrace.cli.reload import supervise
     from millrace.config.load import find
 
-    path = find(project or Path())
+    path = project.resolve() if project and project.is_file() else find(project or Path())
     options = [f"--project={path}", *(f"--set={setting}" for setting in settings), *arguments]
     raise typer.Exit(supervise(path.parent, [command, *options, *([f"--stage={stage}"] if stage else [])]))
 

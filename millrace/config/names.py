@@ -19,9 +19,10 @@ def queue_names(project: Project) -> list[str]:
 def check_queue(project: Project, name: str) -> str:
     """The name, when it is a queue of the project or its dead letters; raises UnknownQueue."""
     known = queue_names(project)
-    if name.removesuffix(DEAD_SUFFIX) in known:
+    living = name.removesuffix(DEAD_SUFFIX)
+    if living in known:
         return name
-    raise UnknownQueue(unknown("queue", name, known), "declare it under `queues:` in millrace.yml")
+    raise UnknownQueue(unknown("queue", living, known), "declare it under `queues:` in millrace.yml")
 
 
 def check_function(project: Project, name: str) -> str:

@@ -20,7 +20,7 @@ from millrace.types import Accepted, Put
 
 PAGE_ITEMS = 500
 PAGE_BYTES = 4_000_000
-_FULL_WAIT_S = 0.25
+_FULL_WAIT_S = 0.05
 
 PutAll = Callable[[Sequence[Put]], Awaitable[list[Accepted]]]
 

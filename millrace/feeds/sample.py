@@ -90,7 +90,7 @@ def _rows(file: BinaryIO, name: str) -> Iterator[bytes]:
         if len(row) > MAX_ITEM_BYTES:
             raise FeedError(
                 f"{name}:{first}: a quote is not closed within {MAX_ITEM_BYTES:,} bytes",
-                "close it, or take lines as they are with --lines",
+                "close it, or take lines as they are with --raw",
             )
         if row.count(b'"') % 2 == 0:
             yield row
