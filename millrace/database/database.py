@@ -32,27 +32,32 @@ class Participant(Protocol):
 class Database:
     """One SQLite file in WAL mode, open in any number of processes; made by `Database.open`."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, clock: Clock, boot: str, offset_s: float) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, clock: Clock, boot: str, offset_s: float, patience_s: float
+    ) -> None:
         self.path = path
         self.clock = clock
         self._boot = boot
         self._offset_s = offset_s
         self._signals = Signals(clock)
-        self._writer = Writer(connection, path, self._signals)
+        self._writer = Writer(connection, path, self._signals, patience_s)
         self._reader = Reader(path)
         self._closed = False
 
     @classmethod
-    def open(cls, path: Path, *, clock: Clock | None = None, boot: str | None = None) -> Database:
+    def open(
+        cls, path: Path, *, clock: Clock | None = None, boot: str | None = None, patience_s: float = 10.0
+    ) -> Database:
         """Open the file, made with its folder and tables if need be; blocks for some milliseconds.
 
-        `clock` and `boot` (what distinguishes boots of the machine) are for tests. Raises StorageDamaged,
-        StorageReadOnly, StorageBusy, StorageFull, or StorageError for a file of a newer millrace.
+        `patience_s` is how long a transaction waits for those of other processes; `clock` and `boot` (what
+        distinguishes boots of the machine) are for tests. Raises StorageDamaged, StorageReadOnly, StorageBusy,
+        StorageFull, or StorageError for a file of a newer millrace.
         """
         clock = clock or SystemClock()
         boot = boot or machine.boot_id()
-        connection, offset_s = open_file(path, clock, boot)
-        return cls(path, connection, clock, boot, offset_s)
+        connection, offset_s = open_file(path, clock, boot, patience_s)
+        return cls(path, connection, clock, boot, offset_s, patience_s)
 
     async def write(self, job: Callable[[sqlite3.Connection], T], *, wakes: Iterable[str] = ()) -> T:
         """Run a job in a transaction that it shares with others; its result is durable when it is returned.

@@ -60,8 +60,9 @@ def damaged(path: Path, said: str) -> StorageDamaged:
     return StorageDamaged(
         f"{path}: the database is damaged ({said})",
         "stop every millrace on it, keep a copy of it with its -wal file, and save what can be read:\n"
-        f"    sqlite3 {path} .recover | sqlite3 {path}.recovered\n"
-        f"    mv {path} {path}.damaged && rm -f {path}-wal {path}-shm && mv {path}.recovered {path}",
+        f"    sqlite3 {path} .recover > {path}.sql && sqlite3 {path}.recovered < {path}.sql &&\n"
+        f"    mv {path} {path}.damaged && rm -f {path}-wal {path}-shm && mv {path}.recovered {path}\n"
+        "  (.dump instead of .recover where the shell was built without it)",
     )
 
 

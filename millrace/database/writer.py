@@ -18,10 +18,10 @@ from typing import Any
 
 from millrace.database import faults
 from millrace.database.signals import Signals
+from millrace.database.turnstile import Turnstile
 
 _POLL_S = 0.02  # how often commits of other processes are looked for while somebody waits
-_BUSY_S = 10.0  # how long a transaction waits for other processes' transactions
-_RETRY_S = 0.001
+_RETRY_S = 0.0005  # how often a process whose turn it is looks whether the lock is free
 
 
 class Job:
@@ -41,14 +41,17 @@ class Job:
 class Writer:
     """Runs jobs in shared transactions until stopped."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, signals: Signals) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, signals: Signals, patience_s: float) -> None:
         self._connection = connection
         self._path = path
         self._signals = signals
+        self._patience_s = patience_s
+        self._turnstile = Turnstile(path.with_name(path.name + "-turn"))
         self._jobs: deque[Job] = deque()
         self._ready = threading.Condition(threading.Lock())
         self._stopping = False
         self._polled_at = 0.0
+        self._version = 0
         self._version = self._data_version()
         self._thread = threading.Thread(target=self._work, name="millrace-writer", daemon=True)
         self._thread.start()
@@ -81,6 +84,7 @@ class Writer:
                 self._wake(jobs)
             self._notice_others()
         self._connection.close()
+        self._turnstile.close()
 
     def _next(self) -> list[Job] | None:
         """All waiting jobs, none after a poll's time, None when it is over."""
@@ -111,15 +115,22 @@ class Writer:
 
     def _begin(self) -> None:
         """BEGIN IMMEDIATE, patient with other processes: taking the lock first keeps a commit from failing later."""
-        give_up_at = time.monotonic() + _BUSY_S
-        while True:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up_at:
-                    raise
-            time.sleep(_RETRY_S)
+        self._turnstile.pass_through()
+        if self._try_begin(last=self._patience_s <= 0):
+            return
+        give_up_at = time.monotonic() + self._patience_s
+        with self._turnstile.closed():
+            while not self._try_begin(last=time.monotonic() >= give_up_at):
+                time.sleep(_RETRY_S)
+
+    def _try_begin(self, *, last: bool) -> bool:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if last or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            return False
+        return True
 
     def _run(self, jobs: Sequence[Job]) -> Job | None:
         """Run all; return a job that failed after it had written, since then all must be rolled back."""
