@@ -135,8 +135,23 @@ async def test_without_httptools_uvicorns_own_parser_serves(monkeypatch: pytest.
         assert (await http.post("/images", content=b"x", headers=PNG)).status_code == 202
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_client_that_sends_all_before_it_reads_hears_why_it_was_refused(chunked: bool) -> None:
+    parts = Parts(max_body_bytes=1_000_000)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 100_000
+
+    async with serving(parts.app) as (_, port), client(port) as http:
+        response = await http.post("/images", content=pieces() if chunked else b"x" * 10_000_000, headers=PNG)
+    assert response.status_code == 413
+    assert response.json()["type"] == "urn:millrace:problem:too-large"
+    assert parts.broker.puts == []
+
+
 async def test_an_endless_body_is_cut_off() -> None:
-    parts = Parts(max_body_bytes=1000)
+    parts = Parts(max_body_bytes=1000, linger_s=0.0)
     async with serving(parts.app) as (_, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST /images HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -152,7 +167,7 @@ async def test_an_endless_body_is_cut_off() -> None:
 
 async def test_a_body_that_is_announced_too_large_is_not_asked_for() -> None:
     head = b"POST /images HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 99999999\r\n\r\n"
-    async with serving(Parts().app) as (_, port):
+    async with serving(Parts(linger_s=0.0).app) as (_, port):
         answer = await conversation(port, head)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b"100 Continue" not in answer

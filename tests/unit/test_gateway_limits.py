@@ -44,12 +44,21 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read() -> None:
 
 
 async def test_a_body_that_does_not_tell_its_length_is_counted_while_it_comes() -> None:
+    with Bodies(Settings("pets", max_body_bytes=10)).open(request([b"x" * 4] * 1000)) as body:
+        with pytest.raises(Problem) as refused:
+            await body.read()
+        assert body.size == 12
+    assert refused.value.reply().status == 413
+
+
+async def test_what_comes_after_a_refusal_is_thrown_away_so_that_the_client_hears_of_it() -> None:
     parts = Parts(max_body_bytes=10)
     sent: list[int] = []
     async with parts.client() as client:
-        response = await client.post("/images", content=chunks(1000, 4, sent), headers=PNG)
+        response = await client.post("/images", content=chunks(100, 4, sent), headers=PNG)
     problem(response, 413, "too-large")
-    assert sum(sent) < 20
+    assert response.headers["connection"] == "close"
+    assert sum(sent) == 400
     assert parts.broker.puts == []
 
 

@@ -18,6 +18,7 @@ from millrace.sources.http.auth import Guard
 from millrace.sources.http.bodies import Bodies
 from millrace.sources.http.calls import Calls, HandlerEndpoint
 from millrace.sources.http.intake import Intake, ModelEndpoint, QueueEndpoint
+from millrace.sources.http.lingering import send_and_linger
 from millrace.sources.http.openapi import describe
 from millrace.sources.http.paths import ROUTE, STATUS, Paths
 from millrace.sources.http.pushes import PushEndpoint
@@ -77,15 +78,16 @@ def create_app(
     if "/" not in paths.known:
         paths.add("GET", "/", health.index(settings.service, paths.known))
     open_paths = {"/healthz", *(push.path for push in pushes if push.token)}
-    return Gateway(paths.router(), Guard(settings.token, frozenset(open_paths)), telemetry, clock)
+    return Gateway(paths.router(), Guard(settings.token, frozenset(open_paths)), settings.linger_s, telemetry, clock)
 
 
 class Gateway:
     """Asks the guard, hands to the router, turns every error into a problem, and counts."""
 
-    def __init__(self, router: ASGIApp, guard: Guard, telemetry: Telemetry, clock: Clock) -> None:
+    def __init__(self, router: ASGIApp, guard: Guard, linger_s: float, telemetry: Telemetry, clock: Clock) -> None:
         self._router = router
         self._guard = guard
+        self._linger_s = linger_s
         self._telemetry = telemetry
         self._clock = clock
 
@@ -106,11 +108,13 @@ class Gateway:
             return
         except asyncio.CancelledError:
             # The server's drain ran out of time: the one who waits is told, and may ask again elsewhere.
-            await _refuse(problems.draining(), scope, send)
+            await self._refuse(problems.draining(), scope, receive, send)
         except Exception as error:
-            await _refuse(problems.translated(error), scope, send)
+            await self._refuse(problems.translated(error), scope, receive, send)
 
-
-async def _refuse(problem: problems.Problem, scope: Scope, send: Send) -> None:
-    scope[STATUS] = problem.status
-    await problem.reply().send(send)
+    async def _refuse(self, problem: problems.Problem, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[STATUS] = problem.status
+        if problem.unread:
+            await send_and_linger(problem.reply(), receive, send, self._linger_s)
+        else:
+            await problem.reply().send(send)

@@ -50,12 +50,15 @@ class Body:
     async def feed(self, sink: Callable[[bytes], object]) -> None:
         """Hand each chunk to `sink` as it arrives."""
         settings = self._bodies.settings
-        self._check_declared(settings.max_body_bytes)
         try:
+            self._check_declared(settings.max_body_bytes)
             async with asyncio.timeout(settings.body_timeout_s):
                 await self._feed(sink)
         except TimeoutError:
             raise problems.too_slow(settings.body_timeout_s) from None
+        except problems.Problem as problem:
+            problem.unread = True
+            raise
 
     async def _feed(self, sink: Callable[[bytes], object]) -> None:
         receive, more = self._request.receive, True

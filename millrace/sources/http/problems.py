@@ -32,6 +32,7 @@ class Problem(Exception):  # noqa: N818 - what RFC 9457 calls it
         self.kind = kind
         self.title = title
         self.headers = headers
+        self.unread = False  # whether the rest of the body is still on its way
         self.extras = extras
 
     def reply(self) -> Reply:
@@ -134,7 +135,6 @@ def too_large(limit_bytes: int, got_bytes: int | None) -> Problem:
         "too-large",
         "The body is too large",
         f"The body is over the limit of {limit_bytes} bytes; nothing of it was stored.",
-        _CLOSE,
         expected=f"at most {limit_bytes} bytes",
         got=got,
     )
@@ -146,7 +146,6 @@ def too_many(what: str, limit: int) -> Problem:
         "too-many",
         f"Too many {what} in one request",
         f"The request holds more than {limit} {what}; nothing of it was stored. Send them in several requests.",
-        _CLOSE,
         expected=f"at most {limit} {what}",
     )
 

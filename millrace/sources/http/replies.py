@@ -21,7 +21,8 @@ class Reply(msgspec.Struct, frozen=True):
     content_type: bytes | None = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
-    async def send(self, send: Send) -> None:
+    async def send(self, send: Send, *, more: bool = False) -> None:
+        """Send it; with `more` whoever calls ends the body later."""
         headers, body = list(self.headers), self.body
         if self.status in _BODILESS:
             body = b""
@@ -30,7 +31,7 @@ class Reply(msgspec.Struct, frozen=True):
         if self.content_type is not None:
             headers.append((b"content-type", self.content_type))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
 def json_reply(value: Any, *, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Reply:

@@ -21,6 +21,7 @@ class Settings(msgspec.Struct, frozen=True):
     max_buffered_bytes: int = 256_000_000  # bodies of all requests in flight
     max_waiting: int = 10_000  # requests that are held until a result is there
     body_timeout_s: float = 60.0
+    linger_s: float = 2.0  # that the rest of a refused body is thrown away before the connection is closed
 
 
 class Route(msgspec.Struct, frozen=True):
