@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -89,21 +88,19 @@ def build() -> Any:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; the exit code: 0 done, 1 failed, 2 wrong usage or project file, 130 interrupted."""
+    code: str | int | None = 0
     try:
         build().main(args=list(arguments), prog_name="millrace")
     except MillraceError as error:
         from millrace.cli.output import report
 
         report(error)
-        return 2 if isinstance(error, ConfigError) else 1
+        code = 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
-        return _INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        code = _INTERRUPTED
     except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    return 0
+        code = leaving.code
+    return code if isinstance(code, int) else int(code is not None)
 
 
 def main() -> None:

@@ -59,9 +59,10 @@ def code_faults(every: Iterable[Examination], timeout_s: float) -> Iterator[Faul
 
     probe = cache(_probe)  # stages mostly name the same code
     for found in every:
-        project = found.partial
-        for name, function in project.functions.items() if project else ():
-            if project is None or "." not in function.target:
+        if (project := found.partial) is None:
+            continue
+        for name, function in project.functions.items():
+            if "." not in function.target:
                 continue
             variables = tuple({**project.environment, **function.environment}.items())
             if problem := probe(function.kind, function.target, str(project.root), variables, timeout_s):

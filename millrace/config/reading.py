@@ -12,6 +12,7 @@ from millrace.config.faults import Fault, Place
 from millrace.config.tree import Node
 
 MAX_BYTES = 1_000_000
+MAX_DEPTH = 64
 MAX_NODES = 100_000  # aliases repeat a node for a few bytes: count what they stand for
 _CORE = "tag:yaml.org,2002:"
 _REFERENCE = re.compile(r"\$\{env:\s*([A-Za-z_]\w*)\s*(?:,\s*([^{}]*?)\s*)?\}")
@@ -83,8 +84,6 @@ class _Builder:
             return self._node(raw, self._place(raw))
         except _TooMany:
             self._faults.append(Fault(self._place(raw), "too many values", f"at most {MAX_NODES:,}, aliases followed"))
-        except RecursionError:
-            self._faults.append(Fault(self._place(raw), "nested too deeply"))
         return None
 
     def _place(self, raw: Any) -> Place:
@@ -102,6 +101,9 @@ class _Builder:
             return self._scalar(raw, place, key_place)
         if id(raw) in self._open:
             self._faults.append(Fault(place, f"the alias *{raw.anchor} contains itself"))
+            return Node(None, place, key_place)
+        if len(self._open) == MAX_DEPTH:
+            self._faults.append(Fault(place, "nested too deeply", f"at most {MAX_DEPTH} levels"))
             return Node(None, place, key_place)
         self._open.add(id(raw))
         try:

@@ -59,6 +59,11 @@ Bytes = Annotated[
     int,
     BeforeValidator(size),
     WithJsonSchema(
-        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d+)?\s*[KMGkmg]?[iI]?[Bb]$"}]}
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "string", "pattern": r"^\d+(\.\d+)?\s*[KMGkmg]?[iI]?[Bb]$"},
+            ]
+        }
     ),
 ]

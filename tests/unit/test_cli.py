@@ -116,6 +116,18 @@ def test_main_leaves_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     assert leaving.value.code == 0
 
 
+def test_ctrl_c_before_the_command_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "build", interrupted)
+    assert cli.run(["up"]) == 130
+
+
+def test_commands_are_listed_in_the_registrys_order() -> None:
+    assert cli.build().list_commands(None) == list(COMMANDS)
+
+
 def test_python_m_millrace() -> None:
     done = subprocess.run([sys.executable, "-m", "millrace", "--version"], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, f"millrace {millrace.__version__}\n")

@@ -108,6 +108,20 @@ def test_check_tells_faults_of_the_file_of_the_code_and_of_the_stages(
     assert lines[3] == "millrace.yml:6:52: functions.f: unknown key 'replica'; did you mean 'replicas'?"
 
 
+def test_check_of_functions_that_name_no_code(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder, "service: pets\nfunctions: {f: {events: [{http: GET /f}]}}\n")
+    assert cli.run(["check"]) == 2
+    assert capsys.readouterr().out == (
+        "millrace.yml:2:13: functions.f; expected exactly one of model, handler, got neither\n"
+    )
+
+
+def test_check_of_what_is_no_project(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder, "")
+    assert cli.run(["check"]) == 2
+    assert "the file is empty" in capsys.readouterr().out
+
+
 def test_check_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(folder, "service: pets\ndrain: soon\n")
     assert cli.run(["check", "--json", "--set", "functions.f.model=app.Model"]) == 2

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
+import millrace.config.load as loading
 from millrace.config.load import examine, find, load
 from millrace.config.schema import HttpEvent, Project
 from millrace.errors import ConfigError
@@ -138,6 +140,13 @@ functions:
         ("service: x\nqueues: {a: 3}", "millrace.yml:2:13: queues.a; expected a mapping, got 3"),
         ("service: x\nqueues: {a: {fifo: 'yes'}}",
          "millrace.yml:2:20: queues.a.fifo; expected true or false, got 'yes'"),
+        ("service: x\nbuckets: {lake: }", "millrace.yml:2:11: buckets.lake: the key 'url' is missing"),
+        ("service: x\nbuckets: {lake: {url: }}", "millrace.yml:2:18: buckets.lake: the key 'url' has no value"),
+        ("service:", "millrace.yml:1:1: the key 'service' has no value"),
+        (SMALL + "    events: [{queue: q, quue: 1}]", "millrace.yml:5:25: functions.f.events[0]: unknown key 'quue'; "
+         "expected queue; did you mean 'queue'?"),
+        (SMALL + "    events: [{http: {path: /, mehtod: GET}}]", "millrace.yml:5:31: functions.f.events[0].http: "
+         "unknown key 'mehtod'; expected one of method, path, payload; did you mean 'method'?"),
         ("service: x\ngateway: {port: 1.5}", "millrace.yml:2:17: gateway.port; expected a whole number, got 1.5"),
     ],
 )  # fmt: skip
@@ -161,6 +170,30 @@ def test_an_alias_bomb(folder: Path) -> None:
 
 def test_nested_too_deeply(folder: Path) -> None:
     assert faults("a: " + "[" * 5000, folder) == ["millrace.yml:1:1: nested too deeply"]
+    deep = faults("service: " + "[" * 64 + "]" * 64, folder)
+    assert "millrace.yml:1:73: nested too deeply; expected at most 64 levels" in deep
+
+
+def test_what_the_yaml_library_stumbles_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(self: YAML, stream: object) -> None:
+        raise IndexError("pop from empty list")
+
+    monkeypatch.setattr(YAML, "compose", stumble)
+    assert faults("a: 1", folder) == ["millrace.yml:1:1: not YAML: IndexError: pop from empty list"]
+
+
+def test_faults_that_hide_the_rest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "_ROUNDS", 1)
+    text = "service: x\ndrain: soon\nfunctions: {f: {}}"
+    assert [fault.partition(";")[0] for fault in faults(text, folder)] == ["millrace.yml:2:8: drain"]
+
+
+def test_a_file_on_another_drive_has_its_whole_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_drive(path: Path) -> str:
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(os.path, "relpath", other_drive)
+    assert faults("", folder)[0].startswith(f"{folder}{os.sep}millrace.yml:1:1: ")
 
 
 def test_merge_keys(folder: Path) -> None:
