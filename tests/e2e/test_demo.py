@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import pytest
 
+from millrace.cli import run
+
 MILLRACE = [sys.executable, "-m", "millrace"]
 
 
+class Finished(NamedTuple):
+    """A whole run: its exit code, what it printed, and where."""
+
+    code: int
+    out: str
+    folder: Path
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("demo") / "digits"
-    done = subprocess.run(
-        [*MILLRACE, "demo", "--json", "--folder", str(folder)], capture_output=True, text=True, timeout=90
-    )
-    return folder, done
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        code = run(["demo", "--json", "--folder", str(folder)])
+    return Finished(code, out.getvalue(), folder)
 
 
-def test_it_passes_under_fire(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
-    folder, done = finished
-    assert done.returncode == 0, done.stderr
-    (report,) = json.loads(done.stdout)
+def test_it_passes_under_fire(finished: Finished) -> None:
+    (report,) = json.loads(finished.out)
+    assert finished.code == 0, report["faults"]
     assert report["passed"]
-    assert report["folder"] == str(folder)
+    assert report["folder"] == str(finished.folder)
     assert report["accepted"] == 898 + 3
     assert (report["done"], report["dead"], report["lost"], report["duplicates"]) == (898, 3, 0, 0)
     assert report["accuracy"] > 0.95
@@ -39,8 +51,8 @@ def test_it_passes_under_fire(finished: tuple[Path, subprocess.CompletedProcess[
     assert sum(report["releases"].values()) == sum(report["batch_sizes"].values()) > 0
 
 
-def test_what_it_tells_people_to_look_at_works(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
-    folder, _ = finished
+def test_what_it_tells_people_to_look_at_works(finished: Finished) -> None:
+    folder = finished.folder
     rows = subprocess.run(
         [*MILLRACE, "table", "scan", "predictions", "--json", "--project", str(folder)], capture_output=True, text=True
     )
