@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from millrace.errors import InUse, MillraceError
 from millrace.sources.http import Server
+from millrace.sources.http import protocol as protocol_module
 from millrace.sources.http import server as server_module
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "unit"))
@@ -186,6 +187,25 @@ async def test_headers_that_never_end_are_cut_off(sent: bytes) -> None:
         answer = await conversation(port, sent)
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert b"urn:millrace:problem:headers-too-large" in answer
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nhost: local"])
+async def test_headers_that_do_not_come_in_time_are_given_up(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol_module, "HEADER_TIMEOUT_S", 0.01)
+    async with serving(Parts().app) as (_, port):
+        answer = await conversation(port, sent)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_the_second_request_of_a_connection_is_timed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(Parts().app) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"HEAD /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        monkeypatch.setattr(protocol_module, "HEADER_TIMEOUT_S", 0.01)
+        writer.write(b"HEAD /heal")
+        assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
 
 
 async def test_requests_on_one_connection_are_counted_one_by_one() -> None:

@@ -128,6 +128,11 @@ def too_slow(limit_s: float) -> Problem:
     return Problem(408, "body-timeout", "The body came too slowly", detail, _CLOSE)
 
 
+def headers_too_slow(limit_s: float) -> Problem:
+    detail = f"The headers were not complete after {limit_s:g} s."
+    return Problem(408, "headers-timeout", "The headers came too slowly", detail)
+
+
 def too_large(limit_bytes: int, got_bytes: int | None) -> Problem:
     got = "more" if got_bytes is None else f"{got_bytes} bytes"
     return Problem(
