@@ -177,9 +177,10 @@ def _machine_bytes(project: Project) -> int | None:
 
 
 def _located(finding: Finding, root: Node) -> Fault:
-    trail = walk(root, finding.path)
-    place = trail[-1].key_place if finding.at_key else trail[-1].place
-    return Fault(place, finding.what, finding.expected, finding.got, finding.near, finding.severity)
+    node = walk(root, finding.path)[-1]
+    place = node.key_place if finding.at_key else node.place
+    got = node.shown if finding.got and node.written is not None else finding.got  # never what a variable held
+    return Fault(place, finding.what, finding.expected, got, finding.near, finding.severity)
 
 
 def _locate(path: Path | None) -> Path:

@@ -163,10 +163,26 @@ def test_tables_fit_eighty_columns(capsys: pytest.CaptureFixture[str], monkeypat
     assert max(len(line) for line in lines) <= 80
     assert "age s" in lines[0]
     assert "12,345" in lines[2]
-    assert "1.2" in lines[2]
+    assert "1.25" in lines[2]
     assert "yes" in lines[2]
     assert "".join(lines).count("x") == 90
     assert "[bold]plain[/bold]" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.9831, "0.9831"),
+        (2.0, "2"),
+        (123456.78, "123,456.8"),
+        (1e-9, "1e-09"),
+        (-0.5, "-0.5"),
+        (True, "yes"),
+        ("a", "a"),
+    ],
+)
+def test_cells(value: object, text: str) -> None:
+    assert output.cell(value) == text
 
 
 def test_json_has_the_columns_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:

@@ -287,6 +287,9 @@ def test_environment_references(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         "millrace.yml:3:9: the environment variable NOT_SET is not set; "
         "expected it to be set, or a default: ${env:NOT_SET, default}",
     ]
+    assert faults(SMALL + "    to: [{webhook: '${env:SECRET}'}]\n", folder) == [
+        "millrace.yml:5:20: a webhook; expected an http:// or https:// URL, got '${env:SECRET}'"
+    ]
 
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("0.5", 0.5), ("7", 7), ("plain", "plain")])
