@@ -11,7 +11,7 @@ from millrace.cli.options import JsonOption, ProjectOption, StageOption
 from millrace.cli.output import print_json, print_table
 from millrace.cli.queues import YesOption, purge_queue
 from millrace.cli.session import with_queue
-from millrace.cli.shown import ago, failure_line, message_fields, moment, preview, room, shorten
+from millrace.cli.shown import ago, failure_line, message_fields, moment, preview, printable, room, shorten
 from millrace.errors import MillraceError
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ def _print_letter(peeked: Peeked) -> None:
         }
     lines["body"] = preview(message.body, 2000)
     for name, value in lines.items():
-        typer.echo(f"{name + ':':<14} {value}")
+        typer.echo(printable(f"{name + ':':<14} {value}"))
     if death is not None and death.failure.traceback:
-        typer.echo(f"\n{death.failure.traceback.rstrip()}")
+        typer.echo(printable(f"\n{death.failure.traceback.rstrip()}"))
 
 
 @app.command()

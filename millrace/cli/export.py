@@ -102,9 +102,7 @@ async def _parquet(table: Table, file: BinaryIO) -> int:
             try:
                 writer.write_table(pyarrow.Table.from_pylist(values, schema=schema))
             except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError) as error:
-                raise MillraceError(
-                    f"table {table.name!r} does not fit Parquet: {error}", "export it as ndjson"
-                ) from error
+                raise changed(table, error) from error
             count += len(page)
     return count
 

@@ -10,7 +10,7 @@ import typer
 from millrace.cli.options import JsonOption, ProjectOption, StageOption, load_project
 from millrace.cli.output import print_json
 from millrace.cli.session import with_backend
-from millrace.cli.shown import age, failure_fields, failure_line, moment
+from millrace.cli.shown import age, failure_fields, failure_line, moment, printable
 from millrace.errors import MillraceError
 
 if TYPE_CHECKING:
@@ -76,6 +76,6 @@ def _print(record: Record) -> None:
     }
     for name, text in lines.items():
         if text:
-            typer.echo(f"{name + ':':<10} {text}")
+            typer.echo(printable(f"{name + ':':<10} {text}"))
     if record.failure and record.failure.traceback:
-        typer.echo(f"\n{record.failure.traceback.rstrip()}")
+        typer.echo(printable(f"\n{record.failure.traceback.rstrip()}"))

@@ -59,6 +59,11 @@ def shorten(text: str, width: int) -> str:
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
+def printable(text: str) -> str:
+    """A text of several lines without what a terminal would obey rather than print."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "�" for letter in text)
+
+
 def room(ids: Iterable[str], others: int) -> int:
     """Characters that a table leaves for its last column, beside the longest id and `others` for the rest."""
     return max(_LEAST, shutil.get_terminal_size().columns - max(map(len, ids), default=0) - others)

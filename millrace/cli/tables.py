@@ -13,6 +13,7 @@ from millrace.cli import group
 from millrace.cli.options import JsonOption, ProjectOption, StageOption, load_project
 from millrace.cli.output import note, print_json, print_table
 from millrace.cli.session import with_backend
+from millrace.cli.shown import printable
 from millrace.errors import MillraceError
 
 if TYPE_CHECKING:
@@ -54,20 +55,24 @@ def scan(
     shown = [jsonlib.loads(row.value) for row in rows[:limit]]
     if json:
         print_json(shown)
-    else:
+    elif shown:
         columns = list(dict.fromkeys(name for row in shown for name in row))
         print_table([_flat(row) for row in shown], columns)
+    if not shown and not json:
+        note(f"no rows in {table!r}" + (f" behind {after!r}" if after else ""))
     if len(rows) > limit:
         note(f"there is more: --limit, or --after {rows[limit - 1].key}; all of it: millrace table export {table}")
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """Values as they fit a cell: nested ones as JSON."""
-    nested = (dict, list)
-    return {
-        name: jsonlib.dumps(value, ensure_ascii=False) if isinstance(value, nested) else value
-        for name, value in row.items()
-    }
+    """Values as they fit a cell: nested ones as JSON, text without what a terminal would obey."""
+    return {name: _cell(value) for name, value in row.items()}
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, (dict, list)):
+        value = jsonlib.dumps(value, ensure_ascii=False)
+    return printable(value) if isinstance(value, str) else value
 
 
 @app.command()

@@ -44,4 +44,5 @@ def unknown(kind: str, name: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
     if near:
         return f"no {kind} {name!r}; did you mean {near[0]!r}?"
-    return f"no {kind} {name!r}; there is " + (", ".join(sorted(known)) if known else f"no {kind} at all")
+    there_is = ", ".join(sorted(known)) if known else f"no {kind} at all"
+    return f"no {kind} {name!r}; there is {there_is}"

@@ -60,6 +60,9 @@ class Broken:
         return inputs
 
 def hello(event, context):
+    if event.get("exit"):
+        import os
+        os._exit(3)
     if event.get("fail"):
         raise ValueError("told to fail")
     return {"event": event}
@@ -370,7 +373,7 @@ class TestLogs:
     def test_a_mistake(self, cli: Cli) -> None:
         assert "did you mean 'classify'?" in cli("logs", "clasify").err
 
-    def test_follow(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_follow(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         def ended(book: LogBook, function: object, id: object, *, follow: bool) -> Any:
             assert follow
             yield Entry(1.0, "INFO", "hello", "stdout", "hi")
@@ -380,6 +383,7 @@ class TestLogs:
         followed = cli("logs", "--follow", "--json")
         assert followed.code == 130
         assert json.loads(followed.out)["text"] == "hi"
+        assert cli("logs", "--follow").out.endswith("hello | hi\n")
 
 
 class TestInvoke:
@@ -398,6 +402,11 @@ class TestInvoke:
         assert ran.code == 1
         assert (ran.json["errorType"], ran.json["errorMessage"]) == ("ValueError", "told to fail")
         assert "raise ValueError" in "".join(ran.json["stackTrace"])
+
+    def test_the_end_of_the_replica(self, cli: Cli) -> None:
+        ran = cli("invoke", "hello", "--data", '{"exit": true}')
+        assert ran.code == 1
+        assert "3" in ran.json["errorMessage"]
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
