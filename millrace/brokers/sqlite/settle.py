@@ -15,7 +15,7 @@ from millrace.brokers.sqlite.put import INLINE_BYTES, Now, add_held, insert
 from millrace.brokers.sqlite.queues import Queues
 from millrace.database import Participant
 from millrace.errors import BrokerError
-from millrace.types import Commit, Death, Lease, Outcome
+from millrace.types import Commit, Death, Lease, Outcome, Verdict
 
 _json = msgspec.json.Encoder()
 _numbers = msgspec.json.Decoder(list[int])
@@ -48,18 +48,19 @@ def extend(connection: sqlite3.Connection, leases: Sequence[Lease], due_at: floa
 
 def _messages(connection: sqlite3.Connection, queue: Queue, commit: Commit, now: Now) -> None:
     """What becomes of the messages themselves."""
-    done, dead, retry = commit.having("done"), commit.having("dead"), commit.having("retry")
-    release = commit.having("release")
-    if done:
+    ends: defaultdict[Verdict, list[Outcome]] = defaultdict(list)
+    for outcome in commit.outcomes:
+        ends[outcome.verdict].append(outcome)
+    if done := ends["done"]:
         _delete(connection, [outcome.lease for outcome in done])
         add_held(connection, queue, -len(done))
-    if dead:
+    if dead := ends["dead"]:
         bury(connection, queue, [(_seq(outcome.lease), _death(outcome)) for outcome in dead])
-    if retry:
+    if retry := ends["retry"]:
         due = [(_seq(each.lease), now.broker_s + each.delay_s if each.delay_s > 0 else 0) for each in retry]
         connection.execute(statements.RETRY, (now.wall_s, _json.encode(due).decode()))
-    if release:
-        connection.execute(statements.RELEASE, (_sequence(outcome.lease for outcome in release),))
+    if release := ends["release"]:
+        connection.execute(statements.RELEASE, (_sequence([outcome.lease for outcome in release]),))
 
 
 def _ended(commit: Commit) -> Iterator[Ended]:
@@ -77,15 +78,16 @@ def _delete(connection: sqlite3.Connection, leases: Sequence[Lease]) -> None:
 
 def _lost(connection: sqlite3.Connection, leases: Iterable[Lease]) -> list[Lease]:
     """The leases whose message is gone or has been leased to somebody else: its receipt is not theirs."""
-    by_token: defaultdict[int, list[Lease]] = defaultdict(list)
+    by_token: defaultdict[int, dict[int, Lease]] = defaultdict(dict)
     for lease in leases:
-        by_token[_receipt(lease)[1]].append(lease)
-    lost = []
+        seq, token = _receipt(lease)
+        by_token[token][seq] = lease
+    lost: list[Lease] = []
     for token, mine in by_token.items():
-        (found,) = connection.execute(statements.OURS, (_sequence(mine), token)).fetchone()
+        (found,) = connection.execute(statements.OURS, (_json.encode(list(mine)).decode(), token)).fetchone()
         ours = set(_numbers.decode(found))
         if len(ours) < len(mine):
-            lost += [lease for lease in mine if _seq(lease) not in ours]
+            lost += [lease for seq, lease in mine.items() if seq not in ours]
     return lost
 
 
@@ -96,15 +98,15 @@ def _death(outcome: Outcome) -> Death:
 
 
 def _receipt(lease: Lease) -> tuple[int, int]:
-    match lease.receipt:
-        case (int(seq), int(token)):
-            return seq, token
-    raise BrokerError(f"{lease.receipt!r} is not a receipt of this broker", "settle a lease where it was taken")
+    receipt = lease.receipt
+    if isinstance(receipt, tuple) and len(receipt) == 2:
+        return receipt
+    raise BrokerError(f"{receipt!r} is not a receipt of this broker", "settle a lease where it was taken")
 
 
 def _seq(lease: Lease) -> int:
     return _receipt(lease)[0]
 
 
-def _sequence(leases: Iterable[Lease]) -> str:
-    return _json.encode([_seq(lease) for lease in leases]).decode()
+def _sequence(leases: Sequence[Lease]) -> str:
+    return _json.encode([_receipt(lease)[0] for lease in leases]).decode()

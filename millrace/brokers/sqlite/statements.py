@@ -100,14 +100,14 @@ closed AS MATERIALIZED (
   FROM messages WHERE queue = :queue AND due_at > :now GROUP BY "group"
 )
 """
-_OPEN = 'NOT EXISTS (SELECT 1 FROM closed WHERE name = "group" AND seq >= since)'
+_OPEN = 'LEFT JOIN closed ON closed.name = messages."group" WHERE (since IS NULL OR seq < since)'
 # The open ones among the oldest of a FIFO queue; a window, so that a closed group of a million is not walked through.
 FIFO_NEAR = f"""
 WITH {_CLOSED},
   due AS (SELECT seq FROM messages WHERE queue = :queue AND due_at > 0 AND due_at <= :now ORDER BY seq),
   ready AS (SELECT seq FROM messages WHERE queue = :queue AND due_at = 0 ORDER BY seq LIMIT :window),
   near AS (SELECT seq FROM due UNION ALL SELECT seq FROM ready),
-  chosen AS (SELECT seq FROM near CROSS JOIN messages USING (seq) WHERE {_OPEN} ORDER BY seq LIMIT :limit)
+  chosen AS (SELECT seq FROM near CROSS JOIN messages USING (seq) {_OPEN} ORDER BY seq LIMIT :limit)
 {_FOLD}
 FROM chosen CROSS JOIN messages USING (seq)
 """
@@ -125,7 +125,7 @@ WITH RECURSIVE {_CLOSED},
     FROM groups WHERE groups.name IS NOT NULL
   ),
   chosen AS (
-    SELECT seq FROM heads CROSS JOIN messages USING (seq) WHERE due_at <= :now AND {_OPEN} ORDER BY seq LIMIT :limit
+    SELECT seq FROM heads CROSS JOIN messages USING (seq) {_OPEN} AND due_at <= :now ORDER BY seq LIMIT :limit
   )
 {_FOLD}
 FROM chosen CROSS JOIN messages USING (seq)
