@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal
@@ -235,7 +236,21 @@ def new_id() -> str:
 
     Ids that sort by time keep a B-tree of a million of them as fast as one of a thousand (RFC 9562, version 7).
     """
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+    return f"{time.time_ns() // 1_000_000:012x}{_random()}"
+
+
+_pool: deque[str] = deque()
+os.register_at_fork(after_in_child=_pool.clear)  # or parent and child would give the same ids
+
+
+def _random() -> str:
+    """80 random bits in hex, drawn from the system many at a time: each call there gives up the interpreter lock."""
+    try:
+        return _pool.popleft()
+    except IndexError:
+        fresh = os.urandom(10 * 256).hex()
+        _pool.extend([fresh[start : start + 20] for start in range(20, len(fresh), 20)])
+        return fresh[:20]
 
 
 def derived_id(source: str, function: str, index: int) -> str:

@@ -1,0 +1,61 @@
+"""Ids and values."""
+
+import os
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millrace.types import Commit, Lease, Message, Object, Outcome, Put, Record, Row, derived_id, new_id
+
+
+def test_ids_are_distinct_sort_by_time_and_have_one_length() -> None:
+    ids = [new_id() for _ in range(2000)]
+    assert len(set(ids)) == 2000
+    assert [id[:12] for id in ids] == sorted(id[:12] for id in ids)
+    assert {len(id) for id in ids} == {32}
+
+
+def test_a_forked_process_gives_other_ids() -> None:
+    new_id()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, new_id().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reading, 100).decode()[12:] != new_id()[12:]
+
+
+def test_a_derived_id_reads_as_a_path() -> None:
+    assert derived_id("m1", "f", 0) == "m1.f.0"
+
+
+@given(st.text(), st.text(), st.integers(0, 99))
+def test_a_derived_id_is_the_same_each_time_and_never_long(source: str, function: str, index: int) -> None:
+    id = derived_id(source, function, index)
+    assert id == derived_id(source, function, index)
+    assert id != derived_id(source, function, index + 1)
+    assert len(id) <= 160
+
+
+def test_a_commit_without_lost_leases_has_none_of_their_effects() -> None:
+    ours, theirs = (Lease("q", Message(id), id, 1, 0.0) for id in ("a", "b"))
+    outcomes = [
+        Outcome(lease, "done", Record(lease.message.id, "q", "done"), (Row("t", "k", b"{}"),), (Object("b", "k", b""),))
+        for lease in (ours, theirs)
+    ]
+    outcomes.append(Outcome(theirs, "retry", puts=(Put("q", Message("c")),)))
+    commit = Commit("q", outcomes)
+    assert [len(list(each)) for each in (commit.rows, commit.objects, commit.records, commit.puts)] == [2, 2, 2, 1]
+    rest = commit.without([theirs])
+    assert [outcome.lease for outcome in rest.outcomes] == [ours]
+    assert [len(list(each)) for each in (rest.rows, rest.objects, rest.records, rest.puts)] == [1, 1, 1, 0]
+    assert commit.having("retry") == [outcomes[2]]
+
+
+def test_a_message_says_what_its_body_is() -> None:
+    message = Message("m", b'{"a": 1}', {"content-type": "Application/JSON; charset=utf-8"})
+    assert message.content_type == "application/json"
+    assert message.json() == {"a": 1}
+    assert message.text() == '{"a": 1}'
+    assert Message("m").content_type == "application/octet-stream"
