@@ -75,7 +75,7 @@ def _print(report: Report, place: Path, json: bool) -> None:
     for fault in report.faults:
         note(f"FAILED: {fault}")
     if report.passed:
-        note("Passed: nothing lost, nothing doubled, three files dead for the reasons they should be.")
+        note("Passed: nothing lost or doubled; three files dead, each for its own reason.")
 
 
 def _as_json(report: Report, place: Path) -> dict[str, Any]:
@@ -85,6 +85,6 @@ def _as_json(report: Report, place: Path) -> dict[str, Any]:
 
 
 def _say_where(place: Path) -> None:
-    typer.echo(f"The project with its results is in {place}; look at them with")
+    typer.echo(f"The results are in {place}; look at them with")
     for command in ("table scan predictions", "dead list digits", "logs read"):
         typer.echo(f"  millrace {command} --project {place}")
