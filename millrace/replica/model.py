@@ -18,6 +18,7 @@ import msgspec
 from millrace.errors import LoadError
 from millrace.replica.ahead import Each
 from millrace.replica.contract import NotJson, failure_of, to_json
+from millrace.replica.crew import Crew
 from millrace.replica.loader import resolve, suggest, version_of
 from millrace.types import JSON, Failure, Message
 from millrace.wire import Ran, Run, Spec
@@ -58,6 +59,7 @@ class Model:
         self._preprocess = preprocess
         self._postprocess = postprocess
         self._threads = threads
+        self._crew = Crew(threads)
         self._before = ThreadPoolExecutor(threads, "preprocess")
         # Its own pool: behind the next batch's preprocess, the results of this one would wait.
         self._after = ThreadPoolExecutor(max(1, threads - 1), "postprocess")
@@ -69,11 +71,13 @@ class Model:
             return
         each = Each(self._preprocess, run.messages, [message.id for message in run.messages], run.request_id)
         self._ahead[run.batch] = each
-        each.begin(self._before, self._threads)
+        each.begin(self._before, self._crew.size)
 
     def run(self, run: Run, began: Callable[[], None]) -> Ran:
         """Wait for the inputs, predict, postprocess."""
+        arrived, cpu = time.perf_counter(), time.process_time()
         inputs, failures = self._inputs(run)
+        waited_s = time.perf_counter() - arrived
         began()
         started = time.perf_counter()
         good = [index for index in range(len(inputs)) if index not in failures] if failures else range(len(inputs))
@@ -85,6 +89,7 @@ class Model:
         if isinstance(outputs, Failure):
             return Ran(run.batch, [], failures, outputs, predict_s)
         values = self._values(run, good, outputs, failures)
+        self._crew.learn(time.perf_counter() - arrived, waited_s, time.process_time() - cpu)
         return Ran(run.batch, values, failures, None, predict_s)
 
     def _inputs(self, run: Run) -> tuple[list[Any], dict[int, Failure]]:
