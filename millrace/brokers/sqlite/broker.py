@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
 
 from millrace.broker import DEAD_SUFFIX, Broker, Capabilities, Peeked, Queue, Stats
 from millrace.brokers.sqlite import people, statements
-from millrace.brokers.sqlite.put import Now, put
+from millrace.brokers.sqlite.intake import Intake, topic
+from millrace.brokers.sqlite.put import Now
 from millrace.brokers.sqlite.queues import Queues
 from millrace.brokers.sqlite.settle import extend, settle
 from millrace.brokers.sqlite.take import candidates, take
@@ -45,6 +46,7 @@ class SqliteBroker(Broker):
         self._database = database
         self._participants = participants
         self._queues = Queues()
+        self._intake = Intake(database, self._queues, self._now)
         self._settled = 0
 
     async def declare(self, queues: Sequence[Queue]) -> None:
@@ -59,9 +61,7 @@ class SqliteBroker(Broker):
                 )
         if not puts:
             return []
-        return await self._database.write(
-            lambda connection: put(connection, self._queues, puts, self._now()), wakes=_topics(puts)
-        )
+        return await self._intake.put(puts)
 
     async def take(self, queue: str, limit: int, *, max_bytes: int | None = None) -> list[Lease]:
         wakes: set[str] = set()
@@ -93,7 +93,7 @@ class SqliteBroker(Broker):
                 connection.execute(statements.FORGET_EXPIRED, (now.broker_s, 2 * clean))
             return lost
 
-        wakes = {RESULTS, topic(commit.queue), *_topics(commit.puts)}
+        wakes = {RESULTS, topic(commit.queue), *(topic(each.queue) for each in commit.puts)}
         return await self._database.write(job, wakes=wakes)
 
     async def extend(self, leases: Sequence[Lease], lease_s: float) -> list[Lease]:
@@ -164,12 +164,3 @@ class SqliteBroker(Broker):
             return 0
         count, self._settled = self._settled, 0
         return count
-
-
-def topic(queue: str) -> str:
-    """What a queue's listeners listen to."""
-    return f"queue:{queue}"
-
-
-def _topics(puts: Iterable[Put]) -> set[str]:
-    return {topic(each.queue) for each in puts}
