@@ -58,7 +58,6 @@ class Model:
         self._predict = predict
         self._preprocess = preprocess
         self._postprocess = postprocess
-        self._threads = threads
         self._crew = Crew(threads)
         self._before = ThreadPoolExecutor(threads, "preprocess")
         # Its own pool: behind the next batch's preprocess, the results of this one would wait.
@@ -135,7 +134,7 @@ class Model:
             return outputs, {}
         ids = [run.messages[index].id for index in good]
         each = Each(self._postprocess, outputs, ids, run.request_id)
-        helpers = min(self._threads, len(outputs)) - 1
+        helpers = min(self._crew.size, len(outputs)) - 1
         each.begin(self._after, helpers)
         each.work()
         each.wait()
