@@ -47,6 +47,7 @@ APP = """
             if text == "exit in preprocess": os._exit(9)
             if text == "hang in preprocess":
                 print("hanging")
+                os.write(1, b"C hangs\\n")
                 threading.Event().wait()
             return text
         def predict(self, inputs):
@@ -314,6 +315,7 @@ async def test_preprocess_that_hangs_is_ended_too(bench: Bench) -> None:
     replicas = await bench.replicas(timeout_s=5)
     task = asyncio.create_task(replicas.run(batch("hang in preprocess")))
     await bench.line("hanging")
+    assert (await bench.line("C hangs")).message_ids == ("m-hang in preprocess",)
     await bench.advance(5.1)
     answer = lost(await task)
     assert answer.failure.message == "preprocess of f took longer than timeout 5 s"
