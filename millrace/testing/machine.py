@@ -23,7 +23,7 @@ from millrace.types import Commit, Lease, Message, Put, Verdict
 
 T = TypeVar("T")
 _LEASE_UNITS = 10.0
-_MAX_RECEIVES = 3
+_MAX_RECEIVES = 2
 _IDS = st.sampled_from([f"m{number}" for number in range(12)])
 _GROUPS = {f"m{number}": "ab"[number % 2] for number in range(12)}
 _VERDICTS = st.sampled_from(["done", "retry", "dead", "release"])

@@ -292,3 +292,14 @@ async def test_the_wall_clock_jumps_back_an_hour(tmp_path: Path) -> None:
         assert await broker.settle(Commit("q", [outcome(each) for each in (lease, *fresh)])) == []
         clock.advance(61)
         assert [each.message.id for each in await broker.take("q", 10)] == ["delayed"]
+
+
+async def test_opening_waits_for_a_lock_that_goes(tmp_path: Path) -> None:
+    path = await filled(tmp_path)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    opening = asyncio.ensure_future(asyncio.to_thread(Database.open, path))
+    await asyncio.sleep(0)
+    other.execute("COMMIT")
+    other.close()
+    await (await asyncio.wait_for(opening, 30)).close()

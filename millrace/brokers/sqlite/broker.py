@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from millrace.broker import DEAD_SUFFIX, Broker, Capabilities, Peeked, Queue, Stats
+from millrace.broker import Broker, Capabilities, Peeked, Queue, Stats
 from millrace.brokers.sqlite import people, statements
 from millrace.brokers.sqlite.intake import Intake, topic
 from millrace.brokers.sqlite.put import Now
@@ -124,9 +124,8 @@ class SqliteBroker(Broker):
     async def purge(self, queue: str, ids: Sequence[str] | None = None) -> int:
         def chunk(connection: sqlite3.Connection, upto: int) -> int:
             settings = self._queues.get(connection, queue)
-            parent = self._queues.get(connection, queue.removesuffix(DEAD_SUFFIX))
             chosen = people.idle(connection, settings, upto, ids, self._now())
-            people.purge(connection, settings, parent.dedupe_s, chosen)
+            people.purge(connection, settings, chosen)
             return len(chosen)
 
         return await self._in_chunks(chunk, wakes=(topic(queue),))

@@ -78,13 +78,13 @@ def move(connection: sqlite3.Connection, source: Queue, target: Queue, chosen: C
     add_held(connection, target, len(chosen))
 
 
-def purge(connection: sqlite3.Connection, queue: Queue, dedupe_s: float, chosen: Chosen) -> None:
+def purge(connection: sqlite3.Connection, queue: Queue, chosen: Chosen) -> None:
     """Delete messages; the record of a dead letter expires from now on like any other."""
     sequence, ids = _split(chosen)
     connection.execute(statements.DELETE, (sequence,))
     connection.execute(statements.DELETE_BODIES, (sequence,))
     if queue.name.endswith(DEAD_SUFFIX):
-        connection.execute(statements.RELEASE_RECORDS, (dedupe_s, queue.name.removesuffix(DEAD_SUFFIX), ids))
+        connection.execute(statements.RELEASE_RECORDS, (queue.name.removesuffix(DEAD_SUFFIX), ids))
     add_held(connection, queue, -len(chosen))
 
 

@@ -229,5 +229,6 @@ WHERE seq IN (SELECT value FROM json_each(?))
 FORGET = "DELETE FROM records WHERE queue IN (?, ?) AND id IN (SELECT value FROM json_each(?))"
 # A purged dead letter no longer keeps its record beyond the window.
 RELEASE_RECORDS = """
-UPDATE records SET expires_at = finished_at + ? WHERE queue = ? AND id IN (SELECT value FROM json_each(?))
+UPDATE records SET expires_at = finished_at + (SELECT dedupe_s FROM queues WHERE name = records.queue)
+WHERE queue = ?1 AND id IN (SELECT value FROM json_each(?2)) AND queue IN (SELECT name FROM queues)
 """
