@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import signal
 import sys
 
 import msgspec
@@ -33,6 +34,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     given = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server is left behind
     figures: list[Figure] = []
     for name in given.names or NAMES:
         print(f"measuring {name} ...", file=sys.stderr, flush=True)

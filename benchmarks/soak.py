@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import time
 from collections import Counter
@@ -98,6 +99,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100_000, help="messages (default 100000)")
     parser.add_argument("--json", action="store_true", help="print one JSON array of objects")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no server is left behind
     print(f"{given.count:,} messages, a replica killed every {KILL_EVERY_S:g} s ...", file=sys.stderr, flush=True)
     soaked = asyncio.run(soak(given.count))
     fields = msgspec.to_builtins(soaked)
