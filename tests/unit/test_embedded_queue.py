@@ -254,3 +254,26 @@ async def test_a_faulty_broker_is_a_broker_in_every_verb() -> None:
     assert await broker.purge("q") == 2
     await broker.close()
     assert set(broker.calls) == {"declare", "put", "wait", "take", "extend", "settle", "move", "purge", "close"}
+
+
+async def test_memory_forgets_ids_whose_window_is_over() -> None:
+    clock = ManualClock()
+    broker = MemoryBroker(clock)
+    await broker.declare([Queue("q", dedupe_s=10)])
+    for round in range(50):
+        await broker.put(putting("q", f"m{round}"))
+        await broker.settle(Commit("q", [outcome(lease) for lease in await broker.take("q", 1)]))
+        clock.advance(3)
+    assert len(broker._queues["q"]._remembered) < 6
+
+
+async def test_memory_waits_in_a_line_for_what_is_delayed() -> None:
+    clock = ManualClock()
+    broker = MemoryBroker(clock)
+    await broker.declare([Queue("line", fifo=True)])
+    await broker.put([Put("line", Message("a"), delay_s=5)])
+    waiting_for_it = asyncio.ensure_future(broker.wait("line", 1e6))
+    await clock.until_sleeping()
+    clock.advance(5)
+    await asyncio.wait_for(waiting_for_it, 30)
+    await broker.wait("line", 1e6)
