@@ -15,7 +15,7 @@ from typing import IO
 
 
 class Process:
-    """A child process in a group of its own; `connection` is our end of its socket.
+    """A child process in a group of its own; `connection` is our end of its socket, `environment` all its variables.
 
     `ended` is called in the event loop with the exit code (negative: a signal's number) once it is dead and reaped.
     Raises OSError when it cannot be started.
@@ -32,7 +32,7 @@ class Process:
                 stderr=subprocess.PIPE,
                 pass_fds=[theirs.fileno()],
                 cwd=root,
-                env={**os.environ, **environment},
+                env=dict(environment),
                 process_group=0,  # Ctrl-C in the terminal is the parent's to handle
                 bufsize=0,
             )

@@ -56,6 +56,7 @@ def raw(event: Any) -> Run:
 
 async def test_a_handler_sees_lambdas_context_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the real one")
+    monkeypatch.setenv("AWS_PROFILE", "mine")
     monkeypatch.setenv("FROM_THE_SHELL", "yes")
     async with replicas(tmp_path, ManualClock(), {"STAGE": "dev"}) as found:
         ran = await found.run(raw({"hello": "world"}))
@@ -70,6 +71,7 @@ async def test_a_handler_sees_lambdas_context_and_environment(tmp_path: Path, mo
     assert environment["AWS_LAMBDA_LOG_STREAM_NAME"] == seen["stream"] != ""
     assert (environment["STAGE"], environment["FROM_THE_SHELL"]) == ("dev", "yes")
     assert environment["AWS_SECRET_ACCESS_KEY"] == "millrace"
+    assert "AWS_PROFILE" not in environment
 
 
 async def test_a_handler_that_takes_too_long_is_timed_out_in_lambdas_words(tmp_path: Path) -> None:

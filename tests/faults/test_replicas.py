@@ -99,7 +99,8 @@ APP = """
 
     class Reports:
         def predict(self, inputs):
-            return [{"cwd": os.getcwd(), "set": os.environ.get("SET"), "pgid": os.getpgrp(), "pid": os.getpid(),
+            return [{"cwd": os.getcwd(), "set": os.environ.get("SET"), "token": os.environ.get("TOKEN"),
+                     "pgid": os.getpgrp(), "pid": os.getpid(),
                      "sigint": signal.getsignal(signal.SIGINT) is signal.SIG_IGN} for _ in inputs]
 """
 
@@ -206,12 +207,14 @@ async def test_batches_are_answered(bench: Bench) -> None:
     assert all(status.rss_bytes > 1_000_000 for status in replicas.status())
 
 
-async def test_where_a_replica_runs(bench: Bench) -> None:
+async def test_where_a_replica_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "the parent's own")
     replicas = await bench.replicas("Reports", environment={"SET": "by the project"})
     (report,) = values(await replicas.run(batch("x")))
     assert report == {
         "cwd": str(bench.root),
         "set": "by the project",
+        "token": None,
         "pgid": report["pid"],
         "pid": pid_of(replicas),
         "sigint": True,
