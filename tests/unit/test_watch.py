@@ -17,7 +17,7 @@ from millrace.source import EVENT_ATTRIBUTE, ObjectChange, RowChange, Source
 from millrace.sources.bucket_watch import BucketSource
 from millrace.sources.globs import literal_prefix, matcher
 from millrace.sources.table_watch import TableSource
-from millrace.store import Bucket
+from millrace.store import Bucket, ObjectInfo
 from millrace.stores.memory import MemoryBookmarks, MemoryTable, MemoryTables
 from millrace.stores.objects import open_bucket
 from millrace.types import Accepted, Put, Row
@@ -299,3 +299,41 @@ async def test_a_table_without_a_stream_does_not_make_the_watch_spin() -> None:
     async with running(TableSource("f.0", "inbox", table, bookmarks, clock), inbox, clock):
         await clock.turn()
     assert inbox.puts == []
+
+
+class SameTags(Bucket):
+    """One object whose entity tag is a hash of its bytes, as in S3."""
+
+    name = "lake"
+
+    def __init__(self) -> None:
+        self.modified_at = 1.0
+
+    async def put(self, key: str, body: bytes) -> None:
+        self.modified_at += 1
+
+    async def get(self, key: str) -> bytes | None:
+        return b"1"
+
+    async def delete(self, key: str) -> None:
+        raise NotImplementedError
+
+    async def list(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
+        yield ObjectInfo("in/a.jpg", 1, "hash", self.modified_at)
+
+
+async def test_the_same_bytes_put_again_are_another_event_where_tags_are_hashes(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, SameTags())
+    assert await watched.looks() == [("created", "in/a.jpg")]
+    async with running(watched.source(), watched.inbox, watched.clock):
+        await watched.bucket.put("in/a.jpg", b"1")
+        await watched.clock.turn()
+        await watched.clock.turn()
+    assert len({put.message.id for put in watched.inbox.puts}) == 1
+    first = watched.inbox.puts
+    watched.bookmarks = MemoryBookmarks()
+    watched.inbox.puts = []
+    await watched.bucket.put("in/a.jpg", b"1")
+    async with running(watched.source(), watched.inbox, watched.clock):
+        await watched.clock.turn()
+    assert watched.inbox.puts[0].message.id != first[0].message.id

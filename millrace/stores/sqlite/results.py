@@ -18,7 +18,7 @@ from millrace.errors import StorageError
 from millrace.store import Results
 from millrace.stores.sqlite.chunks import insert
 from millrace.stores.waiters import Waiters
-from millrace.types import Death, Record, State
+from millrace.types import Record, State
 
 TOPIC = "results"  # settle wakes it
 KEEP_S = 86400.0
@@ -31,7 +31,7 @@ _FINISHED = """
 
 # A message in whatever queue it is: the index of messages begins with the queue, so the queues are gone through.
 _LIVE = """
-    SELECT m.queue, m.attempts, m.sent_at, m.receipt IS NOT NULL AND m.due_at > ?2, m.death
+    SELECT m.queue, m.attempts, m.sent_at, m.receipt IS NOT NULL AND m.due_at > ?2
     FROM queues q CROSS JOIN messages m ON m.queue = q.name AND m.id = ?1 ORDER BY m.seq DESC LIMIT 1"""
 
 _PUT = "INSERT OR REPLACE INTO records (id, queue, state, finished_at, expires_at, doc)"
@@ -112,13 +112,6 @@ def _finished(doc: str | None, id: str, queue: str, state: State, finished_at: f
     return _decode(doc) if doc else Record(id, queue, state, finished_at=finished_at)
 
 
-def _live(id: str, queue: str, attempts: int, sent_at: float, is_leased: bool, death: str | None) -> Record:
-    """A message that no record speaks of: a dead letter that no function saw (expired), or one on its way."""
-    if death:
-        why = msgspec.json.decode(death, type=Death)
-        return Record(
-            id, why.queue, "dead", None, why.failure, why.attempts, why.function, why.version, sent_at,
-            finished_at=why.last_failed_at,
-        )  # fmt: skip
+def _live(id: str, queue: str, attempts: int, sent_at: float, is_leased: bool) -> Record:
     state: State = "running" if is_leased else "retrying" if attempts else "queued"
     return Record(id, queue, state, attempts=attempts, accepted_at=sent_at)

@@ -15,7 +15,7 @@ import msgspec
 from millrace.database import Database
 from millrace.errors import ConfigError, StorageError
 from millrace.store import Change, Table, change_kind
-from millrace.stores.sqlite.chunks import chunks, insert
+from millrace.stores.sqlite.chunks import insert
 from millrace.types import Commit, Row
 
 KEEP_S = 86400.0  # how long changes are kept
@@ -121,11 +121,8 @@ class SqliteTable(Table):
         query = f"""
             SELECT json_group_object(key, value) FROM {self._rows}
             WHERE key IN (SELECT value FROM json_each(?))"""  # noqa: S608
-        found: dict[str, str] = {}
-        for chunk in chunks(keys, 1024):
-            (text,) = connection.execute(query, (msgspec.json.encode(chunk).decode(),)).fetchone()
-            found |= _rows_decoder.decode(text)
-        return found
+        (text,) = connection.execute(query, (msgspec.json.encode(keys).decode(),)).fetchone()
+        return _rows_decoder.decode(text)
 
     def _log(
         self,
