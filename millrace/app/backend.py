@@ -17,6 +17,7 @@ from millrace.stores.objects import open_bucket
 from millrace.stores.sqlite import SqliteBookmarks, SqliteResults, SqliteTables
 
 FILE = "millrace.db"
+_CALL_DEDUPE_S = 60.0  # a call's id is never sent twice, so its memory need not be long
 
 
 class Backend:
@@ -97,7 +98,7 @@ def durable_queues(project: Project) -> dict[str, Queue]:
 def call_queues(project: Project) -> dict[str, Queue]:
     """The queues of synchronous calls: one for each handler with an `http` event, tried once."""
     return {
-        name: Queue(name=name, lease_s=max(30.0, function.timeout), max_receives=1)
+        name: Queue(name=name, lease_s=max(30.0, function.timeout), max_receives=1, dedupe_s=_CALL_DEDUPE_S)
         for name, function in project.functions.items()
         if is_called(function)
     }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import httpx
+from typing import TYPE_CHECKING
 
 from millrace.errors import StorageError
 from millrace.types import JSON, Post
+
+if TYPE_CHECKING:
+    import httpx
 
 _TIMEOUT_S = 10.0
 
@@ -18,6 +21,8 @@ class Webhooks:
 
     async def post(self, post: Post) -> None:
         """Post a result once; raises StorageError unless the answer is 2xx."""
+        import httpx  # slow to import, and most projects have no webhook
+
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=_TIMEOUT_S)
         headers = {"content-type": JSON, "idempotency-key": post.id}

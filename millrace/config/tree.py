@@ -80,7 +80,8 @@ def apply_stage(root: Node, stage: str | None, faults: list[Fault]) -> Node:
         place = Place(f"--stage {stage}")
         root = overlay(root, Node({"stage": Node(stage, place, place)}, root.place, root.key_place))
     if chosen in names and stages is not None:
-        return overlay(root, stages.value[chosen])
+        over = stages.value[chosen]
+        return overlay(root, over) if isinstance(over.value, dict) else root  # the schema tells what else it is
     if stage is not None and stage != "dev":
         near = nearest(stage, names)
         what = f"unknown stage {stage!r}" if names else f"unknown stage {stage!r}: no `stages` are declared"

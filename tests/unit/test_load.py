@@ -230,6 +230,13 @@ def test_a_fault_in_a_stage_is_at_the_stage(folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("over", ["false", "7", "[a]", "text"])
+def test_a_stage_that_is_no_mapping(folder: Path, over: str) -> None:
+    (fault,) = faults(f"{SMALL}stages:\n  prod: {over}\n", folder, stage="prod")
+    assert fault.startswith("millrace.yml:6:9: ")
+    assert "expected" in fault
+
+
 def test_overrides(folder: Path) -> None:
     text = SMALL + "    events: [{http: GET /a}]\n    environment:\n"
     overrides = (
