@@ -1,7 +1,7 @@
 """When leases become a batch: pure, no I/O; time is passed in (monotonic seconds).
 
-    add(leases, now) → due(now) → reason or None → release(now) → the leases
-    until_next(now) says how long one may sleep before asking again
+add(leases, now) → due(now) → reason or None → release(now) → the leases
+until_next(now) says how long one may sleep before asking again
 """
 
 from __future__ import annotations

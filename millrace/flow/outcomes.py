@@ -127,9 +127,7 @@ class Decider:
         )
         return Outcome(lease, "dead", record, death=death)
 
-    def _record_of_failure(
-        self, lease: Lease, failure: Failure, version: str, started_at: float, now: float
-    ) -> Record:
+    def _record_of_failure(self, lease: Lease, failure: Failure, version: str, started_at: float, now: float) -> Record:
         return Record(
             id=lease.message.id,
             queue=lease.queue,
