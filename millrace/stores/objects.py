@@ -7,7 +7,9 @@ renamed, and then flushed to the disk, since what a bucket holds must outlive th
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,8 +32,8 @@ _CREDENTIALS = {
     "gs": "Set GOOGLE_APPLICATION_CREDENTIALS; write gs://bucket/prefix.",
     "az": "Set AZURE_STORAGE_ACCOUNT_NAME and a key or token; write az://container/prefix.",
 }
-_NO_SPACE = ("os error 28)", "os error 122)")  # ENOSPC, EDQUOT
-_READ_ONLY = ("os error 13)", "os error 30)", "os error 1)")  # EACCES, EROFS, EPERM
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_READ_ONLY = (errno.EACCES, errno.EROFS, errno.EPERM)
 
 
 def open_bucket(name: str, url: str, root: Path) -> Bucket:
@@ -43,13 +45,15 @@ def open_bucket(name: str, url: str, root: Path) -> Bucket:
         return ObjectBucket(name, url, from_url("memory:///"))
     if scheme not in _CLOUDS:
         raise ConfigError(
-            f"bucket {name!r}: expected a folder, s3://, gs://, az:// or memory://, got {url!r}",
+            f"bucket {name!r}: expected a folder, s3://, gs://, az:// or memory://, got {_shown(url)!r}",
             "A folder is written relative to the project file: ./lake",
         )
     try:
         return ObjectBucket(name, url, from_url(url))
     except (BaseError, ValueError) as error:
-        raise ConfigError(f"bucket {name!r}: cannot open {url}: {_first_line(error)}", _CREDENTIALS[scheme]) from error
+        raise ConfigError(
+            f"bucket {name!r}: cannot open {_shown(url)}: {_first_line(error)}", _CREDENTIALS[scheme]
+        ) from error
 
 
 def check_key(key: str) -> str:
@@ -80,7 +84,7 @@ class ObjectBucket(Bucket):
 
     def __init__(self, name: str, url: str, store: ObjectStore) -> None:
         self.name = name
-        self.url = url
+        self.url = _shown(url)
         self._store = store
 
     async def put(self, key: str, body: bytes) -> None:
@@ -123,11 +127,11 @@ class ObjectBucket(Bucket):
             raise self._translated(error, "list", prefix) from error
 
     def _translated(self, error: Exception, verb: str, key: str) -> StorageError:
-        text = str(error)
         where = f"bucket {self.name!r} ({self.url}): cannot {verb} {key[:80]!r}: {_first_line(error)}"
-        if any(sign in text for sign in _NO_SPACE):
+        number = _errno(error)
+        if number in _NO_SPACE:
             return StorageFull(where, "Free some space; nothing that was accepted is lost.")
-        if any(sign in text for sign in _READ_ONLY):
+        if number in _READ_ONLY:
             return StorageReadOnly(where, "Give this user the right to write there.")
         if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
             return StorageError(where, "Check the credentials and the bucket's policy.")
@@ -181,8 +185,21 @@ def _fsync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _errno(error: Exception) -> int | None:
+    """The system's error number, which obstore tells only in its text."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
+
+
+def _shown(url: str) -> str:
+    """The URL without what may be secret: user, password and query."""
+    return re.sub(r"//[^/]*@", "//", url.partition("?")[0])
+
+
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    return re.sub(r"//[^/\s]*@", "//", str(error).partition("\n")[0])
 
 
 def _info(meta: ObjectMeta) -> ObjectInfo:
