@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,8 @@ from millrace.cli.output import note
 if TYPE_CHECKING:
     from millrace.config.schema import Project
     from millrace.wire import Line
+
+_SWITCH_S = 0.0005
 
 HostOption = Annotated[
     str | None, typer.Option("--host", help="Address to listen on; anything but loopback needs a token.")
@@ -95,6 +98,9 @@ def _reload(command: str, project: Path | None, stage: str | None, settings: lis
 
 
 def _run(project: Project, *, gateway: bool, functions: Collection[str] | None) -> None:
+    # The event loop and the database's writer share the interpreter lock, and each gives it up for many short calls:
+    # at the default of 5 ms the other could keep it that long each time.
+    sys.setswitchinterval(_SWITCH_S)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         if code := runner.run(_serve(project, gateway, functions)):
             raise typer.Exit(code)
