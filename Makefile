@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test unit lint format types layers reference docs check bench soak lock clean
+.PHONY: help install demo test unit lint format types layers reference readme docs check bench soak lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -43,6 +43,9 @@ layers: install  ## who may import whom
 
 reference: install  ## write the reference pages anew from the schema and the commands
 	$(BIN)/python docs/generate.py
+
+readme: install  ## write the demo's output into the README (`python -m benchmarks --write` does the speed tables)
+	$(BIN)/python -m benchmarks.demo
 
 docs: install  ## build the site into site/
 	$(BIN)/mkdocs build --strict

@@ -23,7 +23,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="short runs, few repeats: for development, not for claims")
     parser.add_argument("--json", action="store_true", help="print one JSON array of objects")
-    parser.add_argument("--write", action="store_true", help="also put the table into docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="also put it into docs/benchmarks.md and the README")
     given = parser.parse_args()
     if unknown := [name for name in given.names if name not in NAMES]:
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join(NAMES)}")

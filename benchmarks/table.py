@@ -1,8 +1,7 @@
-"""The table that `python -m benchmarks` prints, and its copy in docs/benchmarks.md."""
+"""The table that `python -m benchmarks` prints, and its copies in docs/benchmarks.md and the README."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measured import Figure
+from benchmarks.page import ROOT, fill
 
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
-_BEGIN, _END = "<!-- measured -->", "<!-- /measured -->"
+DOCS = ROOT / "docs" / "benchmarks.md"
+README = ROOT / "README.md"
 
 
 def cells(figure: Figure) -> tuple[str, str, str, str, str, str]:
@@ -52,11 +52,17 @@ def markdown(figures: Sequence[Figure], machine: str, date: str) -> str:
     return "\n".join([*lines, "", f"Measured on {machine}, {date}."])
 
 
-def write(figures: Sequence[Figure], machine: str, date: str, path: Path = DOCS) -> None:
-    """Put the table between the page's markers. Raises ValueError when it has none."""
-    page = path.read_text()
-    block = f"{_BEGIN}\n{markdown(figures, machine, date)}\n{_END}"
-    changed, count = re.subn(f"{_BEGIN}.*?{_END}", lambda _: block, page, flags=re.DOTALL)
-    if count != 1:
-        raise ValueError(f"{path} must have {_BEGIN} and {_END} once, has them {count} times")
-    path.write_text(changed)
+def short(figures: Sequence[Figure], machine: str, date: str) -> str:
+    """The table for the README: what, how much, and what it was held to."""
+    lines = ["| measured | median | target |", "|---|---|---|"]
+    for figure in figures:
+        _, median, _, target, _, remark = cells(figure)
+        said = remark if figure.skipped else f"**{median}**" if figure.met else f"{median} (missed)"
+        lines.append(f"| {figure.what} | {said} | {target} |")
+    return "\n".join([*lines, "", f"Measured on {machine}, {date}."])
+
+
+def write(figures: Sequence[Figure], machine: str, date: str, docs: Path = DOCS, readme: Path = README) -> None:
+    """Put the tables between the pages' markers. Raises ValueError for a page that has none."""
+    fill(docs, "measured", markdown(figures, machine, date))
+    fill(readme, "measured", short(figures, machine, date))

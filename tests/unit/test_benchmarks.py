@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from benchmarks.crowd import content_length
+from benchmarks.demo import fenced, main
 from benchmarks.machine import describe
 from benchmarks.measured import Figure, alternate, skipped
 from benchmarks.rows import NAMES
-from benchmarks.table import DOCS, cells, markdown, write
+from benchmarks.table import DOCS, README, cells, markdown, short, write
 
 MET = Figure("embedded", "put and run", [0.4, 0.6, 0.8], "at least", 0.5, remark="many/s")
 MISSED = Figure("null", "nothing", [50.0], "at most", 40, "µs/item")
@@ -42,24 +44,46 @@ def test_a_row_says_everything() -> None:
     assert cells(SKIPPED)[-2:] == ("skipped", "no CUDA device")
 
 
-def test_the_docs_keep_their_text_around_the_table(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("before\n<!-- measured -->\nold\n<!-- /measured -->\nafter\n")
-    write([MET], "a machine", "2026-01-01", page)
-    text = page.read_text()
-    assert "old" not in text
-    assert text.startswith("before\n")
-    assert text.endswith("after\n")
-    assert "| embedded | put and run: many/s | 0.600 |" in text
-    assert "Measured on a machine, 2026-01-01." in text
+def test_the_pages_keep_their_text_around_the_tables(tmp_path: Path) -> None:
+    page, readme = tmp_path / "page.md", tmp_path / "readme.md"
+    for each in (page, readme):
+        each.write_text("before\n<!-- measured -->\nold\n<!-- /measured -->\nafter\n")
+    write([MET], "a machine", "2026-01-01", page, readme)
+    for each in (page, readme):
+        text = each.read_text()
+        assert "old" not in text
+        assert text.startswith("before\n")
+        assert text.endswith("after\n")
+        assert "Measured on a machine, 2026-01-01." in text
+    assert "| embedded | put and run: many/s | 0.600 |" in page.read_text()
+    assert "| put and run | **0.600** | at least 0.500 |" in readme.read_text()
     page.write_text("nothing here")
     with pytest.raises(ValueError, match="once"):
-        write([MET], "a machine", "2026-01-01", page)
+        write([MET], "a machine", "2026-01-01", page, readme)
 
 
-def test_the_docs_page_has_its_markers() -> None:
+def test_the_short_table_owns_up() -> None:
+    text = short([MISSED, SKIPPED], "m", "d")
+    assert "| nothing | 50.0 µs/item (missed) | at most 40.0 µs/item |" in text
+    assert "| on a GPU | no CUDA device | at least 0.950 |" in text
+
+
+def test_the_pages_have_their_markers() -> None:
     assert DOCS.read_text().count("<!-- measured -->") == 1
+    for name in ("demo", "measured"):
+        assert README.read_text().count(f"<!-- {name} -->") == README.read_text().count(f"<!-- /{name} -->") == 1
     assert markdown([MISSED], "m", "d").count("\n") == 4
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_only_a_demo_that_passed_is_shown(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = tmp_path / "readme.md"
+    readme.write_text("<!-- demo -->\n<!-- /demo -->\n")
+    printed = subprocess.CompletedProcess([], code, stdout="lost   0   \nPassed\n")
+    monkeypatch.setattr(subprocess, "run", lambda *words, **options: printed)
+    assert main(readme) == code
+    assert (fenced("lost   0   \nPassed\n") in readme.read_text()) == (code == 0)
+    assert fenced(printed.stdout) == "```text\nlost   0\nPassed\n```"
 
 
 def test_every_row_has_a_file() -> None:
