@@ -96,7 +96,7 @@ class StorageDamaged(StorageError):
     """The database file is not intact."""
 
 
-class Retry(Exception):  # noqa: N818 - user code reads `raise millrace.Retry(after=30)`
+class Retry(Exception):
     """Raise in user code to have this item tried again, `after` seconds from now (None: the usual backoff)."""
 
     def __init__(self, reason: str = "", *, after: float | None = None) -> None:
@@ -104,7 +104,7 @@ class Retry(Exception):  # noqa: N818 - user code reads `raise millrace.Retry(af
         self.after = after
 
 
-class Dead(Exception):  # noqa: N818 - user code reads `raise millrace.Dead("no face")`
+class Dead(Exception):
     """Raise in user code to send this item to the dead letters at once."""
 
     def __init__(self, reason: str = "") -> None:

@@ -13,9 +13,9 @@ from millrace.clock import Clock, SystemClock
 from millrace.database import machine
 from millrace.database.file import open_file
 from millrace.database.reader import Reader
-from millrace.database.signals import Signal, Signals
 from millrace.database.writer import Job, Writer
 from millrace.errors import StorageError
+from millrace.signals import Signal, Signals
 from millrace.types import Commit
 
 T = TypeVar("T")

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from millrace.database import faults
-from millrace.database.signals import Signals
 from millrace.database.turnstile import Turnstile
+from millrace.signals import Signals
 
 _POLL_S = 0.02  # how often commits of other processes are looked for while somebody waits
 _RETRY_S = 0.0005  # how often a process whose turn it is looks whether the lock is free

@@ -490,6 +490,18 @@ async def an_expired_message_dies(bench: BrokerBench) -> None:
 
 
 @check("ttl")
+async def a_lease_says_when_its_messages_time_ends(bench: BrokerBench) -> None:
+    """The deadline of a lease is the end of its message's time to live, or never."""
+    await bench.declare(lease_s=10 * bench.unit_s)
+    await bench.put("short", ttl_s=4 * bench.unit_s)
+    await bench.put("endless")
+    short, endless = await bench.take()
+    ahead_s = short.expires_at - short.deadline
+    assert 5 * bench.unit_s < ahead_s < 7 * bench.unit_s, f"expected 6 units before the lease's end, got {ahead_s} s"
+    assert endless.deadline == float("inf"), f"got {endless.deadline}"
+
+
+@check("ttl")
 async def take_looks_behind_the_expired(bench: BrokerBench) -> None:
     """Expired messages do not hide living ones from a taker."""
     await bench.declare()

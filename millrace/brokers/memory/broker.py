@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
@@ -14,8 +15,8 @@ from millrace.broker import DEAD_SUFFIX, Broker, Capabilities, Peeked, Queue, St
 from millrace.brokers.memory.item import Item
 from millrace.brokers.memory.queue import MemoryQueue
 from millrace.clock import Clock, SystemClock
-from millrace.database.signals import Signals
 from millrace.errors import BrokerError, QueueFull, TooLarge, UnknownQueue
+from millrace.signals import Signals
 from millrace.types import Accepted, Commit, Death, Failure, Lease, Outcome, Put, Record
 
 _MAX_BODY = 256_000_000
@@ -235,7 +236,8 @@ class MemoryBroker(Broker):
         item.attempts += 1
         queue.place(item)
         name, receipt = queue.settings.name, (item.message.id, item.receipt)
-        return Lease(name, item.message, receipt, item.attempts, item.due_at, item.first_failed_at)
+        deadline = math.inf if item.expires_at is None else item.expires_at
+        return Lease(name, item.message, receipt, item.attempts, item.due_at, item.first_failed_at, deadline)
 
     def _bury_if_past_saving(self, queue: MemoryQueue, item: Item, now_s: float) -> bool:
         settings = queue.settings

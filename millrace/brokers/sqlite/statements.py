@@ -77,7 +77,7 @@ WHERE EXISTS (SELECT 1 FROM messages WHERE queue = ?1 AND id = value)
 # What is folded out of each message: numbers and names as JSON, attributes as JSON objects, bodies end to end.
 _FOLD = """
 SELECT
-  json_group_array(json_array(seq, due_at, attempts, receipt IS NOT NULL, expires_at <= :now, id, "group", body IS NULL,
+  json_group_array(json_array(seq, due_at, attempts, receipt IS NOT NULL, expires_at - :now, id, "group", body IS NULL,
     ifnull(length(body), (SELECT length(body) FROM bodies WHERE bodies.seq = messages.seq)))),
   group_concat(printf('%!.17g', sent_at)),
   group_concat(printf('%!.17g', first_failed_at)),

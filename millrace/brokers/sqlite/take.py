@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import sqlite3
 from collections.abc import Sequence
@@ -28,11 +29,15 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
     due_at: float
     attempts: int
     leased: int
-    expired: int | None
+    left_s: float | None  # of its time to live
     id: str
     group: str | None
     aside: int  # its body lies in `bodies`
     size: int
+
+    @property
+    def expired(self) -> bool:
+        return self.left_s is not None and self.left_s <= 0
 
 
 _candidates = msgspec.json.Decoder(list[Candidate])
@@ -147,6 +152,7 @@ def _lease(
     token = secrets.randbits(62)
     sequence = msgspec.json.encode([row.seq for row, _, _ in found]).decode()
     connection.execute(statements.LEASE, (token, now.broker_s + queue.lease_s, sequence))
+    now_s = expires_at - queue.lease_s
     return [
         Lease(
             queue.name,
@@ -155,6 +161,7 @@ def _lease(
             row.attempts + 1,
             expires_at,
             failed_at,
+            math.inf if row.left_s is None else now_s + row.left_s,
         )
         for row, message, failed_at in found
     ]

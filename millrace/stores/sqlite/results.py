@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import msgspec
 
 from millrace.database import Database
-from millrace.database.signals import Signal
 from millrace.errors import StorageError
+from millrace.signals import Signal
 from millrace.store import Results
 from millrace.stores.sqlite.chunks import insert
 from millrace.stores.waiters import Waiters
