@@ -13,7 +13,6 @@ import msgspec
 
 from millrace.types import Record, Row
 
-
 ChangeKind = Literal["insert", "modify", "remove"]
 
 

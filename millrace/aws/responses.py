@@ -45,7 +45,7 @@ class HttpResponse(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-class _Malformed(Exception):  # noqa: N818 - never leaves this file
+class _Malformed(Exception):
     """The result is not a response; the text says what was expected."""
 
 

@@ -131,7 +131,7 @@ class HttpTransport:
             return await self._http.request(method, self._url + path, **options)
 
 
-class _NoResult(Exception):  # noqa: N818 - never leaves this module
+class _NoResult(Exception):
     """The gateway knows no result of that id."""
 
 

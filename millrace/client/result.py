@@ -10,7 +10,7 @@ from millrace.errors import MillraceError
 from millrace.types import Failure, Record, State
 
 
-class NotFinished(MillraceError, TimeoutError):  # noqa: N818 - what it says is that there is no error yet
+class NotFinished(MillraceError, TimeoutError):
     """The message was neither done nor dead in time; it is still on its way, and may be waited for again."""
 
 

@@ -172,7 +172,7 @@ class _Builder:
         return value
 
 
-class _TooMany(Exception):  # noqa: N818 - never leaves this module
+class _TooMany(Exception):
     pass
 
 

@@ -69,7 +69,7 @@ class DelimitedReader(TextFile):
         return Item(body, numbered(rows.first.line + 1), where, after)
 
 
-class _TooLong(Exception):  # noqa: N818 - never leaves this module
+class _TooLong(Exception):
     """A row went on beyond the limit."""
 
 

@@ -31,7 +31,7 @@ class Contract(Protocol):
         ...
 
 
-class NotJson(TypeError):  # noqa: N818 - users read it as the type of a failure
+class NotJson(TypeError):
     """A result holds something that JSON has no form for."""
 
 

@@ -14,7 +14,7 @@ from millrace.errors import Dead, Retry
 from millrace.replica.contract import NotJson, clean, dotted, failure_of, to_json
 
 
-class Unspeakable(Exception):  # noqa: N818
+class Unspeakable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no words")
 

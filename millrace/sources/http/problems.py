@@ -23,7 +23,7 @@ _log = logging.getLogger("millrace.gateway")
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-class Problem(Exception):  # noqa: N818 - what RFC 9457 calls it
+class Problem(Exception):
     """A refusal that becomes the response; `kind` ends the problem's type URN, extras are its extension members."""
 
     def __init__(self, status: int, kind: str, title: str, detail: str, headers: Headers = (), **extras: Any) -> None:
@@ -47,7 +47,7 @@ class Problem(Exception):  # noqa: N818 - what RFC 9457 calls it
         return Reply(self.status, encode(told), CONTENT_TYPE, self.headers)
 
 
-class Disconnected(Exception):  # noqa: N818 - no fault of ours: nobody is left to be told
+class Disconnected(Exception):
     """The client went away before its request was complete."""
 
 
