@@ -58,7 +58,8 @@ class Mill:
         }
         replicas = {name: self._replicas(name, function) for name, function in chosen.items() if function.replicas}
         pipelines = [pipeline for name, found in replicas.items() for pipeline in self._pipelines(name, found)]
-        return Worker(replicas, pipelines, drain_s=self._project.drain, clock=self._clock)
+        calls = [self._call(name, found) for name, found in replicas.items() if name in self._calls]
+        return Worker(replicas, pipelines, calls=calls, clock=self._clock)
 
     def _replicas(self, name: str, function: FunctionConfig) -> ReplicaSet:
         return ReplicaSet(
@@ -72,13 +73,13 @@ class Mill:
         )
 
     def _pipelines(self, name: str, replicas: ReplicaSet) -> Iterator[Pipeline]:
-        backend = self._backend
+        broker, committer = self._backend.broker, self._committer(self._backend.broker, self._backend.results)
         for queue in self._project.queues_of(name):
-            committer = self._committer(backend.broker, backend.results)
-            yield self._pipeline(name, self._durable[queue], replicas, backend.broker, committer, self._sinks(name))
-        if name in self._calls:
-            committer = self._committer(backend.memory, backend.memory_results)
-            yield self._pipeline(name, self._calls[name], replicas, backend.memory, committer, None)
+            yield self._pipeline(name, self._durable[queue], replicas, broker, committer, self._sinks(name))
+
+    def _call(self, name: str, replicas: ReplicaSet) -> Pipeline:
+        broker, committer = self._backend.memory, self._committer(self._backend.memory, self._backend.memory_results)
+        return self._pipeline(name, self._calls[name], replicas, broker, committer, None)
 
     def _pipeline(
         self, name: str, queue: Queue, replicas: ReplicaSet, broker: Broker, committer: Committer, sinks: Sinks | None

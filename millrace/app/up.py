@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 
@@ -24,7 +25,9 @@ from millrace.sources.http import check_bind
 from millrace.telemetry import Step, Telemetry
 from millrace.wire import Line
 
+_log = logging.getLogger(__name__)
 _GAUGES_S = 5.0
+_SOURCE_PAUSE_S = 5.0
 
 
 async def up(
@@ -94,28 +97,35 @@ class _Parts:
             say(f"listening on {await self._listener.start()}")
             sources = sources_of(self._project, self._backend, self._clock)
             beside += [asyncio.create_task(self._run_source(source)) for source in sources]
-        await stop.wait()
+        await _first(stop, self._worker.broken)
         say("draining: nothing new is taken, what runs is finished")
         finished = await self._drain(beside)
         say("stopped" if finished else "stopped before all was finished; the rest will be delivered again")
-        return 0 if finished else 1
+        return 0 if finished and not self._worker.broken.is_set() else 1
 
     async def _drain(self, beside: list[asyncio.Task[None]]) -> bool:
+        """Upstream first: sources, queues, the gateway, and only then the functions that its calls still need."""
+        end = self._clock.monotonic() + self._project.drain
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-        # The gateway first: calls in flight still need the functions to answer them.
+        self._worker.stop()
         if self._listener is not None:
             await self._listener.drain(self._project.drain)
-        return await self._worker.drain()
+        return await self._worker.drain(max(0.0, end - self._clock.monotonic()))
 
     async def _run_source(self, source: Source) -> None:
-        """Run a source for ever; what it cannot read or put now it tries again."""
+        """Run a source for ever: what it cannot read or put now it tries again, and so after an error of ours."""
 
         async def run() -> None:
             await source.run(self._backend.broker.put)
 
-        await insist(run, f"run the source {source.name}", self._clock)
+        while True:
+            try:
+                await insist(run, f"run the source {source.name}", self._clock)
+            except Exception:
+                _log.exception("the source %s ended in an error; it is started again", source.name)
+                await self._clock.sleep(_SOURCE_PAUSE_S)
 
     async def _gauges(self) -> None:
         """Keep the gauges of the queues about right."""
@@ -128,3 +138,10 @@ class _Parts:
                 by_state = {name: getattr(stats, name) for name in ("depth", "in_flight", "delayed", "dead")}
                 self._telemetry.queue_messages(queue, by_state)
             await self._clock.sleep(_GAUGES_S)
+
+
+async def _first(*events: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()

@@ -44,3 +44,5 @@ class LeaseKeeper:
                     await self._broker.extend(leases, self._lease_s)
                 except MillraceError as error:
                     _log.warning("could not renew %d leases: %s", len(leases), error.problem)
+                except Exception:  # whatever it is, the next renewal must not be missed for it
+                    _log.exception("could not renew %d leases", len(leases))

@@ -14,52 +14,71 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Replicas by function, and their pipelines; `drain_s` is the longest that a shutdown waits for running batches."""
+    """Replicas by function and their pipelines; `calls` are those whose callers wait for the answer."""
 
     def __init__(
-        self, replicas: Mapping[str, ReplicaSet], pipelines: Sequence[Pipeline], *, drain_s: float, clock: Clock
+        self,
+        replicas: Mapping[str, ReplicaSet],
+        pipelines: Sequence[Pipeline],
+        *,
+        calls: Sequence[Pipeline] = (),
+        clock: Clock,
     ) -> None:
         self.replicas = replicas
+        self.broken = asyncio.Event()  # a pipeline ended in an error of ours: this process is of no more use
         self._pipelines = pipelines
-        self._drain_s = drain_s
+        self._calls = calls
         self._clock = clock
         self._running: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Spawn the replicas and begin to take; returns before the functions are loaded."""
         await asyncio.gather(*(replicas.start() for replicas in self.replicas.values()))
-        self._running = [asyncio.create_task(pipeline.run()) for pipeline in self._pipelines]
+        self._running = [asyncio.create_task(pipeline.run()) for pipeline in (*self._pipelines, *self._calls)]
+        for task in self._running:
+            task.add_done_callback(self._ended)
 
-    async def drain(self) -> bool:
-        """Stop taking, finish what runs, stop the replicas; False when drain_s ended first and the rest was killed.
+    def stop(self) -> None:
+        """Take nothing more from queues; calls are still answered."""
+        for pipeline in self._pipelines:
+            pipeline.drain()
+
+    async def drain(self, limit_s: float) -> bool:
+        """Stop, finish what runs, end the replicas; False when limit_s ended first and the rest was killed.
 
         What was killed is not lost: its leases run out and it is delivered again.
         """
-        for pipeline in self._pipelines:
+        self.stop()
+        for pipeline in self._calls:
             pipeline.drain()
         for replicas in self.replicas.values():
             replicas.close()
-        finished = await self._all_done()
+        finished = await self._all_done(limit_s)
         if finished:
-            await asyncio.gather(*(replicas.drain(self._drain_s) for replicas in self.replicas.values()))
+            await asyncio.gather(*(replicas.drain(limit_s) for replicas in self.replicas.values()))
         else:
-            _log.warning("still running after %g s, killing the replicas; their messages come back", self._drain_s)
+            _log.warning("still running after %g s, killing the replicas; their messages come back", limit_s)
             await self.kill()
         return finished
 
     async def kill(self) -> None:
         """End everything now."""
-        for pipeline in self._pipelines:
+        for pipeline in (*self._pipelines, *self._calls):
             pipeline.abandon()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
         await asyncio.gather(*(replicas.kill() for replicas in self.replicas.values()))
 
-    async def _all_done(self) -> bool:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            _log.critical("a pipeline ended in an error", exc_info=error)
+            self.broken.set()
+
+    async def _all_done(self, limit_s: float) -> bool:
         if not self._running:
             return True
-        limit = asyncio.ensure_future(self._clock.sleep(self._drain_s))
+        limit = asyncio.ensure_future(self._clock.sleep(limit_s))
         done = asyncio.ensure_future(asyncio.wait(self._running))
         await asyncio.wait({limit, done}, return_when=asyncio.FIRST_COMPLETED)
         finished = done.done()

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from millrace.flow.worker import Worker
 from millrace.testing import ManualClock
 
@@ -9,20 +11,20 @@ from millrace.testing import ManualClock
 class Pipeline:
     """Runs until drained, or for ever."""
 
-    def __init__(self, log: list[str], *, stubborn: bool = False) -> None:
-        self.log, self.stubborn = log, stubborn
+    def __init__(self, log: list[str], name: str = "pipeline", *, stubborn: bool = False) -> None:
+        self.log, self.name, self.stubborn = log, name, stubborn
         self.draining = asyncio.Event()
 
     async def run(self) -> None:
         await (asyncio.Event() if self.stubborn else self.draining).wait()
-        self.log.append("pipeline ended")
+        self.log.append(f"{self.name} ended")
 
     def drain(self) -> None:
-        self.log.append("pipeline drains")
+        self.log.append(f"{self.name} drains")
         self.draining.set()
 
     def abandon(self) -> None:
-        self.log.append("pipeline abandons")
+        self.log.append(f"{self.name} abandons")
 
 
 class Replicas:
@@ -42,17 +44,21 @@ class Replicas:
         self.log.append("replicas killed")
 
 
-def worker(log: list[str], clock: ManualClock, *pipelines: Pipeline) -> Worker:
-    return Worker({"f": Replicas(log)}, pipelines, drain_s=30.0, clock=clock)  # type: ignore[dict-item, arg-type]
+def worker(log: list[str], clock: ManualClock, *pipelines: Pipeline, calls: list[Pipeline] | None = None) -> Worker:
+    return Worker({"f": Replicas(log)}, pipelines, calls=calls or [], clock=clock)  # type: ignore[dict-item, arg-type]
 
 
-async def test_upstream_first_then_downstream() -> None:
+async def test_queues_first_then_calls_then_replicas() -> None:
     log: list[str] = []
-    mine = worker(log, ManualClock(), Pipeline(log))
+    queue, call = Pipeline(log, "queue"), Pipeline(log, "call")
+    mine = worker(log, ManualClock(), queue, calls=[call])
     await mine.start()
-    assert await mine.drain()
-    order = ["replicas start", "pipeline drains", "replicas close", "pipeline ended", "replicas drain 30.0"]
-    assert log == order
+    mine.stop()
+    assert log == ["replicas start", "queue drains"], "calls are still answered"
+    assert await mine.drain(30.0)
+    assert log[2:5] == ["queue drains", "call drains", "replicas close"]
+    assert sorted(log[5:7]) == ["call ended", "queue ended"]
+    assert log[7:] == ["replicas drain 30.0"]
 
 
 async def test_what_does_not_end_in_time_is_killed() -> None:
@@ -60,16 +66,29 @@ async def test_what_does_not_end_in_time_is_killed() -> None:
     clock = ManualClock()
     mine = worker(log, clock, Pipeline(log, stubborn=True))
     await mine.start()
-    draining = asyncio.create_task(mine.drain())
+    draining = asyncio.create_task(mine.drain(30.0))
     await clock.until_sleeping()
     clock.advance(30.0)
     assert not await draining
     assert log[-2:] == ["pipeline abandons", "replicas killed"]
     assert "pipeline ended" not in log
+    assert not mine.broken.is_set()
 
 
 async def test_a_worker_without_functions_drains_at_once() -> None:
-    mine = Worker({}, [], drain_s=30.0, clock=ManualClock())
+    mine = Worker({}, [], clock=ManualClock())
     await mine.start()
-    assert await mine.drain()
+    assert await mine.drain(30.0)
+    await mine.kill()
+
+
+async def test_a_pipeline_that_breaks_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Pipeline):
+        async def run(self) -> None:
+            raise RuntimeError("a bug")
+
+    mine = worker([], ManualClock(), Broken([]))
+    await mine.start()
+    await mine.broken.wait()
+    assert "a bug" in caplog.text
     await mine.kill()
