@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -98,6 +99,7 @@ def _reload(command: str, project: Path | None, stage: str | None, settings: lis
 
 
 def _run(project: Project, *, gateway: bool, functions: Collection[str] | None) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     # The event loop and the database's writer share the interpreter lock, and each gives it up for many short calls:
     # at the default of 5 ms the other could keep it that long each time.
     sys.setswitchinterval(_SWITCH_S)
