@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 
-from millrace import __version__
 from millrace.app.backend import Backend, open_backend
 from millrace.app.holder import Holder
 from millrace.app.listener import Listener, token_of
@@ -89,7 +88,7 @@ class _Parts:
 
     async def run(self, stop: asyncio.Event) -> int:
         say = self._witness.announce
-        say(f"millrace {__version__}: {self._project.service} (stage {self._project.stage}) in {self._project.root}")
+        say(f"running {self._project.service} (stage {self._project.stage}) in {self._project.root}")
         await self._worker.start()
         beside = [asyncio.create_task(self._witness.loading(name, set)) for name, set in self._worker.replicas.items()]
         beside.append(asyncio.create_task(self._gauges()))
