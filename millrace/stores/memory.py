@@ -109,17 +109,23 @@ class MemoryTables:
 
 
 class MemoryResults(Results):
-    """The latest finished records: `keep` of them at most, each for KEEP_S; `live` looks into the queues."""
+    """The latest finished records, each for KEEP_S; `live` looks into the queues.
+
+    At most `keep` of them, and those before the last only as long as all values together are `keep_bytes` or less.
+    """
 
     def __init__(
         self,
         clock: Clock | None = None,
         *,
         keep: int = 10_000,
+        keep_bytes: int = 64_000_000,
         live: Callable[[str], Awaitable[Record | None]] | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._keep = keep
+        self._keep_bytes = keep_bytes
+        self._bytes = 0
         self._live = live
         self._records: dict[str, tuple[float, Record]] = {}  # when kept (monotonic), in that order
         self._waiters = Waiters(self._clock)
@@ -149,19 +155,32 @@ class MemoryResults(Results):
 
     def _keep_all(self, records: Sequence[Record]) -> None:
         for record in records:
-            self._records.pop(record.id, None)
+            self._drop(record.id)
             self._records[record.id] = (self._clock.monotonic(), record)
+            self._bytes += _size(record)
         self._waiters.wake(records)
         self._forget()
 
     def _forget(self) -> None:
-        """Drop the oldest beyond number and age; they stand in the order of their keeping."""
+        """Drop the oldest beyond number, bytes and age; they stand in the order of their keeping."""
         too_old = self._clock.monotonic() - KEEP_S
         while self._records:
             kept_at, record = next(iter(self._records.values()))
-            if kept_at >= too_old and len(self._records) <= self._keep:
+            if kept_at >= too_old and not self._is_over_full():
                 return
-            del self._records[record.id]
+            self._drop(record.id)
+
+    def _is_over_full(self) -> bool:
+        count = len(self._records)
+        return count > self._keep or (count > 1 and self._bytes > self._keep_bytes)
+
+    def _drop(self, id: str) -> None:
+        if dropped := self._records.pop(id, None):
+            self._bytes -= _size(dropped[1])
+
+
+def _size(record: Record) -> int:
+    return memoryview(record.value).nbytes if record.value is not None else 0
 
 
 class MemoryBookmarks(Bookmarks):

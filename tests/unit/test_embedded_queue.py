@@ -11,6 +11,7 @@ import pytest
 
 from millrace.broker import Queue
 from millrace.brokers.memory import MemoryBroker
+from millrace.brokers.memory import queue as memory_queue
 from millrace.brokers.sqlite import SqliteBroker, statements
 from millrace.database import Database
 from millrace.errors import BrokerError, QueueFull, StorageError, UnknownQueue
@@ -265,6 +266,17 @@ async def test_memory_forgets_ids_whose_window_is_over() -> None:
         await broker.settle(Commit("q", [outcome(lease) for lease in await broker.take("q", 1)]))
         clock.advance(3)
     assert len(broker._queues["q"]._remembered) < 6
+
+
+async def test_memory_forgets_the_oldest_of_too_many_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_queue, "MOST_REMEMBERED", 3)
+    broker = MemoryBroker(ManualClock())
+    await broker.declare([Queue("q")])
+    for round in range(10):
+        await broker.put(putting("q", f"m{round}"))
+        await broker.settle(Commit("q", [outcome(lease) for lease in await broker.take("q", 1)]))
+    again = await broker.put([*putting("q", "m6"), *putting("q", "m7")])
+    assert [each.duplicate for each in again] == [False, True]
 
 
 async def test_memory_waits_in_a_line_for_what_is_delayed() -> None:

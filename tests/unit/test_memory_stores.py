@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from millrace.errors import StorageError
@@ -66,6 +67,15 @@ async def test_records_are_kept_by_number_and_age() -> None:
     assert [number for number in range(5) if await results.get(f"m{number}")] == [2, 3, 4]
     clock.time += 86_401
     assert await results.get("m4") is None
+
+
+async def test_records_are_kept_by_their_bytes_but_the_last_always() -> None:
+    results = MemoryResults(Wall(), keep_bytes=10)
+    for id, size in (("a", 4), ("b", 4), ("b", 6), ("c", 4)):
+        results.apply(Commit("q", [outcome(Record(id, "q", "done", msgspec.Raw(b"1" * size)))]))
+    assert [id for id in "abc" if await results.get(id)] == ["b", "c"]
+    results.apply(Commit("q", [outcome(Record("d", "q", "done", msgspec.Raw(b"1" * 99)))]))
+    assert [id for id in "abcd" if await results.get(id)] == ["d"]
 
 
 async def test_an_apply_wakes_who_waits() -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from millrace.broker import Queue
 from millrace.brokers.memory.item import Item
 
+MOST_REMEMBERED = 10_000  # ids: memory must stay flat, whatever passes through in a day
+
 
 class MemoryQueue:
     """Messages in order. The heaps may hold entries that are out of date; what counts is what the item says."""
@@ -37,15 +39,15 @@ class MemoryQueue:
             del self.items[item.message.id]
 
     def knows(self, id: str, now_s: float) -> bool:
-        """Whether an id is here or was settled within the window."""
+        """Whether an id is here or was settled within the window, as one of the latest 10,000."""
         return id in self.items or self._remembered.get(id, now_s) > now_s
 
     def remember(self, id: str, now_s: float) -> None:
-        """Know an id for the window from now on, and forget some whose window is over."""
+        """Know an id for the window from now on, and forget some whose window is over or that are too many."""
         self._remembered.pop(id, None)
         self._remembered[id] = now_s + self.settings.dedupe_s
         for old in [*self._first(self._remembered, 2)]:
-            if self._remembered[old] <= now_s:
+            if self._remembered[old] <= now_s or len(self._remembered) > MOST_REMEMBERED:
                 del self._remembered[old]
 
     def forget(self, id: str) -> None:
