@@ -61,7 +61,7 @@ class QueueConfig(Section):
     ttl: Seconds | None = Field(None, description="Age at which an unprocessed message becomes a dead letter.")
     max_depth: int | None = Field(None, ge=1, description="Waiting messages beyond which puts are refused with 429.")
     fifo: bool = Field(False, description="Keep order within a message group, one batch in flight per group.")
-    dedupe: Seconds = Field(86400.0, description="How long an id is remembered after it was accepted.")
+    dedupe: Seconds = Field(86400.0, description="How long an id is remembered after its message has ended.")
 
 
 class TableConfig(Section):

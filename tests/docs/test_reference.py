@@ -44,7 +44,7 @@ def test_every_command_is_in_the_reference() -> None:
 def test_each_promise_names_tests_that_exist() -> None:
     text = (DOCS / "semantics.md").read_text()
     promises = re.split(r"^\*\*\d+\. ", text.partition("## What a crash")[0], flags=re.MULTILINE)[1:]
-    assert len(promises) == 11
+    assert len(promises) == 12  # the thirteenth is the table behind them
     for promise in promises:
         named = re.findall(r"`((?:tests|millrace)/[\w/]+\.py)`", promise.partition("*Test")[2])
         assert named, promise
