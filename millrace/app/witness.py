@@ -41,19 +41,13 @@ class Witness:
                 self.announce(f"{function} is ready (version {replicas.version})")
                 await replicas.until(lambda found: not found.ready and _load_failure(found) is not None)
             else:
-                self._announce_failure(function, _load_failure(replicas))
+                # Why is in the line that the replicas told.
+                self.announce(f"{function} cannot run yet: its messages wait, and loading is tried again")
                 await replicas.until(lambda found: bool(found.ready))
 
     def close(self) -> None:
         """Write what waits."""
         self._logbook.close()
-
-    def _announce_failure(self, function: str, failure: Failure | None) -> None:
-        if failure is not None:
-            self.announce(
-                f"{function} could not be loaded: {failure.type}: {failure.message}\n"
-                f"  Its messages wait in the queue; loading is tried again. More: millrace logs {function}"
-            )
 
 
 def _load_failure(replicas: ReplicaSet) -> Failure | None:

@@ -12,7 +12,7 @@ from millrace.errors import MillraceError, UnknownQueue
 
 def queue_names(project: Project) -> list[str]:
     """Every durable queue of a project: those declared, and the inbox of each function that has no other."""
-    inboxes = (queue for function in project.functions for queue in project.queues_of(function))
+    inboxes = (name for name in project.functions if project.inbox(name) == name)
     return list(dict.fromkeys([*project.queues, *inboxes]))
 
 

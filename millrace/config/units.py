@@ -44,7 +44,7 @@ def format_bytes(value: int) -> str:
     """A size to read: 16MB, 1.5GB."""
     for unit in ("GB", "MB", "KB"):
         if value >= _SIZE[unit]:
-            return f"{value / _SIZE[unit]:.3g}{unit}"
+            return f"{value / _SIZE[unit]:{'.3g' if value < 999.5 * _SIZE[unit] else '.0f'}}{unit}"
     return f"{value}B"
 
 

@@ -271,8 +271,8 @@ class Replica:
             said = "\n".join(self._last_lines)
             return msgspec.structs.replace(lambda_errors.exited(self.inside[0].run.request_id, code), traceback=said)
         busy = sum(len(request.run.messages) for request in self.inside)
-        where = f" with {busy} message{'s' * (busy != 1)} inside" if busy else ""
+        who, where = f"the replica (pid {self.pid})", f" with {busy} message{'s' * (busy != 1)} inside" if busy else ""
         if self.loaded is None:
-            where = " while it loaded"
-        text = f"the replica (pid {self.pid}) of {self._spec.function} {describe_exit(code)}{where}"
+            who, where = "the replica", " while it loaded"  # without a pid: the same failure reads the same
+        text = f"{who} of {self._spec.function} {describe_exit(code)}{where}"
         return Failure("ReplicaDied", text, "\n".join(self._last_lines))

@@ -70,6 +70,7 @@ class ReplicaSet:
         self._pulse = asyncio.Event()
         self._stopping = asyncio.Event()
         self._closed = False
+        self._told: Failure | None = None  # the load failure that the log has
         self._keepers: list[asyncio.Task[None]] = []
 
     @property
@@ -121,7 +122,7 @@ class ReplicaSet:
         end = self._clock.monotonic() + timeout_s
         self.close()
         await self._within(timeout_s, self.until(ReplicaSet._idle))
-        self._stopping.set()
+        self._stop()
         for seat in self._seats:
             if seat.replica is not None:
                 seat.replica.stop()
@@ -130,7 +131,7 @@ class ReplicaSet:
 
     async def kill(self) -> None:
         """End every replica now; batches that are inside or waiting get Draining. Harmless when repeated."""
-        self._stopping.set()
+        self._stop()
         self.close()
         for seat in self._seats:
             if seat.replica is not None:
@@ -138,6 +139,11 @@ class ReplicaSet:
                     self._turn_away(request)
                 seat.replica.kill()
         await asyncio.gather(*self._keepers)
+
+    def _stop(self) -> None:
+        """Start no replica any more; those that wait for their next try end now."""
+        self._stopping.set()
+        self._change()
 
     def _idle(self) -> bool:
         return not any(seat.replica.inside for seat in self._seats if seat.replica)
@@ -235,7 +241,7 @@ class ReplicaSet:
             self._bury(seat, replica)
         elif replica.loaded is not None and seat.state == "loading":
             self._move(seat, "ready")
-            seat.failure = None
+            seat.failure = self._told = None
             self.version = replica.loaded.version
         self._change()
 
@@ -256,10 +262,18 @@ class ReplicaSet:
         seat.restarts += 1
         if self._telemetry is not None:
             self._telemetry.replica_restarted(self.spec.function, failure.type)
-        doing = "did not load" if state == "failed" else "died and is started again"
-        text = f"{self.spec.function} {doing}: {failure.type}: {failure.message}"
-        self._on_line(Line("ERROR", "\n".join(filter(None, (text, failure.traceback))), "", (), self._clock.now()))
+        if state == "backoff":
+            self._tell("died and is started again", failure)
+        elif failure != self._told:  # once, not for every replica and every further try
+            self._tell("did not load", failure)
+            self._told = failure
         self._change()
+
+    def _tell(self, what: str, failure: Failure) -> None:
+        lines = [f"{self.spec.function} {what}: {failure.type}: {failure.message}"]
+        # The traceback's last line is what has just been said.
+        lines += failure.traceback.removesuffix(f"{failure.type}: {failure.message}").splitlines()
+        self._on_line(Line("ERROR", "\n".join(lines), "", (), self._clock.now()))
 
     def _move(self, seat: _Seat, state: State) -> None:
         if self._telemetry is not None:
@@ -270,6 +284,13 @@ class ReplicaSet:
         delay_s = backoff_s(seat.misses, loaded=seat.state == "backoff")
         if delay_s:
             await self._within(delay_s * random.uniform(0.5, 1.0), self._stopping.wait())  # noqa: S311 - jitter
+        if seat.state == "failed":
+            await self.until(lambda found: found._may_try(seat))
+
+    def _may_try(self, seat: _Seat) -> bool:
+        """While nothing loads, one replica at a time tries for all: a slow import that fails is not run by each."""
+        trying = next(other for other in self._seats if other.state in ("loading", "failed"))
+        return trying is seat or self.ready > 0 or self._stopping.is_set()
 
 
 def backoff_s(misses: int, *, loaded: bool) -> float:

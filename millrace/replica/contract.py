@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-from millrace.errors import Dead, Retry
+from millrace.errors import Dead, LoadError, Retry
 from millrace.types import Failure
 from millrace.wire import Ran, Run
 
-_OURS = str(Path(__file__).parent)
+_NOT_THE_USERS = (str(Path(__file__).parent), str(Path(importlib.__file__).parent), "<frozen importlib")
 _MAX_TEXT = 8_000
 _MAX_DEPTH = 64
 
@@ -77,8 +78,10 @@ def _text_of(error: BaseException) -> str:
 
 def _traceback_of(error: BaseException) -> str:
     frame = error.__traceback__
-    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(_OURS):
+    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(_NOT_THE_USERS):
         frame = frame.tb_next
+    if frame is None and isinstance(error, LoadError):
+        return ""  # ours from end to end: its text says it all
     try:
         return clean("".join(traceback.format_exception(type(error), error, frame)).rstrip())
     except Exception:

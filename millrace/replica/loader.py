@@ -52,11 +52,11 @@ def version_of(module: str, *holders: object) -> str:
     return blake2b(Path(source).read_bytes(), digest_size=6).hexdigest()
 
 
-def suggest(name: str, names: list[str]) -> str:
-    """`did you mean X?` when one of `names` is near, and the names there are."""
+def suggest(name: str, names: list[str], holder: str) -> str:
+    """`did you mean X?` when one of `names` is near, and the names that `holder` has."""
     near = difflib.get_close_matches(name, names, n=1)
     shown = ", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else "")
-    return (f"did you mean {near[0]}? " if near else "") + (f"there is: {shown}" if names else "it is empty")
+    return (f"did you mean {near[0]}? " if near else "") + f"{holder} has {shown or 'nothing of its own'}"
 
 
 def _import(name: str, root: str, tried: list[str]) -> ModuleType | None:
@@ -76,7 +76,7 @@ def _descend(module: ModuleType, names: list[str], target: str, root: str, tried
         if not hasattr(found, name):
             owner = getattr(found, "__name__", repr(found))
             attempts = "; ".join([*tried, f"{owner} has no {name}"])
-            hint = _shadowed(module, root) or f"in {owner}: {suggest(name, _names(found))}"
+            hint = _shadowed(module, root) or suggest(name, _names(found), owner)
             raise LoadError(f"cannot find {target}: {attempts}", hint)
         found = getattr(found, name)
     return found
@@ -103,4 +103,4 @@ def _names(holder: object) -> list[str]:
 def _other_modules(name: str, root: str) -> str:
     found = [path.stem for path in Path(root).glob("*.py")]
     found += [path.parent.name for path in Path(root).glob("*/__init__.py")]
-    return f"in {root}: {suggest(name, sorted(found))}"
+    return suggest(name, sorted(found), root)

@@ -35,7 +35,7 @@ def load(spec: Spec) -> Model:
     predict = _method(model, "predict")
     if predict is None:
         names = [name for name in dir(model) if not name.startswith("_")]
-        raise LoadError(f"{spec.target} has no predict method", f"in {spec.target}: {suggest('predict', names)}")
+        raise LoadError(f"{spec.target} has no predict method", suggest("predict", names, spec.target))
     preload = _method(model, "load")
     if preload is not None:
         preload()

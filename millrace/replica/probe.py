@@ -26,7 +26,7 @@ def probe(kind: str, target: str, root: str) -> Failure | None:
             raise LoadError(f"{target} is a {type(found).__name__}", f"expected {_EXPECTED[kind]}")
         if kind == "model" and inspect.isclass(found) and not callable(getattr(found, "predict", None)):
             names = [name for name in dir(found) if not name.startswith("_")]
-            raise LoadError(f"{target} has no predict method", f"in {target}: {suggest('predict', names)}")
+            raise LoadError(f"{target} has no predict method", suggest("predict", names, target))
         if kind == "handler" and inspect.iscoroutinefunction(found):
             raise LoadError(f"{target} is async", "handlers are plain functions, as on Lambda: use def")
     except BaseException as error:  # a module may raise SystemExit while it is imported

@@ -396,6 +396,33 @@ async def test_load_failure_is_told_and_tried_again_without_spinning(bench: Benc
     assert loads.read_text() == "xxx"
 
 
+async def test_a_load_that_fails_is_told_once_and_tried_by_one_replica_for_all(bench: Bench) -> None:
+    broken, loads = bench.root / "broken", bench.root / "loads"
+    broken.touch()
+    replicas = await bench.replicas("Fickle", count=3, ready=False)
+    await replicas.until(lambda one: all(each.state == "failed" for each in one.status()))
+    assert loads.read_text() == "xxx"
+    await bench.advance(0.5)
+    await replicas.until(lambda one: one.status()[0].restarts == 2)
+    await bench.advance(1.0)
+    await replicas.until(lambda one: one.status()[0].restarts == 3)
+    assert loads.read_text() == "xxx" + "xx"
+    told = [line.text for line in bench.lines if "did not load" in line.text]
+    assert len(told) == 1
+    assert told[0].count("RuntimeError: no weights") == 1
+    broken.unlink()
+    await bench.advance(2.0)
+    await replicas.until(lambda one: one.ready == 3)
+
+
+async def test_replicas_that_wait_for_another_to_load_are_drained_at_once(bench: Bench) -> None:
+    (bench.root / "broken").touch()
+    replicas = await bench.replicas("Fickle", count=2, ready=False)
+    await replicas.until(lambda one: all(each.state == "failed" for each in one.status()))
+    await replicas.drain(10.0)
+    assert [each.state for each in replicas.status()] == ["stopped", "stopped"]
+
+
 async def test_a_load_that_hangs_is_ended(bench: Bench) -> None:
     replicas = await bench.replicas("Slow", ready=False)
     await bench.advance(60.1)

@@ -81,7 +81,7 @@ def test_unknown_references() -> None:
             "dead letters trigger no function|a queue (see `millrace dead list images`)|images.dead|",
         ),
         ("functions.f.to.0.table", "unknown table 'zzz'|rows||"),
-        ("functions.f.to.1.queue", "unknown queue 'image'|one of images, imgaes, images.dead||'images'"),
+        ("functions.f.to.1.queue", "unknown queue 'image'|images||'images'"),
         ("functions.f.to.2.bucket", "unknown bucket 'lake'|a bucket declared under `buckets`||"),
     ]
 

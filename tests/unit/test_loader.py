@@ -39,7 +39,7 @@ def test_a_missing_name_lists_what_there_is_and_the_nearest(root: str) -> None:
     with pytest.raises(LoadError) as caught:
         resolve("petshop.PetClasifier", root)
     assert caught.value.problem == "cannot find petshop.PetClasifier: petshop has no PetClasifier"
-    assert caught.value.hint == "in petshop: did you mean PetClassifier? there is: PetClassifier, helper"
+    assert caught.value.hint == "did you mean PetClassifier? petshop has PetClassifier, helper"
 
 
 def test_a_missing_name_in_a_package_tells_every_attempt(root: str) -> None:
@@ -87,8 +87,8 @@ def test_the_root_comes_first_and_once(root: str) -> None:
 
 
 def test_suggest() -> None:
-    assert suggest("x", []) == "it is empty"
-    assert suggest("zzz", [f"name{i}" for i in range(30)]).endswith("name19, ...")
+    assert suggest("x", [], "app") == "app has nothing of its own"
+    assert suggest("zzz", [f"name{i}" for i in range(30)], "app").endswith("name19, ...")
 
 
 def test_version_of_what_has_no_source() -> None:

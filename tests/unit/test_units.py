@@ -51,3 +51,12 @@ def test_a_written_duration_reads_back(milliseconds: int) -> None:
 @pytest.mark.parametrize(("value", "text"), [(1, "1B"), (16_000_000, "16MB"), (1_500_000_000, "1.5GB"), (2000, "2KB")])
 def test_sizes_read_well(value: int, text: str) -> None:
     assert format_bytes(value) == text
+
+
+def test_sizes_beyond_the_largest_unit_stay_numbers() -> None:
+    assert [format_bytes(size) for size in (999, 16_000_000, 1_234_000_000_000, 10**12)] == [
+        "999B",
+        "16MB",
+        "1234GB",
+        "1000GB",
+    ]
