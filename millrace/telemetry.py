@@ -39,10 +39,8 @@ class Step(StrEnum):
 class SpanName(StrEnum):
     """The spans of a trace."""
 
-    REQUEST = "millrace.request"  # an HTTP request of the gateway
     BATCH = "millrace.batch"  # a batch from its release to its commit
     RUN = "millrace.run"  # a batch, or a part of it, in a replica
-    COMMIT = "millrace.commit"
 
 
 class Telemetry:
@@ -57,7 +55,7 @@ class Telemetry:
         self._tracer = trace.get_tracer("millrace")
         function = ["function"]
         self._accepted = Counter(
-            "millrace_messages_accepted", "Messages stored by sources and clients.", ["queue"], registry=registry
+            "millrace_messages_accepted", "Messages stored through the gateway.", ["queue"], registry=registry
         )
         self._taken = Counter("millrace_messages_taken", "Messages leased.", function, registry=registry)
         self._settled = Counter(
@@ -112,7 +110,7 @@ class Telemetry:
         return self._tracer.start_as_current_span(name, attributes=attributes)
 
     def accepted(self, queue: str, count: int) -> None:
-        """Messages were stored durably."""
+        """So many messages of a request were stored durably."""
         self._accepted.labels(queue).inc(count)
 
     def taken(self, function: str, count: int) -> None:
