@@ -63,8 +63,12 @@ class Listener:
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{port}"
 
-    async def drain(self, timeout_s: float) -> None:
-        """Refuse what is new, answer what is in flight."""
+    def refuse(self) -> None:
+        """Answer what is new with 503; what is in flight goes on."""
         self._draining = True
+
+    async def drain(self, timeout_s: float) -> None:
+        """Refuse what is new, answer what is in flight, and leave the port."""
+        self.refuse()
         await self._server.drain(timeout_s)
         await self._server.close()

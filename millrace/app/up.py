@@ -103,15 +103,23 @@ class _Parts:
         return 0 if finished and not self._worker.broken.is_set() else 1
 
     async def _drain(self, beside: list[asyncio.Task[None]]) -> bool:
-        """Upstream first: sources, queues, the gateway, and only then the functions that its calls still need."""
+        """Upstream first: sources, queues, the gateway, and only then the functions that its calls still need.
+
+        Until the queues' work is done the gateway stays, to tell whoever comes that it is draining.
+        """
         end = self._clock.monotonic() + self._project.drain
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-        self._worker.stop()
         if self._listener is not None:
-            await self._listener.drain(self._project.drain)
-        return await self._worker.drain(max(0.0, end - self._clock.monotonic()))
+            self._listener.refuse()
+        await self._worker.stop(self._project.drain)
+        if self._listener is not None:
+            await self._listener.drain(self._left_s(end))
+        return await self._worker.drain(self._left_s(end))
+
+    def _left_s(self, end: float) -> float:
+        return max(0.0, end - self._clock.monotonic())
 
     async def _run_source(self, source: Source) -> None:
         """Run a source for ever: what it cannot read or put now it tries again, and so after an error of ours."""

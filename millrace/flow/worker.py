@@ -38,22 +38,25 @@ class Worker:
         for task in self._running:
             task.add_done_callback(self._ended)
 
-    def stop(self) -> None:
-        """Take nothing more from queues; calls are still answered."""
-        for pipeline in self._pipelines:
-            pipeline.drain()
+    async def stop(self, limit_s: float) -> None:
+        """Take nothing more from queues, and return when what runs of them is finished or limit_s ended.
+
+        Calls are still answered.
+        """
+        self._stop()
+        await self._done(self._running[: len(self._pipelines)], limit_s)
 
     async def drain(self, limit_s: float) -> bool:
         """Stop, finish what runs, end the replicas; False when limit_s ended first and the rest was killed.
 
         What was killed is not lost: its leases run out and it is delivered again.
         """
-        self.stop()
+        self._stop()
         for pipeline in self._calls:
             pipeline.drain()
         for replicas in self.replicas.values():
             replicas.close()
-        finished = await self._all_done(limit_s)
+        finished = await self._done(self._running, limit_s)
         if finished:
             await asyncio.gather(*(replicas.drain(limit_s) for replicas in self.replicas.values()))
         else:
@@ -75,11 +78,15 @@ class Worker:
             _log.critical("a pipeline ended in an error", exc_info=error)
             self.broken.set()
 
-    async def _all_done(self, limit_s: float) -> bool:
-        if not self._running:
+    def _stop(self) -> None:
+        for pipeline in self._pipelines:
+            pipeline.drain()
+
+    async def _done(self, tasks: Sequence[asyncio.Task[None]], limit_s: float) -> bool:
+        if not tasks:
             return True
         limit = asyncio.ensure_future(self._clock.sleep(limit_s))
-        done = asyncio.ensure_future(asyncio.wait(self._running))
+        done = asyncio.ensure_future(asyncio.wait(tasks))
         await asyncio.wait({limit, done}, return_when=asyncio.FIRST_COMPLETED)
         finished = done.done()
         limit.cancel()

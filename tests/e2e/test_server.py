@@ -231,14 +231,19 @@ async def test_a_drain_finishes_requests_in_flight_and_takes_no_more() -> None:
     async with serving(parts.app) as (server, port), client(port) as http:
         asked = asyncio.create_task(http.get("/hello/you"))
         await parts.memory_results.waiting.wait()
+        parts.is_draining = True
         drained = asyncio.create_task(server.drain(30.0))
-        await asyncio.sleep(0)
-        with pytest.raises(OSError, match=r".*"):
-            await asyncio.open_connection("127.0.0.1", port)
+        refused = await http.post("/images", content=b"x", headers=PNG)
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"]
+        assert (await http.get("/healthz")).status_code == 200
         assert not drained.done()
         await parts.memory_results.finish(done(parts.memory.puts[0], "finished"))
         assert (await asked).text == "finished"
         await drained
+        with pytest.raises(OSError, match=r".*"):
+            await asyncio.open_connection("127.0.0.1", port)
+    assert not parts.broker.messages
 
 
 async def test_what_does_not_finish_in_time_is_told_so() -> None:

@@ -43,8 +43,15 @@ class Server:
         return bound
 
     async def drain(self, timeout_s: float) -> None:
-        """Accept no more connections, finish the requests in flight; those left after timeout_s are answered 503."""
-        await self._stop(timeout_s)
+        """Finish the requests in flight, then leave the port; those left after timeout_s are answered 503.
+
+        Whoever comes meanwhile is still heard: the application refuses him with 503 where a closed port would say less.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_s
+        if in_flight := list(self._uvicorn.server_state.tasks):
+            await asyncio.wait(in_flight, timeout=timeout_s)
+        await self._stop(max(0.0, end - loop.time()))
 
     async def close(self) -> None:
         """Stop now: requests in flight are answered 503."""
