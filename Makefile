@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test unit lint format types layers reference readme docs check bench soak lock clean
+.PHONY: help install demo test coverage unit lint format types layers reference readme docs check bench soak lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -21,11 +21,14 @@ $(READY): pyproject.toml requirements.lock
 demo: install  ## the main job on the embedded default, in under a minute
 	$(BIN)/millrace demo
 
-test: install  ## all tests, with coverage
-	$(BIN)/python -m pytest
+test: install  ## all tests, with coverage of every process they start
+	$(BIN)/python -m pytest --cov --cov-report=
+
+coverage: install  ## what the last `make test` covered, against its bars
+	$(BIN)/python tests/coverage_bars.py
 
 unit: install  ## the tests that take milliseconds
-	$(BIN)/python -m pytest tests/unit tests/conformance --no-cov -q
+	$(BIN)/python -m pytest tests/unit tests/conformance
 
 lint: install  ## ruff
 	$(BIN)/ruff check .
@@ -63,4 +66,4 @@ lock:  ## resolve requirements.lock anew (needs uv)
 	  --no-header pyproject.toml --all-extras --group dev --group docs --group bench -o requirements.lock
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis
+	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .coverage* .hypothesis

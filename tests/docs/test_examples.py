@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from needs import needs_command, needs_module
 
 from millrace.config.load import load
 
@@ -49,6 +49,11 @@ def test_yaml_is_a_sound_project(block: str, tmp_path: Path, monkeypatch: pytest
     project = load(tmp_path)
     for stage in project.stages:
         load(tmp_path, stage=stage)
+
+
+def test_the_tutorial_shows_the_project_that_init_makes() -> None:
+    made = (ROOT / "millrace" / "templates" / "image-classifier" / "millrace.yml").read_text()
+    assert blocks(DOCS / "tutorial.md", "yaml")[0] == made.replace("service: my-app", "service: pets")
 
 
 @pytest.mark.parametrize("block", named("python"))
@@ -131,9 +136,8 @@ def test_console_commands_succeed(page: Path, session: Session) -> None:
     commands = [line[2:] for block in blocks(page, "console") for line in block.splitlines() if line.startswith("$ ")]
     assert commands
     if any("image-classifier" in command for command in commands):
-        pytest.importorskip("onnxruntime")
-        pytest.importorskip("sklearn")
-    if any(command.startswith("curl") for command in commands) and shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
+        needs_module("onnxruntime", "sklearn")
+    if any(command.startswith("curl") for command in commands):
+        needs_command("curl")
     for command in commands:
         session.run(command)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from needs import needs_module
 
 from millrace.cli.init import TEMPLATES, create
 
@@ -14,8 +15,7 @@ from millrace.cli.init import TEMPLATES, create
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_the_tests_of_each_template_pass(tmp_path: Path, template: str) -> None:
     if template == "image-classifier":
-        pytest.importorskip("onnxruntime")
-        pytest.importorskip("sklearn")
+        needs_module("onnxruntime", "sklearn")
     create(template, tmp_path / "made")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."]
     done = subprocess.run(command, cwd=tmp_path / "made", capture_output=True, text=True, timeout=100)
