@@ -67,7 +67,7 @@ class Peeked(msgspec.Struct, frozen=True):
 
 
 class Broker(ABC):
-    """A durable queue: seven verbs for the flow, three for people."""
+    """A durable queue: seven verbs for the flow, four for people."""
 
     capabilities: Capabilities
 
@@ -113,6 +113,10 @@ class Broker(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Finish what was begun and let go of every resource; leases still held simply run out."""
+
+    @abstractmethod
+    async def queues(self) -> list[str]:
+        """The names of all queues that exist, dead-letter queues included."""
 
     @abstractmethod
     async def peek(self, queue: str, limit: int = 10, *, ids: Sequence[str] | None = None) -> list[Peeked]:

@@ -69,6 +69,9 @@ class FaultyBroker(Broker):
     async def stats(self, queue: str) -> Stats:
         return await self._call("stats", lambda: self.inner.stats(queue))
 
+    async def queues(self) -> list[str]:
+        return await self._call("queues", self.inner.queues)
+
     async def close(self) -> None:
         await self._call("close", self.inner.close)
 

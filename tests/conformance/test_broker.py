@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from millrace.broker import Broker, Capabilities
+from millrace.brokers.claims import ClaimCheck
 from millrace.brokers.memory import MemoryBroker
 from millrace.brokers.sqlite import SqliteBroker
 from millrace.database import Database
 from millrace.errors import BrokerError
 from millrace.stores.memory import MemoryResults, MemoryTables
+from millrace.stores.objects import open_bucket
 from millrace.stores.sqlite import SqliteResults, SqliteTables
 from millrace.testing import ManualClock
 from millrace.testing.bench import BrokerBench
@@ -53,6 +55,30 @@ async def sqlite(folder: Path) -> AsyncIterator[BrokerBench]:
     await open_now[0].close()
 
 
+@asynccontextmanager
+async def memory_claims(folder: Path) -> AsyncIterator[BrokerBench]:
+    async with memory(folder) as bench:
+        bench.broker = claiming(bench.broker, folder)
+        yield bench
+
+
+@asynccontextmanager
+async def sqlite_claims(folder: Path) -> AsyncIterator[BrokerBench]:
+    async with sqlite(folder) as bench:
+        reopen = bench.reopen
+
+        async def reopen_both() -> Broker:
+            return claiming(await reopen(), folder)
+
+        bench.broker, bench.reopen = claiming(bench.broker, folder), reopen_both
+        yield bench
+
+
+def claiming(inner: Broker, folder: Path) -> ClaimCheck:
+    """A claim check from which no body but the empty one is safe, nor from its limit."""
+    return ClaimCheck(inner, open_bucket("bodies", str(folder / "bodies"), folder), beyond_bytes=0, max_body=2_000_000)
+
+
 def advancing(clock: ManualClock):
     async def advance(seconds: float) -> None:
         clock.advance(seconds)
@@ -62,7 +88,12 @@ def advancing(clock: ManualClock):
 
 CLAIMED = [
     pytest.param(opened, check, id=f"{opened.__name__}-{check.name}")
-    for opened, broker in [(memory, MemoryBroker), (sqlite, SqliteBroker)]
+    for opened, broker in [
+        (memory, MemoryBroker),
+        (sqlite, SqliteBroker),
+        (memory_claims, MemoryBroker),
+        (sqlite_claims, SqliteBroker),
+    ]
     for check in CHECKS
     if check.applies(broker.capabilities)
 ]

@@ -1,4 +1,4 @@
-"""Both brokers against the model, in queues with and without order."""
+"""All brokers against the model, in queues with and without order."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from millrace.broker import Broker
+from millrace.brokers.claims import ClaimCheck
 from millrace.brokers.memory import MemoryBroker
 from millrace.brokers.sqlite import SqliteBroker
 from millrace.database import Database
+from millrace.stores.objects import open_bucket
 from millrace.testing import ManualClock
 from millrace.testing.bench import BrokerBench
 from millrace.testing.machine import broker_machine
@@ -34,6 +37,25 @@ async def sqlite() -> AsyncIterator[BrokerBench]:
         await database.close()
 
 
+@asynccontextmanager
+async def memory_claims() -> AsyncIterator[BrokerBench]:
+    async with memory() as bench:
+        bench.broker = _claiming(bench.broker)
+        yield bench
+
+
+@asynccontextmanager
+async def sqlite_claims() -> AsyncIterator[BrokerBench]:
+    async with sqlite() as bench:
+        bench.broker = _claiming(bench.broker)
+        yield bench
+
+
+def _claiming(inner: Broker) -> ClaimCheck:
+    """Every body is claimed."""
+    return ClaimCheck(inner, open_bucket("bodies", "memory://", Path()), beyond_bytes=1)
+
+
 def _advancing(clock: ManualClock):
     async def advance(seconds: float) -> None:
         clock.advance(seconds)
@@ -42,7 +64,11 @@ def _advancing(clock: ManualClock):
 
 
 @pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
-@pytest.mark.parametrize(("opened", "examples"), [(memory, 150), (sqlite, 25)], ids=["memory", "sqlite"])
+@pytest.mark.parametrize(
+    ("opened", "examples"),
+    [(memory, 150), (sqlite, 25), (memory_claims, 50), (sqlite_claims, 10)],
+    ids=["memory", "sqlite", "memory-claims", "sqlite-claims"],
+)
 def test_machine(opened, examples: int, fifo: bool) -> None:
     run_state_machine_as_test(
         broker_machine(opened, fifo=fifo),

@@ -136,6 +136,9 @@ class MemoryBroker(Broker):
             oldest_age_s=0.0 if oldest is None else max(0.0, self._clock.now() - oldest),
         )
 
+    async def queues(self) -> list[str]:
+        return list(self._queues)
+
     async def close(self) -> None:
         """Wake who waits; the messages go with the process."""
         self._signals.wake(None)

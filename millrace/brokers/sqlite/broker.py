@@ -130,6 +130,9 @@ class SqliteBroker(Broker):
 
         return await self._in_chunks(chunk, wakes=(topic(queue),))
 
+    async def queues(self) -> list[str]:
+        return await self._read(self._queues.names)
+
     async def close(self) -> None:
         """Nothing to let go of: the database belongs to whoever opened it."""
 

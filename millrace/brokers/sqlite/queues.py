@@ -29,10 +29,14 @@ class Queues:
             return found[0]
         row = connection.execute(statements.QUEUE, (name,)).fetchone()
         if row is None:
-            raise unknown(name, [other for (other,) in connection.execute(statements.NAMES)])
+            raise unknown(name, self.names(connection))
         queue = msgspec.convert(row, tuple[str, float, int, float | None, int | None, bool, float], strict=False)
         self._known[name] = (Queue(*queue), time.monotonic() + _FRESH_S)
         return self._known[name][0]
+
+    def names(self, connection: sqlite3.Connection) -> list[str]:
+        """All queues of the file, also those that no project names any more."""
+        return [name for (name,) in connection.execute(statements.NAMES)]
 
     def declare(self, connection: sqlite3.Connection, queues: Sequence[Queue]) -> None:
         """Write declarations, each with its dead-letter queue."""
