@@ -21,7 +21,7 @@ app = group("List, show, redrive or purge dead letters.")
 
 _BESIDE_ERROR = 25  # the widths of reason and age, and what separates columns
 QueueArgument = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue whose dead letters are meant.")]
-IdsArgument = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Just these.")]
+IdsArgument = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Just these.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All of them.")]
 
 

@@ -26,7 +26,7 @@ _INTERRUPTED = 130
 
 def feed(
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="A queue of the project.")],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, TSV, NDJSON, text, Parquet, folders.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="CSV, TSV, NDJSON, text, Parquet, folders.")],
     format: Annotated[
         str | None, typer.Option("--format", help="csv, tsv, ndjson, text or parquet, where the name does not say.")
     ] = None,

@@ -50,10 +50,13 @@ TEMPLATES = {
 
 
 def init(
-    template: Annotated[str, typer.Argument(metavar="[TEMPLATE]", help=f"One of {', '.join(TEMPLATES)}.")],
+    template: Annotated[
+        str,
+        typer.Argument(metavar="TEMPLATE", help=f"One of {', '.join(TEMPLATES)}; alone, the DIR of a hello project."),
+    ],
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="A new or empty folder.")] = None,
 ) -> None:
-    """Start a project from a template (hello, where none is named) in a new folder.
+    """Start a project from a template (hello, where only a DIR is given) in a new folder.
 
     hello: the smallest. image-classifier: any ONNX model. text-classifier: learns from a file of examples.
     scheduled-job: a row each night.

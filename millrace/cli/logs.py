@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def logs(
-    function: Annotated[str | None, typer.Argument(metavar="[FUNCTION]", help="Just this function's.")] = None,
+    function: Annotated[str | None, typer.Argument(metavar="FUNCTION", help="Just this function's.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
     id: Annotated[str | None, typer.Option("--id", help="Just what was said about this message or request.")] = None,
     tail: Annotated[int | None, typer.Option("--tail", "-n", min=1, help="Just the last lines.")] = None,

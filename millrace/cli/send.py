@@ -24,7 +24,7 @@ _BYTES = "application/octet-stream"
 
 def send(
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="A queue of the project.")],
-    body: Annotated[str | None, typer.Argument(metavar="[BODY]", help="The body; - reads standard input.")] = None,
+    body: Annotated[str | None, typer.Argument(metavar="BODY", help="The body; - reads standard input.")] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Send a file's bytes.")] = None,
     id: Annotated[str | None, typer.Option("--id", help="The message's id: the same id again stores nothing.")] = None,
     attr: Annotated[
