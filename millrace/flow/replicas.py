@@ -13,33 +13,18 @@ import random
 import subprocess
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal
 
 import msgspec
 
 from millrace.clock import Clock
 from millrace.errors import Draining
 from millrace.flow.replica import Lost, Replica, Request
+from millrace.flow.seat import ReplicaStatus, Seat, State, backoff_s
 from millrace.telemetry import Telemetry
 from millrace.types import Failure
 from millrace.wire import Line, Ran, Run, Spec
 
 __all__ = ["Lost", "ReplicaSet", "ReplicaStatus"]
-
-_BACKOFF_S = 0.5
-_MAX_BACKOFF_S = 30.0
-
-State = Literal["loading", "ready", "backoff", "failed", "stopped"]
-
-
-class ReplicaStatus(msgspec.Struct, frozen=True):
-    """One replica at one moment; `failure` is why it last died or did not load, None once it has loaded again."""
-
-    pid: int | None
-    state: State
-    failure: Failure | None
-    restarts: int
-    rss_bytes: int
 
 
 class ReplicaSet:
@@ -64,7 +49,7 @@ class ReplicaSet:
         self._load_timeout_s = load_timeout_s
         self._on_line = on_line
         self._telemetry = telemetry
-        self._seats = [_Seat() for _ in range(count)]
+        self._seats = [Seat() for _ in range(count)]
         self._waiting: deque[Request] = deque()
         self._numbers = itertools.count(1)
         self._pulse = asyncio.Event()
@@ -209,7 +194,7 @@ class ReplicaSet:
         ]
         return min(free, key=lambda replica: len(replica.inside), default=None)
 
-    async def _keep(self, seat: _Seat) -> None:
+    async def _keep(self, seat: Seat) -> None:
         """Keep one replica alive until the set is stopped."""
         while not self._stopping.is_set():
             self._move(seat, "loading")
@@ -224,7 +209,7 @@ class ReplicaSet:
         self._move(seat, "stopped")
         self._change()
 
-    def _spawn(self, seat: _Seat) -> Replica:
+    def _spawn(self, seat: Seat) -> Replica:
         return Replica(
             self.spec,
             self._environment,
@@ -234,7 +219,7 @@ class ReplicaSet:
             lambda: self._seat_changed(seat),
         )
 
-    def _seat_changed(self, seat: _Seat) -> None:
+    def _seat_changed(self, seat: Seat) -> None:
         replica = seat.replica
         assert replica is not None
         if replica.state == "stopped":
@@ -245,7 +230,7 @@ class ReplicaSet:
             self.version = replica.loaded.version
         self._change()
 
-    def _bury(self, seat: _Seat, replica: Replica) -> None:
+    def _bury(self, seat: Seat, replica: Replica) -> None:
         seat.replica = None
         self._move(seat, "stopped")
         if replica.served:
@@ -255,7 +240,7 @@ class ReplicaSet:
             return
         self._missed(seat, failure, "backoff" if replica.loaded else "failed")
 
-    def _missed(self, seat: _Seat, failure: Failure, state: State) -> None:
+    def _missed(self, seat: Seat, failure: Failure, state: State) -> None:
         seat.failure = failure
         self._move(seat, state)
         seat.misses += 1
@@ -275,45 +260,19 @@ class ReplicaSet:
         lines += failure.traceback.removesuffix(f"{failure.type}: {failure.message}").splitlines()
         self._on_line(Line("ERROR", "\n".join(lines), "", (), self._clock.now()))
 
-    def _move(self, seat: _Seat, state: State) -> None:
+    def _move(self, seat: Seat, state: State) -> None:
         if self._telemetry is not None:
             self._telemetry.replica_moved(self.spec.function, seat.state, state)
         seat.state = state
 
-    async def _back_off(self, seat: _Seat) -> None:
+    async def _back_off(self, seat: Seat) -> None:
         delay_s = backoff_s(seat.misses, loaded=seat.state == "backoff")
         if delay_s:
             await self._within(delay_s * random.uniform(0.5, 1.0), self._stopping.wait())  # noqa: S311 - jitter
         if seat.state == "failed":
             await self.until(lambda found: found._may_try(seat))
 
-    def _may_try(self, seat: _Seat) -> bool:
+    def _may_try(self, seat: Seat) -> bool:
         """While nothing loads, one replica at a time tries for all: a slow import that fails is not run by each."""
         trying = next(other for other in self._seats if other.state in ("loading", "failed"))
         return trying is seat or self.ready > 0 or self._stopping.is_set()
-
-
-def backoff_s(misses: int, *, loaded: bool) -> float:
-    """Seconds before the next start after so many ends in a row without a batch that ran.
-
-    The first death of a loaded replica costs nothing: it is what one bad message does. Then 0.5 s, doubling to 30 s.
-    """
-    exponent = misses - (2 if loaded else 1)
-    return min(_MAX_BACKOFF_S, _BACKOFF_S * 2.0 ** min(exponent, 10)) if exponent >= 0 else 0.0
-
-
-class _Seat:
-    """One place in the set: replicas come and go on it."""
-
-    def __init__(self) -> None:
-        self.replica: Replica | None = None
-        self.state: State = "stopped"
-        self.failure: Failure | None = None
-        self.restarts = 0
-        self.misses = 0
-
-    def status(self) -> ReplicaStatus:
-        replica = self.replica
-        if replica is None:
-            return ReplicaStatus(None, self.state, self.failure, self.restarts, 0)
-        return ReplicaStatus(replica.pid, self.state, self.failure, self.restarts, replica.rss_bytes)

@@ -24,7 +24,8 @@ import pytest
 
 from millrace.errors import Draining
 from millrace.flow.channel import Channel
-from millrace.flow.replicas import Lost, ReplicaSet, backoff_s
+from millrace.flow.replicas import Lost, ReplicaSet
+from millrace.flow.seat import backoff_s
 from millrace.replica.main import Replica as ReplicaProcess
 from millrace.telemetry import Telemetry
 from millrace.testing import ManualClock
