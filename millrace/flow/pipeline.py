@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -19,7 +19,7 @@ from millrace.broker import Broker, Queue
 from millrace.clock import Clock
 from millrace.errors import Draining
 from millrace.flow.batcher import Batcher
-from millrace.flow.bisect import results
+from millrace.flow.bisect import Part, results
 from millrace.flow.commit import Committer
 from millrace.flow.insist import insist
 from millrace.flow.leases import LeaseKeeper
@@ -126,7 +126,7 @@ class Pipeline:
         left: Sequence[Lease] = batch.leases
         with self._keeper.holding(batch.leases), self._span(SpanName.BATCH, batch):
             try:
-                async for leases, answers in results(batch.leases, partial(self.attempt, batch)):
+                async for leases, answers in self._results(batch):
                     self._telemetry.step(Step.BEFORE_DECIDE)
                     version = self._replicas.version
                     outcomes = self._decider.decide(leases, answers, version=version, started_at=started_at, held=held)
@@ -158,6 +158,21 @@ class Pipeline:
         lost = await insist(write, f"commit to {self.queue.name}", self._clock) or []
         self._telemetry.step(Step.AFTER_COMMIT)
         self._telemetry.committed(self.function, commit, len(lost), self._clock.monotonic() - began)
+
+    async def _results(self, batch: Batch) -> AsyncIterator[Part]:
+        for leases in self._apart(batch.leases):
+            async for part in results(leases, partial(self.attempt, batch)):
+                yield part
+
+    def _apart(self, leases: Sequence[Lease]) -> list[Sequence[Lease]]:
+        """Messages that failed before are run apart: one that kills replicas shall not take the same company twice.
+
+        A FIFO queue keeps its order instead.
+        """
+        suspects = [lease for lease in leases if lease.first_failed_at]
+        if not suspects or len(suspects) == len(leases) or self.queue.fifo:
+            return [leases]
+        return [[lease for lease in leases if not lease.first_failed_at], suspects]
 
     def _released(self, now: float, reason: str) -> Batch:
         batch = Batch(new_id(), tuple(self._batcher.release(now)), reason)

@@ -156,6 +156,30 @@ async def test_the_culprit_of_a_failed_batch_is_retried_and_dies_and_the_others_
             assert record.attempts == 1
 
 
+async def test_what_failed_before_is_run_apart_from_what_did_not() -> None:
+    def answer(run: Run) -> Ran:
+        if any(message.id == "bad" for message in run.messages):
+            return Ran(run.batch, [], {}, Failure("ValueError", "no"), 0.0)
+        return ran(run)
+
+    replicas = Replicas(answer)
+    replicas.gate.clear()
+    async with running(replicas, before=("bad",), size=8) as bench:
+        await replicas.entered.wait()
+        settle = bench.broker.settle
+
+        async def settle_and_put_more(commit) -> list[Lease]:
+            lost = await settle(commit)
+            bench.broker.settle = settle  # type: ignore[method-assign]
+            await bench.put("a", "b")
+            return lost
+
+        bench.broker.settle = settle_and_put_more  # type: ignore[method-assign]
+        replicas.gate.set()
+        assert await bench.states("a", "b", "bad") == ["done", "done", "dead"]
+    assert all(run == ["bad"] or "bad" not in run for run in replicas.runs)
+
+
 async def test_leases_are_renewed_while_a_batch_runs() -> None:
     replicas = Replicas()
     replicas.gate.clear()
