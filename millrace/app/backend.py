@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from millrace.broker import Broker, Queue
+from millrace.brokers.claims import ClaimCheck
 from millrace.brokers.memory import MemoryBroker
 from millrace.brokers.sqlite import SqliteBroker
 from millrace.clock import Clock, SystemClock
@@ -17,6 +18,9 @@ from millrace.stores.objects import open_bucket
 from millrace.stores.sqlite import SqliteBookmarks, SqliteResults, SqliteTables
 
 FILE = "millrace.db"
+BODIES = "bodies"
+_BEYOND_BYTES = 16_000_000  # a larger body would be written twice by the database, and be in the way of short commits
+_MAX_BODY = 1_000_000_000
 _CALL_DEDUPE_S = 60.0  # a call's id is never sent twice, so its memory need not be long
 
 
@@ -26,7 +30,14 @@ class Backend:
     def __init__(self, project: Project, database: Database, clock: Clock) -> None:
         tables = SqliteTables(database)
         records = MemoryResults()
-        self.broker: Broker = SqliteBroker(database, [tables])
+        self._claims = ClaimCheck(
+            SqliteBroker(database, [tables]),
+            open_bucket(BODIES, str(project.state / BODIES), project.root),
+            beyond_bytes=_BEYOND_BYTES,
+            max_body=_MAX_BODY,
+            clock=clock,
+        )
+        self.broker: Broker = self._claims
         self.memory: Broker = MemoryBroker(clock, [records])
         self.results: Results = SqliteResults(database)
         self.memory_results: Results = records
@@ -47,6 +58,10 @@ class Backend:
             self.tables[name] = await self._open_table(name, table.key, stream=name in streamed)
         await self.broker.declare(list(durable_queues(self._project).values()))
         await self.memory.declare(list(call_queues(self._project).values()))
+
+    async def sweep(self) -> int:
+        """Delete the files of large bodies that a crash left without a message; say how many. Raises StorageError."""
+        return await self._claims.sweep()
 
     async def close(self) -> None:
         """Finish what was begun and close every file."""

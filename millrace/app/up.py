@@ -26,6 +26,7 @@ from millrace.wire import Line
 
 _log = logging.getLogger(__name__)
 _GAUGES_S = 5.0
+_SWEEP_S = 3600.0
 _SOURCE_PAUSE_S = 5.0
 
 
@@ -96,6 +97,7 @@ class _Parts:
             say(f"listening on {await self._listener.start()}")
             sources = sources_of(self._project, self._backend, self._clock)
             beside += [asyncio.create_task(self._run_source(source)) for source in sources]
+            beside.append(asyncio.create_task(self._sweeps()))
         await _first(stop, self._worker.broken)
         say("draining: nothing new is taken, what runs is finished")
         finished = await self._drain(beside)
@@ -133,6 +135,15 @@ class _Parts:
             except Exception:
                 _log.exception("the source %s ended in an error; it is started again", source.name)
                 await self._clock.sleep(_SOURCE_PAUSE_S)
+
+    async def _sweeps(self) -> None:
+        """Now and then delete what crashes left behind."""
+        while True:
+            try:
+                await self._backend.sweep()
+            except MillraceError as error:
+                _log.warning("large bodies are not swept now: %s", error)
+            await self._clock.sleep(_SWEEP_S)
 
     async def _gauges(self) -> None:
         """Keep the gauges of the queues about right."""

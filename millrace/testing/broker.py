@@ -168,6 +168,14 @@ async def takers_do_not_share(bench: BrokerBench) -> None:
 
 
 @check()
+async def queues_are_named(bench: BrokerBench) -> None:
+    """Every declared queue and its dead letters are named."""
+    await bench.declare()
+    await bench.declare("other")
+    assert {WORK, dead_letters(WORK), "other", dead_letters("other")} <= set(await bench.broker.queues())
+
+
+@check()
 async def declare_is_idempotent(bench: BrokerBench) -> None:
     """Declaring again keeps the messages and takes the new settings."""
     await bench.declare(max_receives=1)
