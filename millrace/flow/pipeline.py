@@ -140,7 +140,8 @@ class Pipeline:
         """Run these leases of a batch in a replica once."""
         self._telemetry.step(Step.BEFORE_RUN)
         with self._span(SpanName.RUN, batch):
-            answer = await self._replicas.run(_frame(batch, leases, handles=self._handles), alone=alone)
+            frame = _frame(batch, leases, handles=self._handles)
+            answer = await self._replicas.run(frame, alone=alone, unless=self._draining)
         self._telemetry.step(Step.AFTER_RUN)
         if isinstance(answer, Ran) and answer.failure is None:
             self._timing.learn(len(leases), answer.predict_s)

@@ -13,6 +13,7 @@ import random
 import subprocess
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -83,17 +84,19 @@ class ReplicaSet:
             self._move(seat, "loading")
         self._keepers = [asyncio.create_task(self._keep(seat)) for seat in self._seats]
 
-    async def run(self, run: Run, *, alone: bool = False) -> Ran | Lost:
+    async def run(self, run: Run, *, alone: bool = False, unless: asyncio.Event | None = None) -> Ran | Lost:
         """Run a batch in the next free replica; with `alone` nothing else is inside that replica meanwhile.
 
-        Waits while replicas load. `run.batch` is numbered here. Raises Draining when the set is closed before the
-        batch is inside a replica, or killed before it is answered.
+        Waits while replicas load. `run.batch` is numbered here. Raises Draining when the set is closed, or `unless` is
+        set, before the batch is inside a replica, or when the set is killed before it is answered.
         """
-        if self._closed:
+        if self._closed or (unless is not None and unless.is_set()):
             raise self._draining()
         request = Request(msgspec.structs.replace(run, batch=next(self._numbers)), alone)
         self._waiting.append(request)
         self._assign()
+        if unless is not None and request in self._waiting:
+            await self._wait_unless(request, unless)
         return await request.answer
 
     def close(self) -> None:
@@ -137,6 +140,21 @@ class ReplicaSet:
         # Not gather: a limit that cuts this short must not cancel the keepers.
         for keeper in self._keepers:
             await asyncio.wait([keeper])
+
+    async def _wait_unless(self, request: Request, unless: asyncio.Event) -> None:
+        """Return when a request is answered, or has been turned away because it still waited when `unless` was set."""
+        given_up = asyncio.ensure_future(unless.wait())
+        either: set[asyncio.Future[Any]] = {request.answer, given_up}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            request.answer.cancel()
+            raise
+        finally:
+            given_up.cancel()
+        if request in self._waiting:
+            self._waiting.remove(request)
+            self._turn_away(request)
 
     def _turn_away(self, request: Request) -> None:
         if not request.answer.done():

@@ -475,6 +475,37 @@ async def test_drain_answers_what_is_inside_turns_away_the_rest_and_stops(bench:
         await replicas.run(batch("late"))
 
 
+async def test_what_waits_is_given_up_by_a_signal_of_its_own_and_what_is_inside_goes_on(bench: Bench) -> None:
+    replicas = await bench.replicas("Slow", ready=False)
+    leaving, staying = asyncio.Event(), asyncio.Event()
+    waiting = asyncio.create_task(replicas.run(batch("x"), unless=leaving))
+    cancelled = asyncio.create_task(replicas.run(batch("y"), unless=leaving))
+    other = asyncio.create_task(replicas.run(batch("z"), unless=staying))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    leaving.set()
+    with pytest.raises(Draining):
+        await waiting
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    with pytest.raises(Draining):
+        await replicas.run(batch("w"), unless=leaving)
+    assert not other.done()
+    await replicas.kill()
+    with pytest.raises(Draining):
+        await other
+
+
+async def test_what_was_given_to_a_replica_is_answered_whatever_is_signalled(bench: Bench) -> None:
+    replicas = await bench.replicas("Echo", ready=False)
+    leaving = asyncio.Event()
+    running = asyncio.create_task(replicas.run(batch("x"), unless=leaving))
+    await replicas.until(lambda found: found.ready > 0)
+    leaving.set()
+    assert values(await running) == ["x"]
+
+
 async def test_drain_kills_what_does_not_end(bench: Bench) -> None:
     replicas = await bench.replicas(timeout_s=1000)
     task = asyncio.create_task(replicas.run(batch("hang")))

@@ -47,7 +47,7 @@ class Replicas:
         self.gate.set()
         self.entered = asyncio.Event()
 
-    async def run(self, run: Run, *, alone: bool = False) -> Ran | Lost:
+    async def run(self, run: Run, *, alone: bool = False, unless: asyncio.Event | None = None) -> Ran | Lost:
         self.runs.append([message.id for message in run.messages])
         self.receipts.update(run.receipts)
         self.entered.set()
