@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from millrace.app import open_backend
 from millrace.broker import Queue, dead_letters
 from millrace.brokers.claims import CLAIM, ClaimCheck
 from millrace.brokers.claims.claim import MAX_ID_BYTES, id_of, object_key
 from millrace.brokers.memory import MemoryBroker
 from millrace.brokers.sqlite import SqliteBroker
+from millrace.config.load import load
 from millrace.database import Database
 from millrace.errors import QueueFull, StorageError, StorageFull, TooLarge, UnknownQueue
 from millrace.store import Bucket, ObjectInfo
@@ -491,3 +494,20 @@ async def test_the_embedded_queue_stays_small(tmp_path: Path) -> None:
     assert await broker.queues() == ["work", "work.dead"]
     await broker.close()
     await database.close()
+
+
+async def test_a_project_keeps_large_bodies_in_files(tmp_path: Path) -> None:
+    (tmp_path / "millrace.yml").write_text("service: large\nqueues: {work: {}}\n")
+    backend = await open_backend(load(tmp_path))
+    body = bytes(16_000_001)
+    await backend.broker.put([Put("work", Message("a", body)), Put("work", Message("b", body[1:]))])
+    files = list((tmp_path / ".millrace" / "bodies").iterdir())
+    assert [file.stat().st_size for file in files] == [len(body)]
+    (lease,) = await backend.broker.take("work", 1)
+    assert lease.message.body == body
+    await backend.broker.settle(Commit("work", [outcome(lease)]))
+    assert not files[0].exists()
+    files[0].write_bytes(b"left by a crash")
+    os.utime(files[0], (0, 0))
+    assert [await backend.sweep(), await backend.sweep()] == [0, 1]
+    await backend.close()
