@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
+import sys
 from pathlib import Path
 
 from millrace.errors import (
@@ -57,12 +59,12 @@ def read_only(path: Path, said: str) -> StorageReadOnly:
 
 def damaged(path: Path, said: str) -> StorageDamaged:
     """The file is not what SQLite wrote."""
+    old, saved = shlex.quote(str(path)), shlex.quote(f"{path}.saved")
     return StorageDamaged(
         f"{path}: the database is damaged ({said})",
         "stop every millrace on it, keep a copy of it with its -wal file, and save what can be read:\n"
-        f"    sqlite3 {path} .recover > {path}.sql && sqlite3 {path}.recovered < {path}.sql &&\n"
-        f"    mv {path} {path}.damaged && rm -f {path}-wal {path}-shm && mv {path}.recovered {path}\n"
-        "  (.dump instead of .recover where the shell was built without it)",
+        f"    {shlex.quote(sys.executable)} -m millrace.database.salvage {old} {saved} &&\n"
+        f"    mv {old} {old}.damaged && rm -f {old}-wal {old}-shm && mv {saved} {old}",
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,14 +13,16 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
+from needs import needs
 
 from millrace.broker import Queue
 from millrace.brokers.sqlite import SqliteBroker
-from millrace.database import Database, faults
+from millrace.database import Database, faults, salvage
 from millrace.errors import StorageBusy, StorageDamaged, StorageError, StorageFull, StorageReadOnly
+from millrace.stores.sqlite import SqliteTables
 from millrace.testing import ManualClock
 from millrace.testing.bench import outcome
-from millrace.types import Commit, Message, Put
+from millrace.types import Commit, Message, Put, Row
 
 WRITER = Path(__file__).with_name("writer.py")
 
@@ -197,7 +198,7 @@ async def test_a_damaged_file_is_refused_with_the_way_out(tmp_path: Path) -> Non
         file.write(os.urandom(4096 * 8))
     with pytest.raises(StorageDamaged, match="damaged") as caught:
         Database.open(path)
-    assert ".recover" in caught.value.hint
+    assert "millrace.database.salvage" in caught.value.hint
 
 
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
@@ -215,24 +216,66 @@ async def test_a_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
         Database.open(path)
 
 
-def can_recover(path: Path) -> bool:
-    return (
-        bool(shutil.which("sqlite3"))
-        and not subprocess.run(["sqlite3", path, ".recover"], capture_output=True).returncode
-    )
-
-
-async def test_the_hint_recovers_what_can_be_read(tmp_path: Path) -> None:
-    path = await filled(tmp_path)
-    if not can_recover(path):
-        pytest.skip("no sqlite3 shell with .recover is installed")
+def spoil(path: Path, page: int) -> None:
     with path.open("r+b") as file:
-        file.seek(path.stat().st_size - 4096)
+        file.seek(page * 4096)
         file.write(b"\xff" * 4096)
+
+
+def run_the_hint(path: Path) -> subprocess.CompletedProcess[str]:
     commands = "\n".join(faults.damaged(path, "x").hint.split("\n")[1:3])
-    subprocess.run(commands, shell=True, check=True, capture_output=True)
+    return subprocess.run(commands, shell=True, check=True, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.99])
+async def test_the_hint_saves_what_can_be_read(tmp_path: Path, share: float) -> None:
+    path = await filled(tmp_path)
+    spoil(path, int(path.stat().st_size // 4096 * share))
+    with pytest.raises(StorageDamaged):
+        Database.open(path)
+    assert "rows of messages" in run_the_hint(path).stdout
     async with opened(tmp_path) as (_, broker):
-        assert (await broker.stats("q")).depth > 100
+        assert 190 < (await broker.stats("q")).depth < 200, "all but what lay in one page"
+        (lease,) = await broker.take("q", 1)
+        assert lease.message.body == b"x" * 2000
+        await broker.settle(Commit("q", [outcome(lease)]))
+
+
+async def test_a_number_of_a_change_does_not_come_back(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (database, _):
+        table = await SqliteTables(database).open("rows", "id", stream=True)
+        await table.put([Row("rows", f"r{number}", b"{}") for number in range(5)])
+        await database.write(lambda connection: connection.execute("DELETE FROM changes_rows").rowcount)
+    assert salvage.salvage(database.path, tmp_path / "new.db")["table_rows"] == 5
+    (tmp_path / "new.db").replace(database.path)
+    async with opened(tmp_path) as (database, _):
+        table = await SqliteTables(database).open("rows", "id", stream=True)
+        await table.put([Row("rows", "another", b"{}")])
+        assert [change.sequence for change in await table.changes(after=0)] == [6]
+
+
+async def test_a_table_that_cannot_be_read_at_all_costs_the_others_nothing(tmp_path: Path) -> None:
+    path = await filled(tmp_path)
+    connection = sqlite3.connect(path)
+    (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'records'").fetchone()
+    connection.close()
+    spoil(path, root - 1)
+    saved = salvage.salvage(path, tmp_path / "new.db")
+    assert (saved["messages"], saved["queues"], saved["records"]) == (200, 4, 0)
+
+
+def test_salvage_says_what_it_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    letter, there = tmp_path / "letter", tmp_path / "there"
+    letter.write_bytes(b"this is a letter to my grandmother, and no database" * 100)
+    there.touch()
+    assert salvage.main([str(letter), str(tmp_path / "new")]) == 1
+    assert salvage.main([str(letter), str(there)]) == 1
+    assert salvage.main([str(letter)]) == 2
+    said = capsys.readouterr()
+    assert "not a database" in said.err
+    assert f"{there} is there already" in said.err
+    assert "usage" in said.err
+    assert not (tmp_path / "new").exists()
 
 
 # ---- read-only
@@ -240,8 +283,7 @@ async def test_the_hint_recovers_what_can_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["/proc/millrace/test.db", "/sys/millrace/test.db", "/proc/test.db"])
 def test_a_folder_that_cannot_be_written_is_named(place: str) -> None:
-    if not Path(place).parents[-2].is_dir():
-        pytest.skip(f"this system has no {place}")
+    needs(f"the file system {Path(place).parents[-2]}", Path(place).parents[-2].is_dir())
     with pytest.raises(StorageReadOnly) as caught:
         Database.open(Path(place))
     assert place in caught.value.problem
