@@ -128,6 +128,7 @@ class Batch(msgspec.Struct, frozen=True):
 
     @property
     def messages(self) -> list[Message]:
+        """The messages of its leases, in order."""
         return [lease.message for lease in self.leases]
 
 
@@ -216,18 +217,22 @@ class Commit(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> Iterator[Row]:
+        """All rows, in the order of the outcomes."""
         return (row for outcome in self.outcomes for row in outcome.rows)
 
     @property
     def objects(self) -> Iterator[Object]:
+        """All objects, in the order of the outcomes."""
         return (item for outcome in self.outcomes for item in outcome.objects)
 
     @property
     def puts(self) -> Iterator[Put]:
+        """All output messages, in the order of the outcomes."""
         return (put for outcome in self.outcomes for put in outcome.puts)
 
     @property
     def records(self) -> Iterator[Record]:
+        """The records of those outcomes that have one."""
         return (outcome.record for outcome in self.outcomes if outcome.record is not None)
 
 

@@ -59,6 +59,7 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def passed(self) -> bool:
+        """Whether there is no reason to call it failed."""
         return not self.faults
 
 

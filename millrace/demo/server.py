@@ -56,6 +56,7 @@ class Server:
 
     @property
     def pid(self) -> int:
+        """The parent's process id."""
         return self._process.pid
 
     def replicas(self) -> list[int]:

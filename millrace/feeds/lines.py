@@ -51,6 +51,7 @@ class Lines:
 
     @property
     def cursor(self) -> Cursor:
+        """How far was read."""
         return Cursor(self.offset, self.number)
 
     def _skip_rest(self) -> None:
@@ -85,9 +86,11 @@ class TextFile:
         return digest.hexdigest()
 
     def where(self, line: int) -> str:
+        """A line as people name it: file:line."""
         return f"{self.path}:{line}"
 
     def too_long(self, line: int, after: Cursor) -> Bad:
+        """What is told of a line beyond the limit."""
         return Bad(self.where(line), f"longer than the limit of {self.max_bytes:,} bytes", after)
 
 

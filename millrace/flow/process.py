@@ -47,6 +47,7 @@ class Process:
 
     @property
     def pid(self) -> int:
+        """Its process id, and that of its group."""
         return self._process.pid
 
     @property

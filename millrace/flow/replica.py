@@ -46,6 +46,7 @@ class Request:
         self.began = False
 
     def finish(self, answer: Ran | Lost) -> None:
+        """Answer whoever asked, unless he no longer waits."""
         if not self.answer.done():
             self.answer.set_result(answer)
 
@@ -91,6 +92,7 @@ class Replica:
 
     @property
     def pid(self) -> int:
+        """Its process's id."""
         return self._process.pid
 
     @property

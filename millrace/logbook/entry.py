@@ -52,6 +52,7 @@ _decode_members = msgspec.json.Decoder(Members).decode
 
 
 def parse(line: bytes) -> Entry | Members | None:
+    """What a line of a log file holds, None for a line that is neither."""
     try:
         return _decode_entry(line)
     except msgspec.MsgspecError:

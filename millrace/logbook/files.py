@@ -20,6 +20,7 @@ def path_of(folder: Path, function: str) -> Path:
 
 
 def older(path: Path, number: int) -> Path:
+    """The file that was rotated away so many times ago; 0 is the one that is written."""
     return path.with_name(f"{path.name}.{number}") if number else path
 
 

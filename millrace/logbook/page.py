@@ -35,6 +35,7 @@ class Page:
             self._rotate()
 
     def close(self) -> None:
+        """Let go of the file; harmless when repeated."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

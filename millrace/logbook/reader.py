@@ -23,6 +23,7 @@ class Reader:
         self._offset = 0
 
     def new(self) -> Iterator[Entry | Members]:
+        """What was appended since the last call, oldest first."""
         with contextlib.ExitStack() as opened:
             for file in [opened.enter_context(file) for file in self._open()]:
                 yield from self._records(file)
@@ -59,6 +60,7 @@ class About:
         self._requests = {id}
 
     def choose(self, records: Iterator[Entry | Members]) -> Iterator[Entry]:
+        """Those of some records that are about it."""
         for record in records:
             if isinstance(record, Members):
                 if self._id in record.members:

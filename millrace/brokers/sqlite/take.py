@@ -37,6 +37,7 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def expired(self) -> bool:
+        """Whether its TTL is over."""
         return self.left_s is not None and self.left_s <= 0
 
 

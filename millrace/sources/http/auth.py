@@ -58,6 +58,7 @@ class Guard:
         self._open_paths = open_paths
 
     def check(self, request: Request) -> None:
+        """Raise a problem (401, 403 or 421) unless this request may be answered."""
         if self._token is None:
             self._check_local(request)
         elif request.path not in self._open_paths and not same_secret(bearer(request), self._token):

@@ -68,6 +68,7 @@ class PathApp:
 
     @property
     def allowed(self) -> list[str]:
+        """The methods that this path answers."""
         found = set(self._endpoints)
         return sorted(found | {"HEAD"} if "GET" in found else found)
 

@@ -52,14 +52,17 @@ class Disconnected(Exception):
 
 
 def bad_request(detail: str, **extras: Any) -> Problem:
+    """A request that cannot mean anything; what was expected and got."""
     return Problem(400, "bad-request", "The request is malformed", detail, **extras)
 
 
 def not_json(detail: str, got: str, **extras: Any) -> Problem:
+    """A body that is declared as JSON and is none."""
     return Problem(400, "not-json", "The body is not JSON", detail, expected="valid JSON in UTF-8", got=got, **extras)
 
 
 def unauthorized(expected: str) -> Problem:
+    """No token, or the wrong one."""
     challenge = ((b"www-authenticate", b'Bearer realm="millrace"'),)
     return Problem(
         401, "unauthorized", "A token is needed", "The token is missing or wrong.", challenge, expected=expected
@@ -67,6 +70,7 @@ def unauthorized(expected: str) -> Problem:
 
 
 def cross_site(origin: str) -> Problem:
+    """A web page of another site asked, through a local user's browser."""
     detail = (
         "Without a token this gateway serves programs of this machine, not pages of other sites. "
         "Start it with MILLRACE_TOKEN set to allow more."
@@ -75,6 +79,7 @@ def cross_site(origin: str) -> Problem:
 
 
 def misdirected(host: str) -> Problem:
+    """The Host is no name of this machine: a rebound name, or a proxy that passes its own on."""
     detail = (
         "Without a token this gateway answers only under a loopback name, so that no web page can reach it by "
         "rebinding its own name. Start it with MILLRACE_TOKEN set to allow other names."
@@ -84,6 +89,7 @@ def misdirected(host: str) -> Problem:
 
 
 def no_path(path: str, known: Sequence[str]) -> Problem:
+    """Nothing is at this path; the nearest that there is."""
     near = nearest(path, known)
     detail = f"There is nothing at {path[:200]}."
     if near:
@@ -92,6 +98,7 @@ def no_path(path: str, known: Sequence[str]) -> Problem:
 
 
 def no_queue(name: str, known: Sequence[str]) -> Problem:
+    """No queue of that name is declared; the nearest that is."""
     near = nearest(name, known)
     detail = f"No queue is called {name[:200]!r}."
     if near:
@@ -100,6 +107,7 @@ def no_queue(name: str, known: Sequence[str]) -> Problem:
 
 
 def no_result(id: str) -> Problem:
+    """Nothing is known of this id, or no longer."""
     detail = f"Nothing is known of {id[:200]!r}: it was never accepted here, or longer ago than results are kept."
     return Problem(404, "no-such-result", "Unknown id", detail)
 
@@ -111,6 +119,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def wrong_method(method: str, allowed: Sequence[str]) -> Problem:
+    """The path is there, but not for this method."""
     allow = ", ".join(allowed)
     return Problem(
         405,
@@ -124,16 +133,19 @@ def wrong_method(method: str, allowed: Sequence[str]) -> Problem:
 
 
 def too_slow(limit_s: float) -> Problem:
+    """The body did not end in time."""
     detail = f"The body was not complete after {limit_s:g} s."
     return Problem(408, "body-timeout", "The body came too slowly", detail, _CLOSE)
 
 
 def headers_too_slow(limit_s: float) -> Problem:
+    """The headers did not end in time."""
     detail = f"The headers were not complete after {limit_s:g} s."
     return Problem(408, "headers-timeout", "The headers came too slowly", detail)
 
 
 def too_large(limit_bytes: int, got_bytes: int | None) -> Problem:
+    """The body is over the limit; `got_bytes` None when it did not say how long it is."""
     got = "more" if got_bytes is None else f"{got_bytes} bytes"
     return Problem(
         413,
@@ -146,6 +158,7 @@ def too_large(limit_bytes: int, got_bytes: int | None) -> Problem:
 
 
 def too_many(what: str, limit: int) -> Problem:
+    """More messages or parts in one request than are taken."""
     return Problem(
         413,
         "too-many",
@@ -156,6 +169,7 @@ def too_many(what: str, limit: int) -> Problem:
 
 
 def unsupported(got: str, expected: str, headers: Headers = ()) -> Problem:
+    """A content type or encoding that is not read."""
     detail = f"The gateway cannot read {got[:200]!r} here."
     return Problem(
         415, "unsupported-media-type", "Unsupported media type", detail, headers, expected=expected, got=got[:200]
@@ -163,28 +177,34 @@ def unsupported(got: str, expected: str, headers: Headers = ()) -> Problem:
 
 
 def attributes_too_large(detail: str, expected: str) -> Problem:
+    """More attributes than a message may have."""
     return Problem(431, "attributes-too-large", "Too many or too large attributes", detail, expected=expected)
 
 
 def headers_too_large(limit_bytes: int) -> Problem:
+    """More bytes of headers than are read."""
     detail = f"The request line and headers are over {limit_bytes} bytes."
     return Problem(431, "headers-too-large", "The headers are too large", detail, _CLOSE)
 
 
 def not_http() -> Problem:
+    """What was sent is no HTTP request."""
     return Problem(400, "not-http", "Not HTTP", "What came is not an HTTP/1.1 request.", _CLOSE)
 
 
 def busy(what: str) -> Problem:
+    """A limit of the moment: the same request may succeed later."""
     return Problem(429, "gateway-busy", "The gateway is at its limit", f"{what} Try again shortly.", RETRY_AFTER)
 
 
 def draining() -> Problem:
+    """This process is shutting down."""
     detail = "This gateway is shutting down and takes nothing new; what it accepted is safe."
     return Problem(503, "draining", "Shutting down", detail, _RETRY_AFTER_DRAIN)
 
 
 def not_ready(details: Mapping[str, Any]) -> Problem:
+    """A function is not loaded; `details` say which and why."""
     detail = "Not every function is loaded; details says which and why."
     return Problem(503, "not-ready", "Not ready", detail, RETRY_AFTER, details=details)
 

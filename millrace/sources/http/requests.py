@@ -25,10 +25,12 @@ class Request:
 
     @property
     def method(self) -> str:
+        """The HTTP method, upper case."""
         return str(self.scope["method"])
 
     @property
     def path(self) -> str:
+        """The path, decoded."""
         return str(self.scope["path"])
 
     def header(self, name: bytes) -> str | None:
@@ -60,11 +62,13 @@ class Request:
 
     @property
     def path_parameters(self) -> dict[str, str]:
+        """What stood in the place of each `{name}` of the route; the dict is the request's own."""
         parameters: dict[str, str] = self.scope.get("path_params") or {}
         return parameters
 
     @property
     def source_ip(self) -> str:
+        """The address of the peer, empty when it is unknown."""
         client = self.scope.get("client")
         return str(client[0]) if client else ""
 

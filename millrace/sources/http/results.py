@@ -39,6 +39,7 @@ class ResultDocument(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def told(failure: Failure) -> Told:
+    """A failure without its traceback."""
     return Told(failure.type, failure.message)
 
 
