@@ -47,7 +47,7 @@ layers: install  ## who may import whom
 reference: install  ## write the reference pages anew from the schema and the commands
 	$(BIN)/python docs/generate.py
 
-readme: install  ## write the demo's output into the README (`python -m benchmarks --write` does the speed tables)
+readme: install  ## write the demo's output into the README
 	$(BIN)/python -m benchmarks.demo
 
 docs: install  ## build the site into site/
