@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -61,6 +61,7 @@ class Bench:
     def __init__(self, replicas: Replicas, broker: MemoryBroker, clock: ManualClock, results: MemoryResults, **batch):
         self.replicas, self.broker, self.clock, self.results = replicas, broker, clock, results
         self.steps: list[Step] = []
+        self.task: asyncio.Task[None]
         timing = Timing()
         policy = {"size": 4, "wait_s": 0.0, "max_bytes": 1000, "timeout_s": 30.0} | batch
         self.pipeline = Pipeline(
@@ -95,7 +96,7 @@ async def running(replicas: Replicas | None = None, *, before: tuple[str, ...] =
     await broker.declare([QUEUE, Queue("out")])
     bench = Bench(replicas or Replicas(), broker, clock, results, **batch)
     await bench.put(*before)
-    task = asyncio.create_task(bench.pipeline.run())
+    bench.task = task = asyncio.create_task(bench.pipeline.run())
     try:
         yield bench
     finally:
@@ -193,6 +194,63 @@ async def test_leases_are_renewed_while_a_batch_runs() -> None:
         replicas.gate.set()
         assert await bench.states("slow") == ["done"]
     assert replicas.runs == [["slow"]]
+
+
+@pytest.mark.parametrize("error", [StorageBusy("locked", "wait"), RuntimeError("a bug")])
+async def test_a_renewal_that_fails_is_told_and_the_next_one_holds(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    replicas = Replicas()
+    replicas.gate.clear()
+    async with running(replicas, before=("slow",)) as bench:
+        await replicas.entered.wait()
+        extend, errors, renewed = bench.broker.extend, [error], asyncio.Event()
+
+        async def failing_once(leases: Sequence[Lease], lease_s: float) -> None:
+            if errors:
+                raise errors.pop()
+            await extend(leases, lease_s)
+            renewed.set()
+
+        bench.broker.extend = failing_once  # type: ignore[method-assign, assignment]
+        while not renewed.is_set():
+            await bench.clock.until_sleeping()
+            bench.clock.advance(QUEUE.lease_s / 3)
+            await asyncio.sleep(0)
+        bench.clock.advance(QUEUE.lease_s * 0.9)
+        assert await bench.broker.take("q", 1) == [], "renewed by the second try"
+        replicas.gate.set()
+        assert await bench.states("slow") == ["done"]
+    assert "could not renew 1 leases" in caplog.text
+
+
+async def test_drain_ends_a_take_that_the_disk_refuses(caplog: pytest.LogCaptureFixture) -> None:
+    async with running() as bench:
+        refused = asyncio.Event()
+
+        async def refusing(*_: object, **__: object) -> list[Lease]:
+            refused.set()
+            raise StorageBusy("locked", "wait")
+
+        bench.broker.take = refusing  # type: ignore[method-assign]
+        await bench.put("a")
+        await refused.wait()
+        bench.pipeline.drain()
+        while not bench.task.done():
+            await asyncio.sleep(0)
+            bench.clock.advance(0.1)
+    assert (await bench.broker.stats("q")).depth == 1
+
+
+async def test_what_is_abandoned_comes_back_when_its_lease_has_run_out() -> None:
+    replicas = Replicas()
+    replicas.gate.clear()
+    async with running(replicas, before=("a",)) as bench:
+        await replicas.entered.wait()
+        bench.pipeline.abandon()
+    bench.clock.advance(QUEUE.lease_s)
+    (lease,) = await bench.broker.take("q", 1)
+    assert (lease.message.id, lease.attempt) == ("a", 2), "it counts: whether it was to blame is not known"
 
 
 async def test_what_a_drained_replica_set_turns_away_is_given_back_uncounted() -> None:
