@@ -17,7 +17,16 @@ from millrace.config.findings import Finding, Path
 from millrace.config.limits import check_limits
 from millrace.config.names import queue_names
 from millrace.config.routes import check_routes
-from millrace.config.schema import BucketEvent, FunctionConfig, Project, QueueEvent, ScheduleEvent, Sink, TableEvent
+from millrace.config.schema import (
+    BucketEvent,
+    FunctionConfig,
+    HttpEvent,
+    Project,
+    QueueEvent,
+    ScheduleEvent,
+    Sink,
+    TableEvent,
+)
 from millrace.config.templates import KEY_FIELDS, names_every_message, problem, split
 from millrace.cron import parse
 from millrace.errors import ConfigError
@@ -63,6 +72,7 @@ def _check_function(project: Project, name: str, function: FunctionConfig) -> It
     path: Path = ("functions", name)
     yield from _check_target(project, name, function, path)
     yield from _check_events(project, name, function)
+    yield from _check_results(project, name, function)
     for index, sink in enumerate(function.to):
         yield from _check_sink(project, sink, (*path, "to", index))
     for kind in set(function.retry_on) & set(function.dead_on):
@@ -71,6 +81,26 @@ def _check_function(project: Project, name: str, function: FunctionConfig) -> It
     if not function.events and project.inbox(name) not in _sinks_into(project):
         what = f"functions.{name} has no events"
         hint = "`events:` (`millrace invoke` and `millrace send` reach it all the same)"
+        yield Finding(path, what, hint, severity="warning", at_key=True)
+
+
+def _check_results(project: Project, name: str, function: FunctionConfig) -> Iterator[Finding]:
+    """A handler answers an invocation, not a message, so not every trigger gives `to:` something to write."""
+    if function.kind != "handler" or not function.to:
+        return
+    kinds = {type(event) for event in function.events}
+    path: Path = ("functions", name, "to")
+    if kinds & {QueueEvent, TableEvent} or project.inbox(name) in _sinks_into(project):
+        what = (
+            f"functions.{name} gets messages as Records, which have no result of their own: `to:` writes null for each"
+        )
+        hint = "the handler to write what it makes, or a `model:`"
+        yield Finding(path, what, hint, severity="warning", at_key=True)
+    elif kinds == {HttpEvent}:
+        what = (
+            f"functions.{name} is a handler with http events alone, whose answers go to the caller and never to `to:`"
+        )
+        hint = "no `to:`, or a `model:`, whose results go to both"
         yield Finding(path, what, hint, severity="warning", at_key=True)
 
 

@@ -291,3 +291,30 @@ def test_circles() -> None:
         ("rows", "rows → rows"),
         ("objects", "objects → objects"),
     ]
+
+
+def results_warnings(*events: dict[str, str], kind: str = "handler", **sections: Any) -> list[str]:
+    about = {kind: "app.main", "events": list(events), "to": [{"table": "rows"}]}
+    functions = {"f": about, **sections.pop("functions", {})}
+    found = check(project(queues={"q": {}}, tables={"rows": {}, "t": {}}, functions=functions, **sections))
+    assert {each.path for each in found} <= {("functions", "f", "to")}
+    return warnings(found)
+
+
+def test_a_handler_behind_http_alone_has_nothing_for_its_sinks() -> None:
+    (warning,) = results_warnings({"http": "GET /a"}, {"http": "POST /a"})
+    assert warning.endswith("http events alone, whose answers go to the caller and never to `to:`")
+    assert results_warnings({"http": "GET /a"}, {"schedule": "rate(1 hour)"}) == []
+    assert results_warnings({"http": "GET /a"}, kind="model") == []
+
+
+@pytest.mark.parametrize("event", [{"queue": "q"}, {"table": "t"}])
+def test_a_handler_of_records_has_nothing_for_its_sinks(event: dict[str, str]) -> None:
+    (warning,) = results_warnings(event, {"http": "GET /a"})
+    assert warning.endswith("which have no result of their own: `to:` writes null for each")
+    assert results_warnings(event, kind="model") == []
+
+
+def test_a_handler_that_others_results_go_to_gets_records_too() -> None:
+    feeding = {"model": "app.Model", "events": [{"queue": "q"}], "to": [{"queue": "f"}]}
+    assert len(results_warnings({"schedule": "rate(1 hour)"}, functions={"g": feeding})) == 1

@@ -368,6 +368,18 @@ def test_examine_lists_stages_and_warnings(folder: Path) -> None:
     }  # fmt: skip
 
 
+def test_examine_places_sinks_that_get_nothing(folder: Path) -> None:
+    (folder / "millrace.yml").write_text(
+        "service: a\ntables: {rows: {}}\nfunctions:\n  f:\n    handler: a.f\n    events: [{http: GET /f}]\n"
+        "    to: [{table: rows}]\n"
+    )
+    (warning,) = examine(folder).warnings
+    assert str(warning) == (
+        "millrace.yml:7:5: warning: functions.f is a handler with http events alone, whose answers go to the caller and "
+        "never to `to:`; expected no `to:`, or a `model:`, whose results go to both"
+    )
+
+
 WORDS = st.sampled_from(
     ["service", "functions", "queues", "tables", "stages", "f", "model", "handler", "events", "http", "queue", "to",
      "batch", "size", "wait", "30s", "POST /x", "${env:A}", "${env:A, 3}", "-", ":", "{", "}", "[", "]", "&", "*", "a",
