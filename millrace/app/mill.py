@@ -99,6 +99,7 @@ class Mill:
             committer=committer,
             clock=self._clock,
             telemetry=self._telemetry,
+            on_line=self._witness.writer(name),
         )
 
     def _committer(self, broker: Broker, results: Results) -> Committer:

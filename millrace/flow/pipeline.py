@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -21,14 +21,15 @@ from millrace.errors import Draining
 from millrace.flow.batcher import Batcher
 from millrace.flow.bisect import Part, results
 from millrace.flow.commit import Committer
+from millrace.flow.failures import failure_lines
 from millrace.flow.insist import insist
 from millrace.flow.leases import LeaseKeeper
-from millrace.flow.outcomes import Decider
+from millrace.flow.outcomes import Decider, Result
 from millrace.flow.replicas import Lost, ReplicaSet
 from millrace.flow.timing import Timing
 from millrace.telemetry import SpanName, Step, Telemetry
 from millrace.types import Batch, Commit, Lease, Outcome, new_id
-from millrace.wire import Ran, Run
+from millrace.wire import Line, Ran, Run
 
 _log = logging.getLogger(__name__)
 _IDLE_S = 60.0  # a broker whose signal got lost is asked again after this
@@ -50,6 +51,7 @@ class Pipeline:
         committer: Committer,
         clock: Clock,
         telemetry: Telemetry,
+        on_line: Callable[[Line], None],
     ) -> None:
         self.function = function
         self.queue = queue
@@ -61,6 +63,7 @@ class Pipeline:
         self._committer = committer
         self._clock = clock
         self._telemetry = telemetry
+        self._on_line = on_line
         self._handles = replicas.spec.kind == "handler"  # a model has no use for receipt handles
         self._keeper = LeaseKeeper(broker, queue.lease_s, clock)
         # Beside the batches inside replicas, one is being taken and one is being committed.
@@ -132,6 +135,7 @@ class Pipeline:
                     outcomes = self._decider.decide(leases, answers, version=version, started_at=started_at, held=held)
                     self._telemetry.step(Step.AFTER_DECIDE)
                     await self.commit(outcomes)
+                    self._tell(batch, leases, answers, outcomes)
                     left = _less(left, leases)
             except Draining:
                 await self.commit([Outcome(lease, "release") for lease in left])
@@ -159,6 +163,12 @@ class Pipeline:
         lost = await insist(write, f"commit to {self.queue.name}", self._clock) or []
         self._telemetry.step(Step.AFTER_COMMIT)
         self._telemetry.committed(self.function, commit, len(lost), self._clock.monotonic() - began)
+
+    def _tell(
+        self, batch: Batch, leases: Sequence[Lease], answers: Sequence[Result], outcomes: Sequence[Outcome]
+    ) -> None:
+        for line in failure_lines(leases, answers, outcomes, request_id=batch.request_id, at=self._clock.now()):
+            self._on_line(line)
 
     async def _results(self, batch: Batch) -> AsyncIterator[Part]:
         for leases in self._apart(batch.leases):

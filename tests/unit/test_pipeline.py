@@ -22,7 +22,7 @@ from millrace.stores.memory import MemoryResults
 from millrace.telemetry import Step, Telemetry
 from millrace.testing import ManualClock
 from millrace.types import Failure, Lease, Message, Put
-from millrace.wire import Ran, Run, Spec
+from millrace.wire import Line, Ran, Run, Spec
 
 QUEUE = Queue("q", lease_s=30.0, max_receives=2)
 Answer = Callable[[Run], "Ran | Lost"]
@@ -61,6 +61,7 @@ class Bench:
     def __init__(self, replicas: Replicas, broker: MemoryBroker, clock: ManualClock, results: MemoryResults, **batch):
         self.replicas, self.broker, self.clock, self.results = replicas, broker, clock, results
         self.steps: list[Step] = []
+        self.lines: list[Line] = []
         self.task: asyncio.Task[None]
         timing = Timing()
         policy = {"size": 4, "wait_s": 0.0, "max_bytes": 1000, "timeout_s": 30.0} | batch
@@ -75,6 +76,7 @@ class Bench:
             committer=Committer(broker, {}, {}, results, _nobody),
             clock=clock,
             telemetry=Telemetry(self.steps.append),
+            on_line=self.lines.append,
         )
 
     async def put(self, *ids: str) -> None:
@@ -83,6 +85,11 @@ class Bench:
     async def states(self, *ids: str) -> list[str]:
         """What becomes of messages, once something has."""
         return [record.state if (record := await self.results.wait(id, 60.0)) else "" for id in ids]
+
+
+async def until_told(bench: Bench, count: int) -> None:
+    while len(bench.lines) < count:
+        await asyncio.sleep(0)
 
 
 async def _nobody(post: object) -> None:
@@ -155,6 +162,11 @@ async def test_the_culprit_of_a_failed_batch_is_retried_and_dies_and_the_others_
             record = await bench.results.get(id)
             assert record is not None
             assert record.attempts == 1
+        await until_told(bench, 2)
+        assert [line.text for line in bench.lines] == [
+            "message bad failed and will be tried again (try 1): ValueError: no",
+            "message bad died (try 2): ValueError: no",
+        ]
 
 
 async def test_what_failed_before_is_run_apart_from_what_did_not() -> None:
