@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millrace.cli.options import JsonOption, ProjectOption, StageOption, load_project
+from millrace.cli.output import echo
 
 if TYPE_CHECKING:
     from millrace.logbook import Entry
@@ -37,7 +38,7 @@ def logs(
     book = LogBook(found.state / "logs")
     if follow:
         for entry in book.read(function, id, follow=True):
-            typer.echo(_json(entry) if json else _line(entry))
+            echo(_json(entry) if json else _line(entry))
         return
     entries: Iterable[Entry] = book.read(function, id)
     _print(deque(entries, tail) if tail else entries, json)
@@ -46,7 +47,7 @@ def logs(
 def _print(entries: Iterable[Entry], json: bool) -> None:
     if not json:
         for entry in entries:
-            typer.echo(_line(entry))
+            echo(_line(entry))
         return
     first = True
     for entry in entries:

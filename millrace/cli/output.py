@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from millrace.cli.shown import coloured
 from millrace.errors import MillraceError
 
 
@@ -63,9 +64,9 @@ def cell(value: Any) -> str:
 
 def report(error: MillraceError) -> None:
     """The error's problem and its hint on standard error."""
-    typer.echo(f"millrace: {error.problem}", err=True)
+    note(f"millrace: {error.problem}")
     if error.hint:
-        typer.echo("\n".join(f"  {line}" for line in error.hint.splitlines()), err=True)
+        note("\n".join(f"  {line}" for line in error.hint.splitlines()))
 
 
 def fail(error: MillraceError, code: int = 1) -> NoReturn:
@@ -76,7 +77,13 @@ def fail(error: MillraceError, code: int = 1) -> NoReturn:
 
 def note(text: str) -> None:
     """A line for the person at the terminal, on standard error so that standard output stays data."""
-    typer.echo(text, err=True)
+    echo(text, err=True)
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """A text that may hold what users' code said: a terminal gets nothing of it to obey, but for colours."""
+    stream = sys.stderr if err else sys.stdout
+    typer.echo(coloured(text) if stream.isatty() else text, err=err)
 
 
 def _is_number(value: Any) -> bool:

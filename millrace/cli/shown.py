@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 import time
 from collections.abc import Iterable
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from millrace.types import Death, Failure
 
 _LEAST = 12
+_COLOUR = re.compile(r"(\x1b\[[0-9;:]*m)")
+_PLAIN = "\x1b[0m"
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
@@ -61,7 +64,18 @@ def shorten(text: str, width: int) -> str:
 
 def printable(text: str) -> str:
     """A text of several lines without what a terminal would obey rather than print."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "�" for letter in text)
+
+
+def coloured(text: str) -> str:
+    """The same for what functions print: colours stay, and end where the text does."""
+    if "\x1b" not in text:
+        return printable(text)
+    parts = _COLOUR.split(text)  # every second one is a colour
+    kept = [part if index % 2 else printable(part) for index, part in enumerate(parts)]
+    return "".join([*kept, _PLAIN] if len(parts) > 1 else kept)
 
 
 def room(ids: Iterable[str], others: int) -> int:

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from millrace.cli import output, run, shown
 from millrace.cli import queues as queues_module
-from millrace.cli import run, shown
 from millrace.cli.export import export
 from millrace.cli.send import guess_type
 from millrace.config.names import unknown
@@ -61,6 +61,24 @@ def test_what_a_terminal_would_obey_is_not_printed() -> None:
     assert shown.shorten("a\nb\x1bc", 10) == "a b c"
     assert shown.preview(b"\xff" * 1234, 10) == "1,234 bytes"
     assert shown.preview(b"abcdef", 4) == "abc…"
+
+
+def test_what_functions_print_keeps_its_colours_alone() -> None:
+    assert shown.coloured("\tplain") == "\tplain"
+    assert shown.coloured("\x1b[1;31mred\x1b[0m\x1b[2J\x07") == "\x1b[1;31mred\x1b[0m\ufffd[2J\ufffd\x1b[0m"
+    assert shown.coloured("\x1b]0;title\x07 \x9b2J") == "\ufffd]0;title\ufffd \ufffd2J"
+
+
+@pytest.mark.parametrize("err", [False, True])
+def test_a_terminal_gets_nothing_to_obey(
+    err: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = sys.stderr if err else sys.stdout
+    output.echo("piped\x07", err=err)
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    output.echo("\x1b[31mred\x07", err=err)
+    captured = capsys.readouterr()
+    assert (captured.err if err else captured.out) == "piped\x07\n\x1b[31mred\ufffd\x1b[0m\n"
 
 
 def test_moments_that_never_were() -> None:
