@@ -21,7 +21,6 @@ FILE = "millrace.db"
 BODIES = "bodies"
 _BEYOND_BYTES = 16_000_000  # a larger body would be written twice by the database, and be in the way of short commits
 _MAX_BODY = 1_000_000_000
-_CALL_DEDUPE_S = 60.0  # a call's id is never sent twice, so its memory need not be long
 
 
 class Backend:
@@ -113,7 +112,7 @@ def durable_queues(project: Project) -> dict[str, Queue]:
 def call_queues(project: Project) -> dict[str, Queue]:
     """The queues of synchronous calls: one for each handler with an `http` event, tried once."""
     return {
-        name: Queue(name=name, lease_s=max(30.0, function.timeout), max_receives=1, dedupe_s=_CALL_DEDUPE_S)
+        name: Queue(name=name, lease_s=max(30.0, function.timeout), max_receives=1)
         for name, function in project.functions.items()
         if is_called(function)
     }

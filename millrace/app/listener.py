@@ -9,12 +9,10 @@ from millrace.app.backend import Backend
 from millrace.app.readiness import readiness
 from millrace.app.triggers import pushes_of, routes_of
 from millrace.clock import Clock
-from millrace.config.schema import Project
+from millrace.config.schema import TOKEN_VARIABLE, Project
 from millrace.flow.replicas import ReplicaSet
 from millrace.sources.http import Server, Settings, create_app
 from millrace.telemetry import Telemetry
-
-TOKEN_VARIABLE = "MILLRACE_TOKEN"  # noqa: S105 - its name, not its value
 
 
 def token_of(project: Project) -> str | None:

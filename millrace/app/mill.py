@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 
 from millrace.app.backend import Backend, call_queues, durable_queues
-from millrace.app.listener import TOKEN_VARIABLE
 from millrace.app.webhook import Webhooks
 from millrace.app.witness import Witness
-from millrace.aws.environment import handler_environment
 from millrace.broker import Broker, Queue
 from millrace.clock import Clock
 from millrace.config.schema import FunctionConfig, Project
@@ -19,13 +16,11 @@ from millrace.flow.outcomes import Decider, Rules
 from millrace.flow.pipeline import Pipeline
 from millrace.flow.replicas import ReplicaSet
 from millrace.flow.sinks import Sinks
+from millrace.flow.spec import environment_of, spec_of
 from millrace.flow.timing import Timing
 from millrace.flow.worker import Worker
 from millrace.store import Results
 from millrace.telemetry import Telemetry
-from millrace.wire import Spec
-
-_UNBOUNDED_MEMORY = 0
 
 
 class Mill:
@@ -108,32 +103,6 @@ class Mill:
     def _sinks(self, name: str) -> Sinks:
         keys = {table: config.key for table, config in self._project.tables.items()}
         return Sinks(name, self._project.functions[name].to, keys)
-
-
-def spec_of(project: Project, name: str) -> Spec:
-    """What a replica of the function is told."""
-    function = project.functions[name]
-    return Spec(
-        function=name,
-        kind=function.kind,
-        target=function.target,
-        root=str(project.root),
-        timeout_s=function.timeout,
-        memory_bytes=function.memory or _UNBOUNDED_MEMORY,
-        threads=function.threads,
-        service=project.service,
-        stage=project.stage,
-    )
-
-
-def environment_of(project: Project, name: str) -> Mapping[str, str]:
-    """The whole environment of a function's replicas: ours without millrace's secrets, the project's, its own."""
-    function = project.functions[name]
-    inherited = {key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE}
-    configured = {**project.environment, **function.environment}
-    if function.kind == "handler":
-        return handler_environment(spec_of(project, name), inherited, configured)
-    return inherited | configured
 
 
 def _policy(function: FunctionConfig) -> Policy:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -56,6 +55,7 @@ def check(
 def code_faults(every: Iterable[Examination], timeout_s: float) -> Iterator[Fault]:
     """A fault for each function whose code is not there; user code runs only in children, one for each target."""
     from millrace.config.faults import Fault
+    from millrace.flow.spec import environment_of
 
     probe = cache(_probe)  # stages mostly name the same code
     for found in every:
@@ -64,7 +64,7 @@ def code_faults(every: Iterable[Examination], timeout_s: float) -> Iterator[Faul
         for name, function in project.functions.items():
             if "." not in function.target:
                 continue
-            variables = tuple({**project.environment, **function.environment}.items())
+            variables = tuple(environment_of(project, name).items())
             if problem := probe(function.kind, function.target, str(project.root), variables, timeout_s):
                 place = found.place(("functions", name, function.kind))
                 yield Fault(place, f"functions.{name}.{function.kind}: {problem}")
@@ -77,10 +77,9 @@ def _probe(kind: str, target: str, root: str, variables: tuple[tuple[str, str], 
     from millrace.types import Failure
 
     command = [sys.executable, "-m", "millrace.replica.probe", kind, target, root]
-    environment = {**os.environ, **dict(variables)}
     try:
         child = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False
+            command, env=dict(variables), stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired:
         return f"importing {target} took longer than {timeout_s:g}s; move slow work into load()"

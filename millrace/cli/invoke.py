@@ -73,9 +73,9 @@ def _check_json(content: bytes, option: str) -> None:
 
 
 async def _call(project: Project, function: str, message: Message) -> tuple[bytes | None, Failure | None]:
-    from millrace.app.mill import environment_of, spec_of
     from millrace.clock import SystemClock
     from millrace.flow.replicas import ReplicaSet
+    from millrace.flow.spec import environment_of, spec_of
 
     replicas = ReplicaSet(
         spec_of(project, function),

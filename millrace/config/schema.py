@@ -35,6 +35,9 @@ Variable = Annotated[
 ]
 
 
+TOKEN_VARIABLE = "MILLRACE_TOKEN"  # noqa: S105 - its name, not its value
+
+
 class Section(BaseModel):
     """A mapping in the project file: unknown keys are faults, values do not change after loading.
 

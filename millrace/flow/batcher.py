@@ -93,6 +93,24 @@ class Batcher:
             return 0.0
         return max(0.0, min(self._since[0] + self._policy.wait_s, self._latest_start()) - now)
 
+    @property
+    def leases(self) -> list[Lease]:
+        """What is held, oldest first."""
+        return list(self._leases)
+
+    def renew(self, asked: Sequence[Lease], renewed: Sequence[Lease]) -> None:
+        """Of the leases that were to be renewed, hold those that were as they are now, and the lost ones no more."""
+        now_ours = {lease.receipt: lease for lease in renewed}
+        lost = {lease.receipt for lease in asked} - now_ours.keys()
+        kept = [
+            (now_ours.get(lease.receipt, lease), since)
+            for lease, since in zip(self._leases, self._since, strict=True)
+            if lease.receipt not in lost
+        ]
+        self._leases = deque(lease for lease, _ in kept)
+        self._since = deque(since for _, since in kept)
+        self._bytes = sum(len(lease.message.body) for lease, _ in kept)
+
     def drain(self) -> list[Lease]:
         """Everything that is held, to be given back unstarted."""
         leases = list(self._leases)

@@ -9,16 +9,21 @@ from contextlib import contextmanager
 from millrace.broker import Broker
 from millrace.clock import Clock
 from millrace.errors import MillraceError
+from millrace.flow.batcher import Batcher
 from millrace.types import Lease
 
 _log = logging.getLogger(__name__)
 
 
 class LeaseKeeper:
-    """Extends every held lease of one queue each third of `lease_s`, so that two renewals in a row may fail."""
+    """Extends every held lease of one queue each third of `lease_s`, so that two renewals in a row may fail.
 
-    def __init__(self, broker: Broker, lease_s: float, clock: Clock) -> None:
+    Held are the batches under way, and what the batcher gathers for the next one.
+    """
+
+    def __init__(self, broker: Broker, batcher: Batcher, lease_s: float, clock: Clock) -> None:
         self._broker = broker
+        self._batcher = batcher
         self._lease_s = lease_s
         self._clock = clock
         self._held: dict[int, Sequence[Lease]] = {}
@@ -39,9 +44,10 @@ class LeaseKeeper:
         """Renew until cancelled; a renewal that fails is tried again the next time, and settle finds what was lost."""
         while True:
             await self._clock.sleep(self._lease_s / 3)
-            if leases := [lease for batch in self._held.values() for lease in batch]:
+            gathering = self._batcher.leases
+            if leases := [*gathering, *(lease for batch in self._held.values() for lease in batch)]:
                 try:
-                    await self._broker.extend(leases, self._lease_s)
+                    self._batcher.renew(gathering, await self._broker.extend(leases, self._lease_s))
                 except MillraceError as error:
                     _log.warning("could not renew %d leases: %s", len(leases), error.problem)
                 except Exception:  # whatever it is, the next renewal must not be missed for it

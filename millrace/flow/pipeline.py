@@ -65,7 +65,7 @@ class Pipeline:
         self._telemetry = telemetry
         self._on_line = on_line
         self._handles = replicas.spec.kind == "handler"  # a model has no use for receipt handles
-        self._keeper = LeaseKeeper(broker, queue.lease_s, clock)
+        self._keeper = LeaseKeeper(broker, batcher, queue.lease_s, clock)
         # Beside the batches inside replicas, one is being taken and one is being committed.
         self._places = asyncio.Semaphore(replicas.slots + 2)
         self._draining = asyncio.Event()
@@ -230,6 +230,8 @@ def _frame(batch: Batch, leases: Sequence[Lease], *, handles: bool) -> Run:
         messages=[lease.message for lease in leases],
         attempts=[lease.attempt for lease in leases],
         receipts=[_handle(lease) for lease in leases] if handles else [],
+        first_taken=[lease.first_taken_at for lease in leases] if handles else [],
+        sequences=[lease.sequence for lease in leases] if handles else [],
     )
 
 

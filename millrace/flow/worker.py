@@ -51,6 +51,7 @@ class Worker:
 
         What was killed is not lost: its leases run out and it is delivered again.
         """
+        end = self._clock.monotonic() + limit_s
         self._stop()
         for pipeline in self._calls:
             pipeline.drain()
@@ -58,7 +59,8 @@ class Worker:
             replicas.close()
         finished = await self._done(self._running, limit_s)
         if finished:
-            await asyncio.gather(*(replicas.drain(limit_s) for replicas in self.replicas.values()))
+            left_s = max(0.0, end - self._clock.monotonic())
+            await asyncio.gather(*(replicas.drain(left_s) for replicas in self.replicas.values()))
         else:
             _log.warning("still running after %g s, killing the replicas; their messages come back", limit_s)
             await self.kill()

@@ -98,6 +98,17 @@ def test_never_builds_a_batch_that_would_be_killed_for_its_time() -> None:
     assert held.due(0.0) == "full"
 
 
+def test_renewed_leases_take_the_place_of_the_old_and_lost_ones_are_let_go() -> None:
+    held = batcher(wait_s=100.0)
+    held.add([lease("a", 10, expires_at=5.0), lease("b", 20, expires_at=5.0)], 0.0)
+    asked = held.leases
+    held.add([lease("c", 30)], 0.0)  # taken while the renewal was under way
+    held.renew(asked, [lease("b", 20, expires_at=50.0)])
+    assert [(each.message.id, each.expires_at) for each in held.leases] == [("b", 50.0), ("c", 1000.0)]
+    assert held.room_bytes == 50
+    assert held.due(6.0) is None, "the old lease's end no longer presses"
+
+
 def test_drain_gives_everything_back() -> None:
     held = batcher()
     held.add([lease("a", 30), lease("b")], 0.0)

@@ -265,6 +265,19 @@ async def test_what_is_abandoned_comes_back_when_its_lease_has_run_out() -> None
     assert (lease.message.id, lease.attempt) == ("a", 2), "it counts: whether it was to blame is not known"
 
 
+async def test_leases_are_renewed_while_a_batch_is_gathered() -> None:
+    async with running(wait_s=1000.0) as bench:
+        await bench.put("a")
+        while (await bench.broker.stats("q")).in_flight == 0:
+            await asyncio.sleep(0)
+        for _ in range(6):
+            bench.clock.advance(QUEUE.lease_s / 3)
+            for _ in range(20):
+                await asyncio.sleep(0)
+        assert await bench.broker.take("q", 1) == [], "still ours after 60 s of a 30 s lease"
+        assert bench.replicas.runs == [], "and not released for its lease's sake"
+
+
 async def test_what_a_drained_replica_set_turns_away_is_given_back_uncounted() -> None:
     def turn_away(run: Run) -> Ran:
         raise Draining("shutting down")

@@ -1,0 +1,38 @@
+"""What a function's replicas are told: their Spec, and the whole of their environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from millrace.aws.environment import handler_environment
+from millrace.config.schema import TOKEN_VARIABLE, Project
+from millrace.wire import Spec
+
+_UNBOUNDED_MEMORY = 0
+
+
+def spec_of(project: Project, name: str) -> Spec:
+    """What a replica of the function is told."""
+    function = project.functions[name]
+    return Spec(
+        function=name,
+        kind=function.kind,
+        target=function.target,
+        root=str(project.root),
+        timeout_s=function.timeout,
+        memory_bytes=function.memory or _UNBOUNDED_MEMORY,
+        threads=function.threads,
+        service=project.service,
+        stage=project.stage,
+    )
+
+
+def environment_of(project: Project, name: str) -> Mapping[str, str]:
+    """The whole environment of a function's replicas: ours without millrace's secrets, the project's, its own."""
+    function = project.functions[name]
+    inherited = {key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE}
+    configured = {**project.environment, **function.environment}
+    if function.kind == "handler":
+        return handler_environment(spec_of(project, name), inherited, configured)
+    return inherited | configured
