@@ -35,7 +35,7 @@ from millrace.wire import Began, Frame, Frames, Line, LoadFailed, Ran, Ready, Ru
 pytestmark = pytest.mark.timeout(60)
 
 APP = """
-    import gc, os, signal, socket, sys, threading
+    import os, signal, socket, sys, threading
     from pathlib import Path
 
     class Echo:
@@ -55,21 +55,20 @@ APP = """
             print("predicting", *inputs)
             for text in inputs: self.obey(text)
             return inputs
+        def channel(self): return socket.socket(fileno=os.dup(int(sys.argv[1])))
         def obey(self, text):
             if text == "hang": threading.Event().wait()
             if text == "exit": os._exit(7)
             if text == "abort": os.abort()
             if text == "close the socket":
-                for each in gc.get_objects():
-                    if isinstance(each, socket.socket): each.shutdown(socket.SHUT_WR)
+                self.channel().shutdown(socket.SHUT_WR)
                 threading.Event().wait()
             if text == "grow":
                 self.hoard = bytearray(400_000_000)
                 print("grown")
                 threading.Event().wait()
             if text == "garble":
-                for each in gc.get_objects():
-                    if isinstance(each, socket.socket): each.send(b"\\0\\0\\0\\1\\xc1")
+                self.channel().send(b"\\0\\0\\0\\1\\xc1")
                 threading.Event().wait()
             if text == "chatter":
                 while True: print("on and on")
