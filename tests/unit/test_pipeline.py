@@ -303,6 +303,23 @@ async def test_drain_gives_back_what_is_gathered_but_not_begun() -> None:
     assert lease.attempt == 1
 
 
+async def test_drain_finishes_what_runs() -> None:
+    replicas = Replicas()
+    replicas.gate.clear()
+    async with running(replicas, before=("running",)) as bench:
+        await replicas.entered.wait()
+        bench.pipeline.drain()
+        await bench.put("later")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not bench.task.done(), "it waits for what runs"
+        replicas.gate.set()
+        await bench.task
+        assert await bench.states("running") == ["done"]
+    assert replicas.runs == [["running"]], "nothing more is taken"
+    assert (await bench.broker.stats("q")).depth == 1
+
+
 async def test_a_commit_that_the_disk_refuses_is_tried_until_it_works(caplog: pytest.LogCaptureFixture) -> None:
     async with running() as bench:
         settle, refusals = bench.broker.settle, [StorageBusy("locked", "wait"), StorageBusy("locked", "wait")]
