@@ -107,7 +107,8 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
 
     `receipt` is the fencing token, opaque to all but the broker that gave it; `attempt` is 1 on the first
     delivery; `first_failed_at` is Unix seconds, 0.0 when it never failed. `deadline` (monotonic seconds) is when the
-    message's TTL ends.
+    message's TTL ends. `first_taken_at` (Unix seconds) is when the first delivery was, `sequence` the message's place in
+    the order of its queue; both are 0 where a broker does not know them.
     """
 
     queue: str
@@ -117,6 +118,8 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
     expires_at: float
     first_failed_at: float = 0.0
     deadline: float = math.inf
+    first_taken_at: float = 0.0
+    sequence: int = 0
 
 
 class Batch(msgspec.Struct, frozen=True):

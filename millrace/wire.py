@@ -35,7 +35,7 @@ class Spec(msgspec.Struct, frozen=True, tag=True):
 
 
 class Run(msgspec.Struct, frozen=True, tag=True):
-    """Run these messages as one batch; the lists are of one length, but for models `receipts` is empty."""
+    """Run these messages as one batch; the lists are of one length, but those for handlers are empty for models."""
 
     batch: int
     request_id: str
@@ -43,6 +43,8 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     messages: list[Message]
     attempts: list[int]
     receipts: list[str]  # receipt handles, for handlers
+    first_taken: list[float] = []  # Unix seconds of the first delivery, 0.0 when unknown; for handlers
+    sequences: list[int] = []  # places in the queue's order, 0 when unknown; for handlers
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):

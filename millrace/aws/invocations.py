@@ -74,7 +74,16 @@ def event_of(invocation: Invocation, run: Run, spec: Spec, now: float) -> tuple[
     part = slice(invocation.places.start, invocation.places.stop)
     messages = run.messages[part]
     if invocation.shape == "queue":
-        event = sqs.event(messages, run.attempts[part], run.receipts[part], queue=run.queue, spec=spec, now=now)
+        event = sqs.event(
+            messages,
+            run.attempts[part],
+            run.receipts[part],
+            queue=run.queue,
+            spec=spec,
+            now=now,
+            first_taken=run.first_taken[part],
+            sequences=run.sequences[part],
+        )
         return event, [message.id for message in messages]
     if invocation.shape == "stream":
         changes = [_read(message, RowChange) for message in messages]

@@ -25,9 +25,9 @@ CREATE TABLE IF NOT EXISTS queues (
 
 MESSAGES = """
 -- Messages, dead letters included. due_at and expires_at are broker time (Database.now); sent_at and first_failed_at
--- are Unix seconds. due_at 0 is ready at once, so that no clock can hide it; else it is the end of a delay or a lease:
--- a message whose lease ran out is simply due again. `body` is NULL when it is in `bodies`, `group` NULL outside FIFO
--- queues, where it needs no index.
+-- are Unix seconds, first_taken_ms Unix milliseconds. due_at 0 is ready at once, so that no clock can hide it; else it
+-- is the end of a delay or a lease: a message whose lease ran out is simply due again. `body` is NULL when it is in
+-- `bodies`, `group` NULL outside FIFO queues, where it needs no index.
 CREATE TABLE IF NOT EXISTS messages (
   seq INTEGER PRIMARY KEY,
   queue TEXT NOT NULL,
@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS messages (
   attempts INTEGER NOT NULL DEFAULT 0,
   expires_at REAL,
   sent_at REAL NOT NULL,
+  first_taken_ms INTEGER NOT NULL DEFAULT 0,
   first_failed_at REAL NOT NULL DEFAULT 0,
   "group" TEXT,
   attributes TEXT NOT NULL DEFAULT '{}',

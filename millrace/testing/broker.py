@@ -402,6 +402,24 @@ async def retry_counts_and_remembers_the_first_failure(bench: BrokerBench) -> No
     assert third.first_failed_at == second.first_failed_at, "expected the first failure to stay the first"
 
 
+@check()
+async def a_lease_knows_its_first_delivery_and_its_place(bench: BrokerBench) -> None:
+    """Where a broker keeps them: the time of the first delivery stays, places grow; a release is no delivery."""
+    await bench.declare(lease_s=5 * bench.unit_s)
+    await bench.put("a", "b")
+    first, second = await bench.take()
+    if first.sequence:
+        assert first.sequence < second.sequence, "expected places in the order of the puts"
+    if not first.first_taken_at:
+        return
+    await bench.settle([second], "release")
+    await bench.pass_units(6)
+    again = {lease.message.id: lease for lease in await bench.take()}
+    assert abs(again["a"].first_taken_at - first.first_taken_at) < 0.01, "expected the time of the first delivery"
+    assert again["b"].first_taken_at > first.first_taken_at + bench.unit_s, "expected a fresh first delivery"
+    assert again["a"].sequence == first.sequence, "expected the same place"
+
+
 @check("delay")
 async def a_retry_waits_its_delay(bench: BrokerBench) -> None:
     """Each retry has a delay of its own."""

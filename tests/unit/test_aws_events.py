@@ -68,6 +68,15 @@ class TestSqs:
         assert attributes["ApproximateReceiveCount"] == "2"
         assert attributes["ApproximateFirstReceiveTimestamp"] == "1700000000123"
 
+    def test_the_brokers_own_time_and_number_go_first(self) -> None:
+        messages = [Message("a", b"", {}, AT, "g"), Message("b", b"", {}, AT, "g")]
+        event = sqs.event(
+            messages, [1, 3], ["", ""], queue="q", spec=SPEC, now=AT + 9, first_taken=[AT + 1, AT + 2], sequences=[7, 8]
+        )
+        found = [record["attributes"] for record in event["Records"]]
+        assert [each["ApproximateFirstReceiveTimestamp"] for each in found] == ["1700000001123", "1700000002123"]
+        assert [each["SequenceNumber"] for each in found] == [f"{7:020d}", f"{8:020d}"]
+
     def test_message_attributes_carry_the_empty_lists_that_lambda_adds(self) -> None:
         record = sqs_record(Message("m1", b"", {"colour": "red", "millrace-event-id": "hidden"}, AT))
         assert record["messageAttributes"] == {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from millrace.aws.arns import queue_arn
@@ -33,16 +34,20 @@ def event(
     queue: str,
     spec: Spec,
     now: float,
+    first_taken: Sequence[float] = (),
+    sequences: Sequence[int] = (),
 ) -> Json:
     """`{"Records": [...]}` for messages that are handed over together; the lists are of one length.
 
-    `ApproximateFirstReceiveTimestamp` is `now` on the first delivery; on later ones the time it was sent, since
-    brokers do not keep the former. `SenderId` is the account, as SQS has it for an account's own root user.
+    Where the broker keeps no time of the first delivery, `ApproximateFirstReceiveTimestamp` is `now` on the first and
+    the time of sending on later ones; where it numbers nothing, so is `SequenceNumber`, in microseconds. `SenderId` is
+    the account, as SQS has it for an account's own root user.
     """
+    deliveries = zip_longest(messages, attempts, receipts, first_taken, sequences)
     return {
         "Records": [
-            _record(message, attempt, receipt, queue, spec, now)
-            for message, attempt, receipt in zip(messages, attempts, receipts, strict=True)
+            _record(message, receipt, _system(message, attempt, spec, taken or 0.0, sequence or 0, now), queue, spec)
+            for message, attempt, receipt, taken, sequence in deliveries
         ]
     }
 
@@ -60,13 +65,13 @@ def _sized(text: str) -> bytes:
     return len(data).to_bytes(4, "big") + data
 
 
-def _record(message: Message, attempt: int, receipt: str, queue: str, spec: Spec, now: float) -> Json:
+def _record(message: Message, receipt: str, system: dict[str, str], queue: str, spec: Spec) -> Json:
     body, attributes = _text(message)
     record: Json = {
         "messageId": message.id,
         "receiptHandle": receipt,
         "body": body,
-        "attributes": _system(message, attempt, spec, now),
+        "attributes": system,
         "messageAttributes": {name: _attribute(value) for name, value in attributes.items()},
         "md5OfBody": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
         "eventSource": "aws:sqs",
@@ -88,19 +93,25 @@ def _text(message: Message) -> tuple[str, dict[str, str]]:
         return b64encode(message.body).decode(), attributes
 
 
-def _system(message: Message, attempt: int, spec: Spec, now: float) -> dict[str, str]:
-    sent = str(int(message.sent_at * 1000))
+def _system(
+    message: Message, attempt: int, spec: Spec, first_taken_at: float, sequence: int, now: float
+) -> dict[str, str]:
+    taken_at = first_taken_at or (now if attempt <= 1 else message.sent_at)
     attributes = {
         "ApproximateReceiveCount": str(attempt),
-        "SentTimestamp": sent,
+        "SentTimestamp": _milliseconds(message.sent_at),
         "SenderId": spec.account,
-        "ApproximateFirstReceiveTimestamp": str(int(now * 1000)) if attempt <= 1 else sent,
+        "ApproximateFirstReceiveTimestamp": _milliseconds(taken_at),
     }
     if message.group:
         attributes["MessageGroupId"] = message.group
         attributes["MessageDeduplicationId"] = message.id
-        attributes["SequenceNumber"] = f"{int(message.sent_at * 1_000_000):020d}"
+        attributes["SequenceNumber"] = f"{sequence or int(message.sent_at * 1_000_000):020d}"
     return attributes
+
+
+def _milliseconds(at: float) -> str:
+    return str(round(at * 1000))
 
 
 def _attribute(value: str) -> Json:

@@ -237,10 +237,21 @@ class MemoryBroker(Broker):
         item.receipt = next(self._tokens)
         item.due_at = now_s + queue.settings.lease_s
         item.attempts += 1
+        item.first_taken_at = item.first_taken_at or self._clock.now()
         queue.place(item)
         name, receipt = queue.settings.name, (item.message.id, item.receipt)
         deadline = math.inf if item.expires_at is None else item.expires_at
-        return Lease(name, item.message, receipt, item.attempts, item.due_at, item.first_failed_at, deadline)
+        return Lease(
+            name,
+            item.message,
+            receipt,
+            item.attempts,
+            item.due_at,
+            item.first_failed_at,
+            deadline,
+            item.first_taken_at,
+            item.seq,
+        )
 
     def _bury_if_past_saving(self, queue: MemoryQueue, item: Item, now_s: float) -> bool:
         settings = queue.settings
@@ -311,6 +322,8 @@ class MemoryBroker(Broker):
 
     def _release(self, queue: MemoryQueue, item: Item, outcome: Outcome) -> None:
         item.attempts -= 1
+        if not item.attempts:
+            item.first_taken_at = 0.0
         item.wait(0.0)
         queue.place(item)
 

@@ -6,9 +6,19 @@ from millrace.types import Death, Message
 
 
 class Item:
-    """Mutable: the queue moves it about. Times are the clock's monotonic seconds, but for first_failed_at."""
+    """Mutable: the queue moves it about. Times are the clock's monotonic seconds, but for the two that say Unix."""
 
-    __slots__ = ("attempts", "death", "due_at", "expires_at", "first_failed_at", "message", "receipt", "seq")
+    __slots__ = (
+        "attempts",
+        "death",
+        "due_at",
+        "expires_at",
+        "first_failed_at",
+        "first_taken_at",
+        "message",
+        "receipt",
+        "seq",
+    )
 
     def __init__(self, seq: int, message: Message, due_at: float, expires_at: float | None) -> None:
         self.seq = seq
@@ -17,7 +27,8 @@ class Item:
         self.expires_at = expires_at
         self.attempts = 0
         self.receipt: int | None = None
-        self.first_failed_at = 0.0  # Unix seconds
+        self.first_failed_at = 0.0  # Unix seconds, as the next
+        self.first_taken_at = 0.0
         self.death: Death | None = None
 
     def is_due(self, now_s: float) -> bool:
@@ -38,5 +49,5 @@ class Item:
         self.wait(0.0)
         self.expires_at = expires_at
         self.attempts = 0
-        self.first_failed_at = 0.0
+        self.first_failed_at = self.first_taken_at = 0.0
         self.death = None

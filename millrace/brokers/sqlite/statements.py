@@ -78,9 +78,9 @@ WHERE EXISTS (SELECT 1 FROM messages WHERE queue = ?1 AND id = value)
 _FOLD = """
 SELECT
   json_group_array(json_array(seq, due_at, attempts, receipt IS NOT NULL, expires_at - :now, id, "group", body IS NULL,
-    ifnull(length(body), (SELECT length(body) FROM bodies WHERE bodies.seq = messages.seq)))),
+    ifnull(length(body), (SELECT length(body) FROM bodies WHERE bodies.seq = messages.seq)), first_taken_ms,
+    first_failed_at)),
   group_concat(printf('%!.17g', sent_at)),
-  group_concat(printf('%!.17g', first_failed_at)),
   group_concat(attributes),
   CAST(group_concat(body, '') AS BLOB)
 """
@@ -131,7 +131,9 @@ WITH RECURSIVE {_CLOSED},
 FROM chosen CROSS JOIN messages USING (seq)
 """
 LEASE = """
-UPDATE messages SET receipt = ?, due_at = ?, attempts = attempts + 1 WHERE seq IN (SELECT value FROM json_each(?))
+UPDATE messages SET receipt = ?, due_at = ?, attempts = attempts + 1,
+  first_taken_ms = CASE first_taken_ms WHEN 0 THEN ? ELSE first_taken_ms END
+WHERE seq IN (SELECT value FROM json_each(?))
 """
 BODY = "SELECT body FROM bodies WHERE seq = ?"
 
@@ -152,7 +154,9 @@ EXTEND = "UPDATE messages SET due_at = ? WHERE seq IN (SELECT value FROM json_ea
 DELETE = "DELETE FROM messages WHERE seq IN (SELECT value FROM json_each(?))"
 DELETE_BODIES = "DELETE FROM bodies WHERE seq IN (SELECT value FROM json_each(?))"
 RELEASE = """
-UPDATE messages SET receipt = NULL, due_at = 0, attempts = attempts - 1 WHERE seq IN (SELECT value FROM json_each(?))
+UPDATE messages SET receipt = NULL, due_at = 0, attempts = attempts - 1,
+  first_taken_ms = CASE attempts WHEN 1 THEN 0 ELSE first_taken_ms END
+WHERE seq IN (SELECT value FROM json_each(?))
 """
 RETRY = """
 UPDATE messages SET receipt = NULL, due_at = retried.due_at,
@@ -222,8 +226,8 @@ _FREE = "NOT EXISTS (SELECT 1 FROM messages AS other WHERE other.queue = :target
 MOVABLE = f"{IDLE.removesuffix(' LIMIT :limit')} AND {_FREE} LIMIT :limit"
 MOVABLE_IDS = f"{IDLE_IDS.removesuffix(' LIMIT :limit')} AND {_FREE} LIMIT :limit"
 MOVE = """
-UPDATE messages SET queue = ?, receipt = NULL, due_at = 0, expires_at = ?, attempts = 0, first_failed_at = 0,
-  death = NULL, "group" = CASE WHEN ? THEN ifnull("group", '') ELSE nullif("group", '') END
+UPDATE messages SET queue = ?, receipt = NULL, due_at = 0, expires_at = ?, attempts = 0, first_taken_ms = 0,
+  first_failed_at = 0, death = NULL, "group" = CASE WHEN ? THEN ifnull("group", '') ELSE nullif("group", '') END
 WHERE seq IN (SELECT value FROM json_each(?))
 """
 FORGET = "DELETE FROM records WHERE queue IN (?, ?) AND id IN (SELECT value FROM json_each(?))"

@@ -34,6 +34,8 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
     group: str | None
     aside: int  # its body lies in `bodies`
     size: int
+    first_taken_ms: int  # Unix
+    first_failed_at: float  # Unix seconds, to ten microseconds
 
     @property
     def expired(self) -> bool:
@@ -42,7 +44,7 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 _candidates = msgspec.json.Decoder(list[Candidate])
-Found = tuple[Candidate, Message, float]  # with the time of its first failure
+Found = tuple[Candidate, Message]
 
 
 def take(
@@ -76,29 +78,29 @@ def candidates(connection: sqlite3.Connection, queue: Queue, limit: int, now_s: 
 
 
 def _unfold(connection: sqlite3.Connection, statement: str, parameters: dict[str, object]) -> list[Found]:
-    folded, sent, failed, attributes, bodies = connection.execute(statement, parameters).fetchone()
+    folded, sent, attributes, bodies = connection.execute(statement, parameters).fetchone()
     if sent is None:
         return []
     found = []
     start = 0
-    columns = _numbers.decode(f"[{sent}]"), _numbers.decode(f"[{failed}]"), _attributes.decode(f"[{attributes}]")
-    for row, sent_at, failed_at, pairs in zip(_candidates.decode(folded), *columns, strict=True):
+    columns = _numbers.decode(f"[{sent}]"), _attributes.decode(f"[{attributes}]")
+    for row, sent_at, pairs in zip(_candidates.decode(folded), *columns, strict=True):
         body = b""
         if not row.aside:
             body = bodies[start : start + row.size]
             start += row.size
-        found.append((row, Message(row.id, body, pairs, sent_at, row.group or ""), failed_at))
+        found.append((row, Message(row.id, body, pairs, sent_at, row.group or "")))
     return found
 
 
 def _past_saving(queue: Queue, found: Sequence[Found], now: Now) -> dict[int, tuple[Message, Death]]:
     past = {}
-    for row, message, failed_at in found:
+    for row, message in found:
         if row.expired or row.attempts >= queue.max_receives:
             failure = _expired(message, now) if row.expired else _used_up(row)
             reason: Literal["expired", "lost", "failed"]
             reason = "expired" if row.expired else "lost" if row.leased else "failed"
-            first = failed_at or now.wall_s
+            first = row.first_failed_at or now.wall_s
             past[row.seq] = (message, Death(reason, failure, queue.name, row.attempts, first, now.wall_s))
     return past
 
@@ -138,7 +140,7 @@ def _within(found: list[Found], max_bytes: int | None) -> list[Found]:
     if max_bytes is None:
         return found
     total = 0
-    for index, (row, _, _) in enumerate(found):
+    for index, (row, _) in enumerate(found):
         total += row.size
         if total > max_bytes and index:
             return found[:index]
@@ -151,8 +153,8 @@ def _lease(
     if not found:
         return []
     token = secrets.randbits(62)
-    sequence = msgspec.json.encode([row.seq for row, _, _ in found]).decode()
-    connection.execute(statements.LEASE, (token, now.broker_s + queue.lease_s, sequence))
+    sequence = msgspec.json.encode([row.seq for row, _ in found]).decode()
+    connection.execute(statements.LEASE, (token, now.broker_s + queue.lease_s, int(now.wall_s * 1000), sequence))
     now_s = expires_at - queue.lease_s
     return [
         Lease(
@@ -161,10 +163,12 @@ def _lease(
             (row.seq, token),
             row.attempts + 1,
             expires_at,
-            failed_at,
+            row.first_failed_at,
             math.inf if row.left_s is None else now_s + row.left_s,
+            row.first_taken_ms / 1000 or now.wall_s,
+            row.seq,
         )
-        for row, message, failed_at in found
+        for row, message in found
     ]
 
 
