@@ -63,14 +63,10 @@ class MemoryQueue:
             yield from self._open(now_s)
             return
         while self._later and self._later[0][0] <= now_s:
-            due_at, seq, id = heapq.heappop(self._later)
-            item = self.items.get(id)
-            if item is not None and (item.due_at, item.seq) == (due_at, seq):
+            if item := self._named(heapq.heappop(self._later)):
                 yield item
         while self._ready:
-            seq, id = heapq.heappop(self._ready)
-            item = self.items.get(id)
-            if item is not None and (item.due_at, item.seq) == (0.0, seq):
+            if item := self._named((0.0, *heapq.heappop(self._ready))):
                 yield item
 
     def due_in(self, now_s: float) -> float | None:
@@ -79,7 +75,19 @@ class MemoryQueue:
             if any(True for _ in self._open(now_s)):
                 return 0.0
             return min((item.due_at - now_s for item in self.items.values() if not item.is_due(now_s)), default=None)
-        return min((item.due_at - now_s for item in self.items.values()), default=None)
+        while self._ready and not self._named((0.0, *self._ready[0])):
+            heapq.heappop(self._ready)
+        if self._ready:
+            return 0.0
+        while self._later and not self._named(self._later[0]):
+            heapq.heappop(self._later)
+        return self._later[0][0] - now_s if self._later else None
+
+    def _named(self, entry: tuple[float, int, str]) -> Item | None:
+        """The item that a heap's entry (due_at, seq, id) means, None when the entry is out of date."""
+        due_at, seq, id = entry
+        item = self.items.get(id)
+        return item if item is not None and (item.due_at, item.seq) == (due_at, seq) else None
 
     def in_order(self) -> list[Item]:
         """All messages, oldest first."""
