@@ -107,8 +107,8 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
 
     `receipt` is the fencing token, opaque to all but the broker that gave it; `attempt` is 1 on the first
     delivery; `first_failed_at` is Unix seconds, 0.0 when it never failed. `deadline` (monotonic seconds) is when the
-    message's TTL ends. `first_taken_at` (Unix seconds) is when the first delivery was, `sequence` the message's place in
-    the order of its queue; both are 0 where a broker does not know them.
+    message's TTL ends. `first_taken_at` (Unix seconds) is when the first delivery was, `sequence` the message's place
+    in the order of its queue; both are 0 where a broker does not know them.
     """
 
     queue: str

@@ -88,15 +88,15 @@ def _check_results(project: Project, name: str, function: FunctionConfig) -> Ite
     """A handler answers an invocation, not a message, so not every trigger gives `to:` something to write."""
     if function.kind != "handler" or not function.to:
         return
-    kinds = {type(event) for event in function.events}
+    records = any(isinstance(event, QueueEvent | TableEvent) for event in function.events)
     path: Path = ("functions", name, "to")
-    if kinds & {QueueEvent, TableEvent} or project.inbox(name) in _sinks_into(project):
+    if records or project.inbox(name) in _sinks_into(project):
         what = (
             f"functions.{name} gets messages as Records, which have no result of their own: `to:` writes null for each"
         )
         hint = "the handler to write what it makes, or a `model:`"
         yield Finding(path, what, hint, severity="warning", at_key=True)
-    elif kinds == {HttpEvent}:
+    elif function.events and all(isinstance(event, HttpEvent) for event in function.events):
         what = (
             f"functions.{name} is a handler with http events alone, whose answers go to the caller and never to `to:`"
         )

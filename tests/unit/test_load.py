@@ -375,8 +375,8 @@ def test_examine_places_sinks_that_get_nothing(folder: Path) -> None:
     )
     (warning,) = examine(folder).warnings
     assert str(warning) == (
-        "millrace.yml:7:5: warning: functions.f is a handler with http events alone, whose answers go to the caller and "
-        "never to `to:`; expected no `to:`, or a `model:`, whose results go to both"
+        "millrace.yml:7:5: warning: functions.f is a handler with http events alone, whose answers go to the caller "
+        "and never to `to:`; expected no `to:`, or a `model:`, whose results go to both"
     )
 
 
