@@ -21,7 +21,7 @@ import os
 from millrace.types import new_id
 new_id()
 child = os.fork()
-os.write(1, f"{new_id()[12:]}\n".encode())  # one write, which the other's cannot part
+os.write(1, f"{new_id()[12:]}\\n".encode())  # one write, which the other's cannot part
 if not child:
     os._exit(0)
 os.waitpid(child, 0)
