@@ -82,7 +82,10 @@ async def _feed_all(
             )
             _tell_start(reader, feeder.progress)
             with stop.calling(feeder.stop):
-                rows.append(_row(reader, await feeder.run()))
+                progress = await feeder.run()
+            rows.append(_row(reader, progress))
+            if progress.resumed and progress.finished and not progress.sent:
+                note(f"{reader.path}: nothing new since it was fed; --again sends all of it once more")
     return rows, stop.asked
 
 

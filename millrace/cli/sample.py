@@ -41,6 +41,8 @@ def sample(
         with nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb") as source:
             for line in sample_lines(source, file, n, header=keep, quoted=is_table and not raw, rng=rng):
                 sys.stdout.buffer.write(line)
+    except BrokenPipeError:
+        raise  # `sample ... | head`: nothing is wrong with the file
     except IsADirectoryError:
         raise MillraceError(f"{file} is a folder", "give a text file") from None
     except OSError as error:

@@ -32,6 +32,6 @@ def _text(verdict: str, ids: Sequence[str], attempt: int, failure: Failure) -> s
     said = f"{failure.type}: {failure.message}" if failure.message else failure.type
     if verdict == "retry":
         return f"{who} failed and will be tried again (try {attempt}): {said}"
-    what = "died" if verdict == "dead" else "failed"  # a call that failed is answered: nothing is left of it
-    traceback = failure.traceback.removesuffix(said).rstrip()
-    return "\n".join(filter(None, (f"{who} {what} (try {attempt}): {said}", traceback)))
+    # A call that failed is done: its caller has the answer, and nothing is tried again.
+    first = f"{who} died (try {attempt}): {said}" if verdict == "dead" else f"call {ids[0]} failed: {said}"
+    return "\n".join(filter(None, (first, failure.traceback.removesuffix(said).rstrip())))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import errno
 import io
 import json
 import os
@@ -443,6 +444,16 @@ class TestSample:
         assert ran.code == 1
         assert message in ran.err
 
+    def test_a_reader_that_has_seen_enough_is_no_fault_of_the_file(
+        self, cli: Cli, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def gone(*_: object, **__: object) -> None:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+        monkeypatch.setattr("millrace.feeds.sample.sample_lines", gone)
+        ran = cli("sample", "app.py", "-n", "3")
+        assert (ran.code, ran.err) == (1, "")
+
 
 class TestFeed:
     def test_files_become_messages(self, cli: Cli, project: Path) -> None:
@@ -454,6 +465,7 @@ class TestFeed:
         again = cli("feed", "images", "a.csv", "--json")
         assert again.json[0]["sent"] == 0
         assert "goes on where" in again.err
+        assert "nothing new since it was fed; --again sends" in again.err
         (project / "a.csv").write_text("id\n9\n2\n")
         changed = cli("feed", "images", "a.csv", "--json")
         assert (changed.json[0]["sent"], changed.json[0]["known"]) == (1, 1)

@@ -44,4 +44,4 @@ def test_what_failed_alike_is_told_at_once() -> None:
 
 def test_a_call_that_failed_has_failed_for_good() -> None:
     ((level, _, text),) = told(("a", Failure("ValueError", "no"), "done"))
-    assert (level, text) == ("ERROR", "message a failed (try 2): ValueError: no")
+    assert (level, text) == ("ERROR", "call a failed: ValueError: no")
