@@ -61,7 +61,7 @@ def damaged(path: Path, said: str) -> StorageDamaged:
     """The file is not what SQLite wrote."""
     old, saved = shlex.quote(str(path)), shlex.quote(f"{path}.saved")
     return StorageDamaged(
-        f"{path}: the database is damaged ({said})",
+        f"{path}: the database is damaged ({said.strip().splitlines()[-1]})",
         "stop every millrace on it, keep a copy of it with its -wal file, and save what can be read:\n"
         f"    {shlex.quote(sys.executable)} -m millrace.database.salvage {old} {saved} &&\n"
         f"    mv {old} {old}.damaged && rm -f {old}-wal {old}-shm && mv {saved} {old}",

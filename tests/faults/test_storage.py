@@ -199,6 +199,7 @@ async def test_a_damaged_file_is_refused_with_the_way_out(tmp_path: Path) -> Non
     with pytest.raises(StorageDamaged, match="damaged") as caught:
         Database.open(path)
     assert "millrace.database.salvage" in caught.value.hint
+    assert "\n" not in caught.value.problem
 
 
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
