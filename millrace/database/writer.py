@@ -27,7 +27,7 @@ _RETRY_S = 0.0005  # how often a process whose turn it is looks whether the lock
 class Job:
     """Something to be done on the connection, and who waits for it."""
 
-    __slots__ = ("error", "future", "loop", "result", "run", "wakes")
+    __slots__ = ("error", "future", "loop", "result", "run", "since", "wakes")
 
     def __init__(self, run: Callable[[sqlite3.Connection], Any], wakes: Iterable[str]) -> None:
         self.run = run
@@ -36,6 +36,7 @@ class Job:
         self.future: asyncio.Future[Any] = self.loop.create_future()
         self.result: Any = None
         self.error: BaseException | None = None
+        self.since = time.monotonic()
 
 
 class Writer:
@@ -101,7 +102,7 @@ class Writer:
     def _transact(self, jobs: Sequence[Job]) -> None:
         while jobs:
             try:
-                self._begin()
+                self._begin(jobs[0].since)
                 failed = self._run(jobs)
                 if failed is None:
                     self._connection.execute("COMMIT")
@@ -113,12 +114,16 @@ class Writer:
             self._rollback()
             jobs = [job for job in jobs if job is not failed and job.error is None]
 
-    def _begin(self) -> None:
-        """BEGIN IMMEDIATE, patient with other processes: taking the lock first keeps a commit from failing later."""
+    def _begin(self, since: float) -> None:
+        """BEGIN IMMEDIATE, patient with other processes: taking the lock first keeps a commit from failing later.
+
+        Patience counts from when the oldest job came: nobody waits for the patience of those before it and then
+        for its own.
+        """
         self._turnstile.pass_through()
+        give_up_at = since + self._patience_s
         if self._try_begin(last=self._patience_s <= 0):
             return
-        give_up_at = time.monotonic() + self._patience_s
         with self._turnstile.closed():
             while not self._try_begin(last=time.monotonic() >= give_up_at):
                 time.sleep(_RETRY_S)

@@ -18,6 +18,7 @@ from needs import needs
 from millrace.broker import Queue
 from millrace.brokers.sqlite import SqliteBroker
 from millrace.database import Database, faults, salvage
+from millrace.database.writer import Job
 from millrace.errors import StorageBusy, StorageDamaged, StorageError, StorageFull, StorageReadOnly
 from millrace.stores.sqlite import SqliteTables
 from millrace.testing import ManualClock
@@ -136,6 +137,21 @@ async def test_a_lock_that_stays_is_an_error_that_says_so(tmp_path: Path) -> Non
         other.close()
         await broker.put([Put("q", Message("after"))])
         assert await ids(broker, "q") == {"before", "after"}
+
+
+async def test_patience_counts_from_when_the_oldest_job_came(tmp_path: Path) -> None:
+    async with opened(tmp_path, patience_s=1000.0) as (database, _):
+        other = sqlite3.connect(database.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        old, young = Job(lambda connection: None, ()), Job(lambda connection: None, ())
+        old.since -= 1000.0
+        database._writer.submit(old)
+        with pytest.raises(StorageBusy):
+            await asyncio.wait_for(old.future, 30)
+        database._writer.submit(young)
+        other.execute("ROLLBACK")
+        other.close()
+        assert await asyncio.wait_for(young.future, 30) is None
 
 
 async def test_a_lock_that_goes_is_waited_for(tmp_path: Path) -> None:
