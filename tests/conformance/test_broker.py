@@ -58,7 +58,7 @@ async def sqlite(folder: Path) -> AsyncIterator[BrokerBench]:
 @asynccontextmanager
 async def memory_claims(folder: Path) -> AsyncIterator[BrokerBench]:
     async with memory(folder) as bench:
-        bench.broker = claiming(bench.broker, folder)
+        bench.broker = claiming(bench.broker, "memory://", folder)
         yield bench
 
 
@@ -68,15 +68,15 @@ async def sqlite_claims(folder: Path) -> AsyncIterator[BrokerBench]:
         reopen = bench.reopen
 
         async def reopen_both() -> Broker:
-            return claiming(await reopen(), folder)
+            return claiming(await reopen(), "./bodies", folder)
 
-        bench.broker, bench.reopen = claiming(bench.broker, folder), reopen_both
+        bench.broker, bench.reopen = claiming(bench.broker, "./bodies", folder), reopen_both
         yield bench
 
 
-def claiming(inner: Broker, folder: Path) -> ClaimCheck:
+def claiming(inner: Broker, url: str, folder: Path) -> ClaimCheck:
     """A claim check from which no body but the empty one is safe, nor from its limit."""
-    return ClaimCheck(inner, open_bucket("bodies", str(folder / "bodies"), folder), beyond_bytes=0, max_body=2_000_000)
+    return ClaimCheck(inner, open_bucket("bodies", url, folder), beyond_bytes=0, max_body=2_000_000)
 
 
 def advancing(clock: ManualClock):

@@ -20,7 +20,9 @@ LISTENING = "print('listening on http://127.0.0.1:4321', flush=True)\n"
 UNTIL_TERM = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n" + LISTENING
 WITH_REPLICA = (
     "import subprocess, sys\n"
-    "sub = subprocess.Popen([sys.executable, '-c', 'input()', 'millrace.replica'], stdin=subprocess.PIPE)\n"
+    "begin = 'print(flush=True); input()'\n"
+    "sub = subprocess.Popen([sys.executable, '-c', begin, 'millrace.replica'], stdin=-1, stdout=-1)\n"
+    "sub.stdout.readline()\n"  # the system shows a command line only a moment after Popen returned
 )
 FOREVER = "while True: signal.pause()\n"
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -387,7 +387,6 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.one_of(st.text(), st.lists(st.tuples(WORDS, st.sampled_from(["", " ", "\n", ": ", "\n  ", "\n- "]))).map(
     lambda pairs: "".join(word + space for word, space in pairs)
 )))  # fmt: skip
@@ -413,7 +412,6 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.dictionaries(KEYS, TREES, max_size=6), st.sampled_from([None, "dev", "prod"]))
 def test_any_tree_is_a_project_or_a_config_error(
     tmp_path_factory: pytest.TempPathFactory, tree: dict[str, object], stage: str | None
