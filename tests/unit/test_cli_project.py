@@ -102,7 +102,9 @@ def test_check_tells_faults_of_the_file_of_the_code_and_of_the_stages(
     captured = capsys.readouterr()
     assert captured.err == "4 faults\n"
     lines = captured.out.splitlines()
-    assert lines[0].startswith("millrace.yml:4:16: functions.g.handler: cannot find app.nope: app has no nope; app has Model")
+    assert lines[0].startswith(
+        "millrace.yml:4:16: functions.g.handler: cannot find app.nope: app has no nope; app has Model"
+    )
     assert lines[1] == "millrace.yml:5:1: unknown key 'sevrice'; did you mean 'service'?"
     assert lines[2].startswith("millrace.yml:6:40: functions.f.model: cannot import gone.Model: no module gone")
     assert lines[3] == "millrace.yml:6:52: functions.f: unknown key 'replica'; did you mean 'replicas'?"
