@@ -10,6 +10,9 @@ from millrace.config.schema import TOKEN_VARIABLE, Project
 from millrace.wire import Spec
 
 _UNBOUNDED_MEMORY = 0
+# A batch's arrays are as large as the last one's. At glibc's defaults they are given back to the kernel and faulted in
+# again for each batch, which cost 2 ms of every 32 ms predict; so freed memory is kept. Other allocators ignore these.
+_ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
 
 
 def spec_of(project: Project, name: str) -> Spec:
@@ -31,7 +34,7 @@ def spec_of(project: Project, name: str) -> Spec:
 def environment_of(project: Project, name: str) -> Mapping[str, str]:
     """The whole environment of a function's replicas: ours without millrace's secrets, the project's, its own."""
     function = project.functions[name]
-    inherited = {key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE}
+    inherited = _ALLOCATOR | {key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE}
     configured = {**project.environment, **function.environment}
     if function.kind == "handler":
         return handler_environment(spec_of(project, name), inherited, configured)

@@ -1,0 +1,44 @@
+"""What a function's replicas are told."""
+
+from pathlib import Path
+
+import pytest
+
+from millrace.config.schema import FunctionConfig, Project
+from millrace.flow.spec import environment_of, spec_of
+
+
+def project(kind: str, **environment: str) -> Project:
+    function = FunctionConfig.model_validate({kind: "app.Thing", "environment": environment, "memory": "1GB"})
+    return Project(service="pets", root=Path("/pets"), environment={"FROM": "project"}, functions={"f": function})
+
+
+def test_a_replica_is_told_what_to_run_and_within_which_limits() -> None:
+    spec = spec_of(project("model"), "f")
+    assert (spec.function, spec.kind, spec.target, spec.root) == ("f", "model", "app.Thing", "/pets")
+    assert (spec.memory_bytes, spec.timeout_s, spec.service, spec.stage) == (1_000_000_000, 30.0, "pets", "dev")
+
+
+@pytest.mark.parametrize("kind", ["model", "handler"])
+def test_the_environment_is_the_shells_then_the_projects_then_the_functions(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("FROM", "shell")
+    monkeypatch.setenv("SHELLS_OWN", "here")
+    assert environment_of(project(kind), "f")["FROM"] == "project"
+    assert environment_of(project(kind, FROM="function"), "f")["FROM"] == "function"
+    assert environment_of(project(kind), "f")["SHELLS_OWN"] == "here"
+
+
+@pytest.mark.parametrize("kind", ["model", "handler"])
+def test_no_replica_learns_the_gateways_token(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setenv("MILLRACE_TOKEN", "secret")
+    assert "secret" not in environment_of(project(kind), "f").values()
+
+
+def test_freed_memory_is_kept_unless_somebody_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    assert int(environment_of(project("model"), "f")["MALLOC_TRIM_THRESHOLD_"]) > 10**8
+    assert environment_of(project("model", MALLOC_TRIM_THRESHOLD_="1"), "f")["MALLOC_TRIM_THRESHOLD_"] == "1"
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "2")
+    assert environment_of(project("model"), "f")["MALLOC_TRIM_THRESHOLD_"] == "2"
