@@ -62,7 +62,7 @@ bench: install  ## the speed table
 soak: install  ## a few minutes under fire
 	$(BIN)/python -m benchmarks.soak
 
-lock:  ## resolve requirements.lock anew (needs uv)
+lock:  ## resolve the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --no-header pyproject.toml --all-extras --group dev --group docs --group bench -o requirements.lock
 

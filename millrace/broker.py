@@ -7,13 +7,15 @@ A dead letter is a message in the queue `<name>.dead`, which can be peeked, move
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Hashable, Sequence
 
 import msgspec
 
 from millrace.types import Accepted, Commit, Death, Lease, Message, Put
 
 DEAD_SUFFIX = ".dead"
+DEAD_FROM_ATTRIBUTE = "millrace-dead-from"  # of a message in a `dead_to` queue: the queue in which it died
 
 
 def dead_letters(queue: str) -> str:
@@ -21,16 +23,36 @@ def dead_letters(queue: str) -> str:
     return queue if queue.endswith(DEAD_SUFFIX) else queue + DEAD_SUFFIX
 
 
+def handle_of(receipt: Hashable) -> str:
+    """A receipt as text for those outside the process; opaque, and still the broker's own when it comes back."""
+    return urlsafe_b64encode(msgspec.json.encode(receipt)).decode()
+
+
+def receipt_of(handle: str) -> Hashable:
+    """The receipt of a handle; raises ValueError for what is none."""
+    try:
+        found = msgspec.json.decode(urlsafe_b64decode(handle.encode("ascii")), type=tuple[int | str, ...])
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise ValueError("not a receipt handle") from error
+    return found
+
+
 class Queue(msgspec.Struct, frozen=True):
-    """A queue's declaration; seconds and counts, None where there is no bound."""
+    """A queue's declaration; seconds and counts, None where there is no bound.
+
+    `delay_s` is for puts that name no delay. `dead_to` names the queue that gets this one's dead letters, as ordinary
+    messages with the attribute `millrace-dead-from`, instead of `<name>.dead`.
+    """
 
     name: str
     lease_s: float = 30.0
-    max_receives: int = 5
+    max_receives: int | None = 5
     ttl_s: float | None = None
     max_depth: int | None = None
     fifo: bool = False
     dedupe_s: float = 86400.0
+    delay_s: float = 0.0
+    dead_to: str | None = None
 
 
 class Capabilities(msgspec.Struct, frozen=True):

@@ -87,19 +87,28 @@ class Death(msgspec.Struct, frozen=True):
 
 
 class Put(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A message on its way into a queue; `ttl_s` None means the queue's own."""
+    """A message on its way into a queue; `delay_s` and `ttl_s` None mean the queue's own.
+
+    `dedupe` is a key apart from the id: within the queue's dedupe_s after a put, another with the same key is accepted
+    as a duplicate of the first, whatever its id (SQS's deduplication id).
+    """
 
     queue: str
     message: Message
-    delay_s: float = 0.0
+    delay_s: float | None = None
     ttl_s: float | None = None
+    dedupe: str = ""
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """The broker's word that a put is durable; `duplicate` when the queue knew the id and kept the first."""
+    """The broker's word that a put is durable; `duplicate` when the queue knew the id and kept the first.
+
+    `id` is then the first's. `sequence` is the message's place in the order of its queue, 0 where it is not known.
+    """
 
     id: str
     duplicate: bool = False
+    sequence: int = 0
 
 
 class Lease(msgspec.Struct, frozen=True, gc=False):

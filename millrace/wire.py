@@ -32,6 +32,7 @@ class Spec(msgspec.Struct, frozen=True, tag=True):
     stage: str = ""
     region: str = "us-east-1"
     account: str = "000000000000"
+    name: str = ""  # what AWS calls the function; empty: as it is called here
 
 
 class Run(msgspec.Struct, frozen=True, tag=True):
@@ -45,6 +46,7 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     receipts: list[str]  # receipt handles, for handlers
     first_taken: list[float] = []  # Unix seconds of the first delivery, 0.0 when unknown; for handlers
     sequences: list[int] = []  # places in the queue's order, 0 when unknown; for handlers
+    partial: bool = True  # whether batchItemFailures in a handler's answer counts
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):

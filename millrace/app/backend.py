@@ -9,7 +9,8 @@ from millrace.brokers.claims import ClaimCheck
 from millrace.brokers.memory import MemoryBroker
 from millrace.brokers.sqlite import SqliteBroker
 from millrace.clock import Clock, SystemClock
-from millrace.config.schema import FunctionConfig, HttpEvent, Project, TableEvent
+from millrace.config.events import HttpEvent, TableEvent
+from millrace.config.schema import FunctionConfig, Project
 from millrace.database import Database
 from millrace.errors import ConfigError
 from millrace.store import Bookmarks, Bucket, Results, Table

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from millrace.app.backend import Backend
 from millrace.clock import Clock
-from millrace.config.schema import BucketEvent, HttpEvent, Project, PushEvent, ScheduleEvent, TableEvent
+from millrace.config.events import BucketEvent, HttpEvent, PushEvent, ScheduleEvent, TableEvent
+from millrace.config.schema import Project
 from millrace.source import Source
 from millrace.sources.bucket_watch import BucketSource
 from millrace.sources.http import PushRoute, Route

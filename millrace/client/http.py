@@ -50,7 +50,7 @@ class _Envelope(msgspec.Struct, omit_defaults=True):
     attributes: dict[str, str]
     id: str
     group: str = ""
-    delay_s: float = 0.0
+    delay_s: float | None = None
     ttl_s: float | None = None
 
 

@@ -53,7 +53,7 @@ class Client:
         *,
         id: str | None = None,
         attributes: Mapping[str, str] | None = None,
-        delay_s: float = 0.0,
+        delay_s: float | None = None,
         group: str = "",
     ) -> str:
         """Put one message, durable when this returns, and give its id; see AsyncClient.send."""

@@ -12,21 +12,13 @@ from urllib.parse import urlsplit
 
 from millrace.broker import DEAD_SUFFIX
 from millrace.config.circles import circles
+from millrace.config.events import BucketEvent, HttpEvent, QueueEvent, ScheduleEvent, TableEvent
 from millrace.config.faults import nearest, one_of
 from millrace.config.findings import Finding, Path
 from millrace.config.limits import check_limits
 from millrace.config.names import queue_names
 from millrace.config.routes import check_routes
-from millrace.config.schema import (
-    BucketEvent,
-    FunctionConfig,
-    HttpEvent,
-    Project,
-    QueueEvent,
-    ScheduleEvent,
-    Sink,
-    TableEvent,
-)
+from millrace.config.schema import FunctionConfig, Project, Sink
 from millrace.config.templates import KEY_FIELDS, names_every_message, problem, split
 from millrace.cron import parse
 from millrace.errors import ConfigError

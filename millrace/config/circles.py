@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from millrace.config.events import BucketEvent, TableEvent
 from millrace.config.findings import Finding
-from millrace.config.schema import BucketEvent, FunctionConfig, Project, Sink, TableEvent
+from millrace.config.schema import FunctionConfig, Project, Sink
 from millrace.config.templates import split
 
 

@@ -8,20 +8,19 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from millrace.config.aws import AsyncConfig, AwsConfig, Destination, TopicConfig, TopicQueue
+from millrace.config.events import EVENTS, BatchConfig, Cors, HttpRoute
 from millrace.config.schema import (
-    EVENTS,
-    BatchConfig,
     BucketConfig,
     FunctionConfig,
     GatewayConfig,
-    HttpRoute,
     Project,
     QueueConfig,
     RetryConfig,
-    Section,
     Sink,
     TableConfig,
 )
+from millrace.config.section import Section
 from millrace.config.templates import KEY_FIELDS
 from millrace.config.units import format_bytes, format_seconds, seconds, size
 
@@ -53,13 +52,19 @@ _SECTIONS: tuple[tuple[str, type[Section], str], ...] = (
     ("queues.&lt;name&gt;", QueueConfig, ""),
     ("tables.&lt;name&gt;", TableConfig, ""),
     ("buckets.&lt;name&gt;", BucketConfig, ""),
+    ("topics.&lt;name&gt;", TopicConfig, ""),
     ("functions.&lt;name&gt;", FunctionConfig, ""),
 )
 _PARTS: tuple[tuple[str, type[Section], str], ...] = (
     ("functions.&lt;name&gt;.batch", BatchConfig, ""),
     ("functions.&lt;name&gt;.retry", RetryConfig, ""),
     ("functions.&lt;name&gt;.to", Sink, "A list. "),
+    ("functions.&lt;name&gt;.asynchronous", AsyncConfig, ""),
+    ("Destinations", Destination, "`on_success`, `on_failure` and `dead_letter` have the keys below. "),
+    ("CORS", Cors, "`cors` of an http event. "),
+    ("topics.&lt;name&gt;.queues", TopicQueue, "A list. "),
     ("gateway", GatewayConfig, ""),
+    ("aws", AwsConfig, ""),
 )
 
 

@@ -8,8 +8,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from millrace.config.events import EVENTS
 from millrace.config.faults import Fault, nearest, one_of
-from millrace.config.schema import EVENTS, Project
+from millrace.config.schema import Project
 from millrace.config.tree import Node, walk
 
 _KINDS = {

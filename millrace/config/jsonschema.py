@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from millrace.config.schema import METHODS, Project
+from millrace.config.events import METHODS
+from millrace.config.schema import Project
 
 _REFERENCE = {"type": "string", "pattern": r"^\$\{env:.*\}$"}
 _NOT_TEXT = {"integer", "number", "boolean"}

@@ -84,10 +84,13 @@ def examine(path: Path | None = None, *, stage: str | None = None, overrides: Se
             start = Place(_name(file), 1, 1)
             faults.append(Fault(start, "the file is empty", "at least `service: my-app` and `functions:`"))
         return Examination(None, in_order(faults))
-    return _examine(root, file.resolve().parent, stage, overrides, faults)
+    return examine_tree(root, file.resolve().parent, stage=stage, overrides=overrides, faults=faults)
 
 
-def _examine(root: Node, folder: Path, stage: str | None, overrides: Sequence[str], faults: list[Fault]) -> Examination:
+def examine_tree(
+    root: Node, folder: Path, *, stage: str | None, overrides: Sequence[str], faults: list[Fault]
+) -> Examination:
+    """The same for a tree in millrace.yml's words, whatever file its nodes stand in; `faults` are known already."""
     if not isinstance(root.value, dict):
         faults.append(Fault(root.place, "the project file", "a mapping such as `service: my-app`", root.shown))
         return Examination(None, in_order(faults))

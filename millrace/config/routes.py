@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from millrace.config.events import METHODS, HttpEvent, PushEvent
 from millrace.config.faults import nearest, one_of
 from millrace.config.findings import Finding, Path
-from millrace.config.schema import METHODS, HttpEvent, Project, PushEvent
+from millrace.config.schema import Project
 
 RESERVED = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/results", "/queues")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~%@:+-]+|\{[A-Za-z_]\w*\}")

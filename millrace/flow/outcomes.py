@@ -21,7 +21,7 @@ class Rules(msgspec.Struct, frozen=True):
     `call`: somebody waits for the answer, and a failure is one; nothing is retried and no dead letter is kept.
     """
 
-    max_receives: int
+    max_receives: int | None
     call: bool = False
     base_s: float = 1.0
     max_s: float = 300.0
@@ -150,7 +150,8 @@ class Decider:
             return "dead"
         if failure.retry is None and rules.retry_on and not _same(rules.retry_on, failure):
             return "dead"
-        return "failed" if lease.attempt >= rules.max_receives else None
+        spent = rules.max_receives is not None and lease.attempt >= rules.max_receives
+        return "failed" if spent else None
 
     def _delay_s(self, lease: Lease, failure: Failure) -> float:
         """base x 2^n with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter")."""

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 import millrace.config.load as loading
+from millrace.config.events import HttpEvent
 from millrace.config.load import examine, find, load
-from millrace.config.schema import HttpEvent, Project
+from millrace.config.schema import Project
 from millrace.errors import ConfigError
 
 SMALL = "service: pets\nfunctions:\n  f:\n    model: app.Model\n"
@@ -96,7 +97,7 @@ functions:
         "millrace.yml:8:3: buckets.lake: the key 'url' is missing",
         "millrace.yml:12:5: functions.classify: unknown key 'replica'; did you mean 'replicas'?",
         "millrace.yml:14:9: functions.classify.events[0] is no known event; expected one of queue, http, schedule, "
-        "bucket, table, push, got 'htp'; did you mean 'http'?",
+        "bucket, table, push, topic, bus, got 'htp'; did you mean 'http'?",
         "millrace.yml:15:16: unknown queue 'imgaes'; expected one of images, labels; did you mean 'images'?",
         "millrace.yml:16:9: functions.classify.events[2] is of several kinds; expected one event per list item, "
         "got queue and http",
@@ -144,9 +145,9 @@ functions:
         ("service: x\nbuckets: {lake: {url: }}", "millrace.yml:2:18: buckets.lake: the key 'url' has no value"),
         ("service:", "millrace.yml:1:1: the key 'service' has no value"),
         (SMALL + "    events: [{queue: q, quue: 1}]", "millrace.yml:5:25: functions.f.events[0]: unknown key 'quue'; "
-         "expected queue; did you mean 'queue'?"),
+         "expected one of queue, batch, filter, concurrency, partial, on_error, retry, enabled; did you mean 'queue'?"),
         (SMALL + "    events: [{http: {path: /, mehtod: GET}}]", "millrace.yml:5:31: functions.f.events[0].http: "
-         "unknown key 'mehtod'; expected one of method, path, payload; did you mean 'method'?"),
+         "unknown key 'mehtod'; expected one of method, path, payload, key, cors; did you mean 'method'?"),
         ("service: x\ngateway: {port: 1.5}", "millrace.yml:2:17: gateway.port; expected a whole number, got 1.5"),
     ],
 )  # fmt: skip

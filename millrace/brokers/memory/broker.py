@@ -220,14 +220,16 @@ class MemoryBroker(Broker):
 
     def _item(self, put: Put) -> Item:
         now_s = self._clock.monotonic()
-        ttl_s = put.ttl_s if put.ttl_s is not None else self._queue(put.queue).settings.ttl_s
+        settings = self._queue(put.queue).settings
+        ttl_s = settings.ttl_s if put.ttl_s is None else put.ttl_s
+        delay_s = settings.delay_s if put.delay_s is None else put.delay_s
         message = put.message
         if not message.sent_at:
             message = msgspec.structs.replace(message, sent_at=self._clock.now())
         return Item(
             next(self._seqs),
             message,
-            now_s + put.delay_s if put.delay_s > 0 else 0.0,
+            now_s + delay_s if delay_s > 0 else 0.0,
             None if ttl_s is None else now_s + ttl_s,
         )
 
@@ -256,7 +258,8 @@ class MemoryBroker(Broker):
     def _bury_if_past_saving(self, queue: MemoryQueue, item: Item, now_s: float) -> bool:
         settings = queue.settings
         expired = item.expires_at is not None and item.expires_at <= now_s
-        if settings.name.endswith(DEAD_SUFFIX) or not (expired or item.attempts >= settings.max_receives):
+        spent = settings.max_receives is not None and item.attempts >= settings.max_receives
+        if settings.name.endswith(DEAD_SUFFIX) or not (expired or spent):
             return False
         outcome = self._past_saving(settings, item, expired)
         self._end(queue, outcome)

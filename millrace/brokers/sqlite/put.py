@@ -64,11 +64,12 @@ def _insert(connection: sqlite3.Connection, queues: Queues, puts: Sequence[Put],
 
 def _row(each: Put, queue: Queue, now: Now) -> tuple[object, ...]:
     message = each.message
+    delay_s = queue.delay_s if each.delay_s is None else each.delay_s
     ttl_s = each.ttl_s if each.ttl_s is not None else queue.ttl_s
     return (
         each.queue,
         message.id,
-        now.broker_s + each.delay_s if each.delay_s > 0 else 0.0,
+        now.broker_s + delay_s if delay_s > 0 else 0.0,
         None if ttl_s is None else now.broker_s + ttl_s,
         message.sent_at or now.wall_s,
         message.group if message.group or queue.fifo else None,

@@ -96,7 +96,7 @@ def _unfold(connection: sqlite3.Connection, statement: str, parameters: dict[str
 def _past_saving(queue: Queue, found: Sequence[Found], now: Now) -> dict[int, tuple[Message, Death]]:
     past = {}
     for row, message in found:
-        if row.expired or row.attempts >= queue.max_receives:
+        if row.expired or (queue.max_receives is not None and row.attempts >= queue.max_receives):
             failure = _expired(message, now) if row.expired else _used_up(row)
             reason: Literal["expired", "lost", "failed"]
             reason = "expired" if row.expired else "lost" if row.leased else "failed"

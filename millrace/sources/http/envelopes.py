@@ -27,7 +27,7 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True):
     attributes: dict[str, str] = {}
     id: str = ""
     group: str = ""
-    delay_s: float = 0.0
+    delay_s: float | None = None
     ttl_s: float | None = None
 
 
@@ -59,7 +59,7 @@ def described(item: Item, request: Request) -> Item:
         item.attributes,
         id=_name("millrace-id", id or ""),
         group=_name("millrace-group", group or ""),
-        delay_s=_seconds("millrace-delay", delay) or 0.0,
+        delay_s=_seconds("millrace-delay", delay),
         ttl_s=_seconds("millrace-ttl", ttl),
     )
 
@@ -73,7 +73,7 @@ def _item(envelope: Envelope, settings: Settings) -> Item:
         {**own, CONTENT_TYPE: content_type},
         id=_name("id", envelope.id),
         group=_name("group", envelope.group),
-        delay_s=_bounded("delay_s", envelope.delay_s),
+        delay_s=None if envelope.delay_s is None else _bounded("delay_s", envelope.delay_s),
         ttl_s=None if envelope.ttl_s is None else _bounded("ttl_s", envelope.ttl_s),
     )
 
@@ -104,4 +104,4 @@ def _no_seconds(what: str, got: str) -> problems.Problem:
 
 
 def _expected() -> list[dict[str, str]]:
-    return [{"body": "base64", "attributes": "{name: text}", "id": "", "group": "", "delay_s": "0.0", "ttl_s": "null"}]
+    return [{"body": "base64", "attributes": "{name: text}", "id": "", "group": "", "delay_s": "null", "ttl_s": "null"}]

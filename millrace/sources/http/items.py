@@ -34,7 +34,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     attributes: dict[str, str]
     id: str = ""
     group: str = ""
-    delay_s: float = 0.0
+    delay_s: float | None = None
     ttl_s: float | None = None
 
 

@@ -31,7 +31,7 @@ class Route(msgspec.Struct, frozen=True):
     path: str  # /pets/{id}, /files/{rest+}
     function: str
     queue: str
-    kind: Literal["model", "handler"]
+    kind: Literal["model", "handler", "wsgi"]
     description: str = ""
     payload: Literal["v1", "v2"] = "v2"
     timeout_s: float = 30.0

@@ -1,0 +1,39 @@
+"""What a reader of a project file is told and what it gives: a Request in, a Draft out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from millrace.config.faults import Fault
+from millrace.config.tree import Node
+
+
+@dataclass(frozen=True)
+class Request:
+    """A project file and what the person said beside it; parameters are SAM's and Serverless's `--parameter k=v`."""
+
+    file: Path
+    stage: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Draft:
+    """A project in millrace.yml's words: `tree` is None where the file could not be read at all.
+
+    `faults` has errors and warnings; `understood` and `keys` count the keys that do here what they do there, of all.
+    """
+
+    tree: Node | None
+    faults: list[Fault] = field(default_factory=list)
+    understood: int = 0
+    keys: int = 0
+
+
+class Reader(Protocol):
+    """Reads one kind of project file."""
+
+    def __call__(self, request: Request) -> Draft: ...
