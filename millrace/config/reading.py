@@ -21,28 +21,34 @@ _FOREIGN_REFERENCE = re.compile(r"\$\{(?!env:)\w+:")
 
 def read_bytes(data: bytes, source: str, faults: list[Fault]) -> Node | None:
     """The tree of a file's bytes, None when there is none to speak of; what is wrong goes into `faults`."""
+    text = decode(data, source, faults)
+    return None if text is None else read_text(text, source, faults)
+
+
+def decode(data: bytes, source: str, faults: list[Fault]) -> str | None:
+    """A file's bytes as text; None, with a fault, where they are too many or none."""
     start = Place(source, 1, 1)
     if len(data) > MAX_BYTES:
         faults.append(Fault(start, "the file is too large", f"at most {MAX_BYTES:,} bytes", f"{len(data):,}"))
         return None
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8", "replace")
         faults.append(Fault(_place_after(before, source), "not UTF-8 text", got=f"byte 0x{data[error.start]:02x}"))
         return None
-    return read_text(text, source, faults)
 
 
 def read_text(
     text: str, source: str, faults: list[Fault], *, at: Place | None = None, environment: Mapping[str, str] = os.environ
 ) -> Node | None:
     """The tree of a YAML text; `at` is the place of everything in it when it stands in no file."""
-    found = _compose(text, source, faults, at)
-    return None if found is None else _Builder(source, faults, at, environment).build(found)
+    found = compose(text, source, faults, at)
+    return None if found is None else Builder(source, faults, at, environment).build(found)
 
 
-def _compose(text: str, source: str, faults: list[Fault], at: Place | None) -> Any:
+def compose(text: str, source: str, faults: list[Fault], at: Place | None = None) -> Any:
+    """The parser's own nodes of a YAML text, for a Builder; None, with a fault, where it is not YAML."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
     from ruamel.yaml.reader import ReaderError
@@ -70,8 +76,12 @@ def _place_after(text: str, source: str) -> Place:
     return Place(source, text.count("\n") + 1, len(text) - (text.rfind("\n") + 1) + 1)
 
 
-class _Builder:
-    def __init__(self, source: str, faults: list[Fault], at: Place | None, environment: Mapping[str, str]) -> None:
+class Builder:
+    """Turns the parser's nodes into ours within the limits; a dialect overrides `scalar` and `tagged`."""
+
+    def __init__(
+        self, source: str, faults: list[Fault], at: Place | None = None, environment: Mapping[str, str] = os.environ
+    ) -> None:
         self._source = source
         self._faults = faults
         self._at = at
@@ -80,6 +90,7 @@ class _Builder:
         self._open: set[int] = set()
 
     def build(self, raw: Any) -> Node | None:
+        """The tree; None, with a fault, where its aliases stand for too much."""
         try:
             return self._node(raw, self._place(raw))
         except _TooMany:
@@ -95,10 +106,18 @@ class _Builder:
             raise _TooMany
         place = self._place(raw)
         if not raw.tag.startswith(_CORE):
-            self._faults.append(Fault(place, f"the tag {raw.tag} has no meaning here", "a plain value"))
-            return Node(None, place, key_place)
+            return self.tagged(raw, place, key_place)
         if isinstance(raw.value, str):
-            return self._scalar(raw, place, key_place)
+            return self.scalar(raw, place, key_place)
+        return self.nested(raw, place, key_place)
+
+    def tagged(self, raw: Any, place: Place, key_place: Place) -> Node:
+        """A value under a tag that is not YAML's own."""
+        self._faults.append(Fault(place, f"the tag {raw.tag} has no meaning here", "a plain value"))
+        return Node(None, place, key_place)
+
+    def nested(self, raw: Any, place: Place, key_place: Place) -> Node:
+        """A mapping or a list, whatever its tag."""
         if id(raw) in self._open:
             self._faults.append(Fault(place, f"the alias *{raw.anchor} contains itself"))
             return Node(None, place, key_place)
@@ -112,11 +131,11 @@ class _Builder:
             self._open.discard(id(raw))
 
     def _inside(self, raw: Any) -> dict[str, Node] | list[Node]:
-        if raw.tag == _CORE + "map":
-            return self._mapping(raw)
-        if raw.tag != _CORE + "seq":
+        if raw.tag.startswith(_CORE) and raw.tag not in (_CORE + "map", _CORE + "seq"):
             self._faults.append(Fault(self._place(raw), f"the tag {raw.tag} has no meaning here", "a plain value"))
             return {}
+        if raw.id == "mapping":
+            return self._mapping(raw)
         return [self._node(item, self._place(item)) for item in raw.value]
 
     def _mapping(self, raw: Any) -> dict[str, Node]:
@@ -146,7 +165,8 @@ class _Builder:
                 self._faults.append(Fault(place, "<< merges mappings", "an alias of a mapping", part.shown))
         return merged
 
-    def _scalar(self, raw: Any, place: Place, key_place: Place) -> Node:
+    def scalar(self, raw: Any, place: Place, key_place: Place) -> Node:
+        """A text or what a plain word stands for, its references to the environment filled in."""
         plain = not raw.style
         text: str = raw.value
         if "${" not in text:
