@@ -4,8 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TOOLS := .venv-tools
+TOOLS_READY := $(TOOLS)/.ready
 
-.PHONY: help install demo test coverage unit lint format types layers reference readme docs check bench soak lock clean
+.PHONY: help install tools demo test coverage unit lint format types layers reference readme docs check bench soak lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -19,10 +21,18 @@ $(READY): pyproject.toml requirements.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+tools: $(TOOLS_READY)  ## make .venv-tools with the aws and sam commands, which tests talk to
+
+$(TOOLS_READY): requirements-tools.lock
+	@echo "installing the aws and sam commands into $(TOOLS): a minute or two"
+	@$(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements-tools.lock
+	@touch $@
+
 demo: install  ## the main job on the embedded default, in under a minute
 	$(BIN)/millrace demo
 
-test: install  ## all tests, with coverage of every process they start
+test: install tools  ## all tests, with coverage of every process they start
 	$(BIN)/python -m pytest --cov --cov-report=
 
 coverage: install  ## what the last `make test` covered, against its bars
@@ -65,6 +75,8 @@ soak: install  ## a few minutes under fire
 lock:  ## resolve the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --no-header pyproject.toml --all-extras --group dev --group docs --group bench -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --no-header --group tools -o requirements-tools.lock
 
 clean:  ## remove what the targets made
-	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .coverage* .hypothesis
+	rm -rf $(VENV) $(TOOLS) site build dist .mypy_cache .ruff_cache .pytest_cache .coverage* .hypothesis

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,13 @@ def needs_module(*names: str) -> None:
     """Modules of an extra, which `make install` installs."""
     for name in names:
         needs(f"the module {name}", find_spec(name))
+
+
+def tool(name: str) -> str:
+    """The path of a program of `make tools`: aws or sam."""
+    path = Path(__file__).resolve().parent.parent / ".venv-tools" / "bin" / name
+    needs(f"the command {name} of `make tools`", path.is_file())
+    return str(path)
 
 
 def needs_command(name: str) -> None:
