@@ -12,6 +12,7 @@ import typer
 
 from millrace.cli.options import JsonOption, ProjectOption, SetOption, StageOption
 from millrace.cli.output import note, print_json
+from millrace.cli.pickled import pickle_warnings
 
 if TYPE_CHECKING:
     from millrace.config.faults import Fault
@@ -47,6 +48,8 @@ def check(
     warnings = [warning for each in every for warning in each.warnings]
     if code:
         faults += code_faults(every, code_timeout_s)
+    if found.partial is not None:
+        warnings += pickle_warnings(found.partial.root)
     _tell(found, in_order(faults), in_order(warnings), json)
     if faults:
         raise typer.Exit(_USAGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from millrace.flow.hints import hint
 from millrace.flow.outcomes import Result
 from millrace.types import Failure, Lease, Outcome
 from millrace.wire import Line
@@ -30,8 +31,9 @@ def failure_lines(
 def _text(verdict: str, ids: Sequence[str], attempt: int, failure: Failure) -> str:
     who = f"message {ids[0]}" if len(ids) == 1 else f"{len(ids)} messages"
     said = f"{failure.type}: {failure.message}" if failure.message else failure.type
+    help = f"what to do: {known}" if (known := hint(failure)) else ""
     if verdict == "retry":
-        return f"{who} failed and will be tried again (try {attempt}): {said}"
+        return "\n".join(filter(None, (f"{who} failed and will be tried again (try {attempt}): {said}", help)))
     # A call that failed is done: its caller has the answer, and nothing is tried again.
     first = f"{who} died (try {attempt}): {said}" if verdict == "dead" else f"call {ids[0]} failed: {said}"
-    return "\n".join(filter(None, (first, failure.traceback.removesuffix(said).rstrip())))
+    return "\n".join(filter(None, (first, help, failure.traceback.removesuffix(said).rstrip())))

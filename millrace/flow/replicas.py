@@ -19,6 +19,7 @@ import msgspec
 
 from millrace.clock import Clock
 from millrace.errors import Draining
+from millrace.flow.hints import hint
 from millrace.flow.replica import Lost, Replica, Request
 from millrace.flow.seat import ReplicaStatus, Seat, State, backoff_s
 from millrace.telemetry import Telemetry
@@ -274,6 +275,7 @@ class ReplicaSet:
 
     def _tell(self, what: str, failure: Failure) -> None:
         lines = [f"{self.spec.function} {what}: {failure.type}: {failure.message}"]
+        lines += [f"what to do: {known}"] if (known := hint(failure)) else []
         # The traceback's last line is what has just been said.
         lines += failure.traceback.removesuffix(f"{failure.type}: {failure.message}").splitlines()
         self._on_line(Line("ERROR", "\n".join(lines), "", (), self._clock.now()))
