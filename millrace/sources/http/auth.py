@@ -7,25 +7,11 @@ across sites, or by rebinding its own name to 127.0.0.1. So the Host must be a l
 from __future__ import annotations
 
 import hmac
-import ipaddress
-from functools import lru_cache
-from urllib.parse import urlsplit
 
 from millrace.errors import MillraceError
+from millrace.loopback import is_loopback, origin_host, without_port
 from millrace.sources.http import problems
 from millrace.sources.http.requests import Request
-
-
-@lru_cache(1024)
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only mean this machine."""
-    name = host.strip("[]").rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def check_bind(host: str, token: str | None) -> None:
@@ -67,23 +53,10 @@ class Guard:
     def _check_local(self, request: Request) -> None:
         host = request.header(b"host")
         # Only HTTP/1.0 comes without a Host, and no browser speaks it.
-        if host and not is_loopback(_without_port(host)):
+        if host and not is_loopback(without_port(host)):
             raise problems.misdirected(host)
         origin = request.header(b"origin")
-        if origin is not None and not is_loopback(_origin_host(origin)):
+        if origin is not None and not is_loopback(origin_host(origin)):
             raise problems.cross_site(origin)
         if request.header(b"sec-fetch-site") == "cross-site":
             raise problems.cross_site("sec-fetch-site: cross-site")
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host.partition("]")[0]
-    return host.partition(":")[0]
-
-
-def _origin_host(origin: str) -> str:
-    try:
-        return urlsplit(origin).hostname or ""
-    except ValueError:
-        return ""
