@@ -6,6 +6,8 @@ of its own.
 
 from __future__ import annotations
 
+import ntpath
+import posixpath
 import re
 from collections.abc import Collection, Iterator
 from urllib.parse import urlsplit
@@ -24,7 +26,12 @@ from millrace.cron import parse
 from millrace.errors import ConfigError
 
 BUCKET_SCHEMES = ("s3", "gs", "az", "memory")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+FIFO_SUFFIX = ".fifo"
+_LONGEST = 80
+_PLAIN = f"letters, digits, - and _, at most {_LONGEST}"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")
+_TOPIC_NAME = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_DOTTED_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
 
 def check(project: Project, machine_bytes: int | None = None, *, complete: bool = True) -> list[Finding]:
@@ -41,15 +48,33 @@ def check(project: Project, machine_bytes: int | None = None, *, complete: bool 
     return found
 
 
+def is_below(folder: str) -> bool:
+    """Whether a relative path leads to the project's folder or one below it."""
+    inside = posixpath.normpath(folder.replace("\\", "/"))
+    return not (inside.startswith(("/", "../")) or inside == ".." or ntpath.splitdrive(folder)[0] or "\0" in folder)
+
+
 def _check_names(project: Project) -> Iterator[Finding]:
-    for section in ("queues", "tables", "buckets", "functions", "stages"):
+    for section in ("queues", "tables", "buckets", "topics", "functions", "stages"):
         for name in getattr(project, section):
             path: Path = (section, name)
             if name.endswith(DEAD_SUFFIX):
                 yield Finding(path, f"the name {name!r} is taken: {DEAD_SUFFIX} marks dead letters", at_key=True)
-            elif not _NAME.fullmatch(name):
-                expected = "letters, digits, - and _, at most 80"
+            elif expected := _name_problem(project, section, name):
                 yield Finding(path, "a name that millrace cannot use", expected, repr(name), at_key=True)
+
+
+def _name_problem(project: Project, section: str, name: str) -> str:
+    """What a name of that section may be, empty when it is that: AWS's own rules, since its projects' names stay."""
+    if section in ("tables", "buckets"):
+        return "" if _DOTTED_NAME.fullmatch(name) else "letters, digits, -, _ and ., at most 255"
+    if section in ("queues", "topics") and name.endswith(FIFO_SUFFIX):
+        if not getattr(project, section)[name].fifo:
+            return f"{FIFO_SUFFIX} at the end of {section} with `fifo: true` alone"
+        return "" if _NAME.fullmatch(name.removesuffix(FIFO_SUFFIX)) and len(name) <= _LONGEST else _PLAIN
+    if section == "topics":
+        return "" if _TOPIC_NAME.fullmatch(name) else "letters, digits, - and _, at most 256"
+    return "" if _NAME.fullmatch(name) else _PLAIN
 
 
 def _check_buckets(project: Project) -> Iterator[Finding]:
@@ -67,6 +92,8 @@ def _check_function(project: Project, name: str, function: FunctionConfig) -> It
     yield from _check_results(project, name, function)
     for index, sink in enumerate(function.to):
         yield from _check_sink(project, sink, (*path, "to", index))
+    if function.root is not None and not is_below(function.root):
+        yield Finding((*path, "root"), f"functions.{name}.root", "a folder below the project's", repr(function.root))
     for kind in set(function.retry_on) & set(function.dead_on):
         what = f"{kind} stands under retry_on and under dead_on"
         yield Finding((*path, "dead_on", function.dead_on.index(kind)), what, "it under one of them")

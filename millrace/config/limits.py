@@ -26,7 +26,8 @@ def _check_leases(project: Project) -> Iterator[Finding]:
             if function.timeout > lease:
                 timeout, held = format_seconds(function.timeout), format_seconds(lease)
                 what = f"functions.{name}: its timeout of {timeout} is longer than the {held} lease of queue {queue!r}"
-                expected = f"timeout: {held} or less, or queues.{queue}.lease: {timeout} or more"
+                own_words = " (SQS: VisibilityTimeout)" if project.aws is not None else ""
+                expected = f"timeout: {held} or less, or queues.{queue}.lease{own_words}: {timeout} or more"
                 yield Finding(("functions", name, "timeout"), what, expected)
             elif function.batch.wait >= lease:
                 what = f"functions.{name}: batches wait {format_seconds(function.batch.wait)}, as long as leases last"

@@ -85,6 +85,9 @@ class FunctionConfig(Section):
     model: str | None = Field(None, description="A class with predict, as module.Class.")
     handler: str | None = Field(None, description="A function of (event, context), as module.function.")
     wsgi: str | None = Field(None, description="A WSGI application, as module.app, served at its http events.")
+    root: str | None = Field(
+        None, description="The folder of its code below the project's, first on its path; left out: the project's."
+    )
     name: str | None = Field(None, description="What AWS calls the function, if not by its name here.")
     description: str = Field("", description="One line for people and /openapi.json.")
     events: list[Event] = Field(default_factory=list, description="What triggers it.")
@@ -152,6 +155,10 @@ class Project(Section):
     def state(self) -> Path:
         """The folder where the embedded backend keeps its files."""
         return self.root / ".millrace"
+
+    def folder(self, function: str) -> Path:
+        """The folder of a function's code: first on its replicas' path, and their working directory."""
+        return self.root / (self.functions[function].root or "")
 
     def inbox(self, function: str) -> str:
         """The queue into which a function's events other than `queue:` and `table:` put.

@@ -22,7 +22,7 @@ def spec_of(project: Project, name: str) -> Spec:
         function=name,
         kind=function.kind,
         target=function.target,
-        root=str(project.root),
+        root=str(project.folder(name)),
         timeout_s=function.timeout,
         memory_bytes=function.memory or _UNBOUNDED_MEMORY,
         threads=function.threads,

@@ -51,7 +51,7 @@ def test_a_sound_project_has_no_findings() -> None:
     assert check(sound, 10**9) == []
 
 
-@pytest.mark.parametrize("section", ["queues", "tables", "functions", "stages"])
+@pytest.mark.parametrize("section", ["queues", "functions", "stages"])
 def test_names(section: str) -> None:
     value: dict[str, Any] = function() if section == "functions" else {}
     assert errors(**{section: {"a b": value}})[0] == (
@@ -318,3 +318,43 @@ def test_a_handler_of_records_has_nothing_for_its_sinks(event: dict[str, str]) -
 def test_a_handler_that_others_results_go_to_gets_records_too() -> None:
     feeding = {"model": "app.Model", "events": [{"queue": "q"}], "to": [{"queue": "f"}]}
     assert len(results_warnings({"schedule": "rate(1 hour)"}, functions={"g": feeding})) == 1
+
+
+def test_names_as_aws_has_them() -> None:
+    sound = project(
+        queues={"jobs.fifo": {"fifo": True}, "_late": {}},
+        tables={"shop.orders-2024": {}, "t" * 255: {}},
+        buckets={"www.example.com": {"url": "x"}},
+        topics={"news.fifo": {"fifo": True}, "n" * 256: {}},
+    )
+    assert check(sound) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "expected"),
+    [
+        ("queues", "jobs.fifo", ".fifo at the end of queues with `fifo: true` alone"),
+        ("queues", "a.b", "letters, digits, - and _, at most 80"),
+        ("topics", "news.fifo", ".fifo at the end of topics with `fifo: true` alone"),
+        ("topics", "a.b", "letters, digits, - and _, at most 256"),
+        ("tables", "a b", "letters, digits, -, _ and ., at most 255"),
+        ("tables", "t" * 256, "letters, digits, -, _ and ., at most 255"),
+        ("functions", "f.g", "letters, digits, - and _, at most 80"),
+    ],
+)
+def test_names_that_aws_has_not(section: str, name: str, expected: str) -> None:
+    value: dict[str, Any] = function() if section == "functions" else {}
+    found = check(project(**{section: {name: value}}))
+    assert [each.expected for each in found if each.severity == "error"] == [expected]
+
+
+@pytest.mark.parametrize("root", ["..", "../other", "/etc", "a/../../b", "C:\\x"])
+def test_code_lies_below_the_project(root: str) -> None:
+    found = check(project(functions={"f": function(root=root)}))
+    assert [each.expected for each in found if each.severity == "error"] == ["a folder below the project's"]
+
+
+def test_a_lease_is_named_in_the_words_of_sqs_where_aws_is_spoken() -> None:
+    slow = {"q": {"lease": 30}}, {"f": function(timeout=60, events=[{"queue": "q"}])}
+    (found,) = check(project(queues=slow[0], functions=slow[1], aws={}))
+    assert found.expected == "timeout: 30s or less, or queues.q.lease (SQS: VisibilityTimeout): 1m or more"

@@ -42,3 +42,10 @@ def test_freed_memory_is_kept_unless_somebody_says_otherwise(monkeypatch: pytest
     assert environment_of(project("model", MALLOC_TRIM_THRESHOLD_="1"), "f")["MALLOC_TRIM_THRESHOLD_"] == "1"
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "2")
     assert environment_of(project("model"), "f")["MALLOC_TRIM_THRESHOLD_"] == "2"
+
+
+def test_a_function_may_have_a_folder_of_its_own() -> None:
+    function = FunctionConfig.model_validate({"handler": "app.main", "root": "functions/one"})
+    assert spec_of(Project(service="pets", root=Path("/pets"), functions={"f": function}), "f").root == (
+        "/pets/functions/one"
+    )
