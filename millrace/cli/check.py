@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.cli.options import JsonOption, ProjectOption, SetOption, StageOption
+from millrace.cli.options import (
+    JsonOption,
+    ParameterOption,
+    ProjectOption,
+    SetOption,
+    StageOption,
+    StrictOption,
+    examine_project,
+)
 from millrace.cli.output import note, print_json
 from millrace.cli.pickled import pickle_warnings
 
@@ -27,6 +35,8 @@ def check(
     project: ProjectOption = None,
     stage: StageOption = None,
     overrides: SetOption = None,
+    parameters: ParameterOption = None,
+    strict: StrictOption = False,
     code: Annotated[
         bool, typer.Option(help="Also import the code that functions name, each in its own process.")
     ] = True,
@@ -35,15 +45,18 @@ def check(
 ) -> None:
     """Say everything that is wrong with a project, with file:line:column.
 
-    Without --stage every stage is checked. Exit code 0: sound (there may be warnings), 2: not.
+    Without --stage every stage is checked. Of another tool's file, everything that does nothing here or not all that
+    it does there is a warning. Exit code 0: sound (there may be warnings), 2: not.
     """
     from millrace.config.faults import in_order
-    from millrace.config.load import examine
 
-    found = examine(project, stage=stage, overrides=overrides or ())
+    def examined(name: str | None) -> Examination:
+        return examine_project(project, name, overrides, parameters, strict=strict)
+
+    found = examined(stage)
     every = [found]
     if stage is None:
-        every += [examine(project, stage=name, overrides=overrides or ()) for name in found.stages]
+        every += [examined(name) for name in found.stages]
     faults = [fault for each in every for fault in each.faults]
     warnings = [warning for each in every for warning in each.warnings]
     if code:
@@ -68,7 +81,7 @@ def code_faults(every: Iterable[Examination], timeout_s: float) -> Iterator[Faul
             if "." not in function.target:
                 continue
             variables = tuple(environment_of(project, name).items())
-            if problem := probe(function.kind, function.target, str(project.root), variables, timeout_s):
+            if problem := probe(function.kind, function.target, str(project.folder(name)), variables, timeout_s):
                 place = found.place(("functions", name, function.kind))
                 yield Fault(place, f"functions.{name}.{function.kind}: {problem}")
 
@@ -112,16 +125,16 @@ def _tell(found: Examination, faults: list[Fault], warnings: list[Fault], json: 
 def _summary(found: Examination, faults: int, warnings: int) -> str:
     counts = [_count(faults, "fault"), _count(warnings, "warning")]
     told = " and ".join(count for count in counts if count)
+    runs = f"{found.understood} of {found.keys} keys of {found.file} do here what they do there" if found.keys else ""
     if faults or found.project is None:
-        return told
+        return "; ".join(part for part in (told, runs) if part)
     sections: dict[str, Any] = {
         name: getattr(found.project, name) for name in ("functions", "queues", "tables", "buckets")
     }
     parts = [_count(len(section), name.removesuffix("s")) for name, section in sections.items() if section]
     stages = f"; stages {', '.join(found.stages)}" if found.stages else ""
-    return f"{found.project.service} is sound: {', '.join(parts) or 'nothing in it'}{stages}" + (
-        f"; {told}" if told else ""
-    )
+    sound = f"{found.project.service} is sound: {', '.join(parts) or 'nothing in it'}{stages}"
+    return "; ".join(part for part in (sound, told, runs) if part)
 
 
 def _count(number: int, noun: str) -> str:

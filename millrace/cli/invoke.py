@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.cli.options import ProjectOption, SetOption, StageOption, load_project
+from millrace.cli.options import ParameterOption, ProjectOption, SetOption, StageOption, load_project
 from millrace.cli.output import note, print_json
 from millrace.cli.send import read_body
 from millrace.errors import LoadError, MillraceError
@@ -29,6 +29,7 @@ def invoke(
     project: ProjectOption = None,
     stage: StageOption = None,
     overrides: SetOption = None,
+    parameters: ParameterOption = None,
 ) -> None:
     """Call a function once and print what it answers as JSON.
 
@@ -37,7 +38,7 @@ def invoke(
     """
     from millrace.config.names import check_function
 
-    found = load_project(project, stage, overrides)
+    found = load_project(project, stage, overrides, parameters)
     check_function(found, function)
     message = _message(found, function, data, file, event)
     value, failure = asyncio.run(_call(found, function, message))

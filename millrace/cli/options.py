@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from millrace.errors import ConfigError
+
 if TYPE_CHECKING:
+    from millrace.config.load import Examination
     from millrace.config.schema import Project
 
 ProjectOption = Annotated[
@@ -17,21 +21,72 @@ ProjectOption = Annotated[
         "--project",
         "-p",
         envvar="MILLRACE_PROJECT",
-        help="The project's folder or file; else millrace.yml here or in a folder above.",
+        help="The project's folder or file (millrace.yml, serverless.yml, template.yaml, zappa_settings.json); "
+        "else the one here or in a folder above.",
     ),
 ]
-StageOption = Annotated[
-    str | None, typer.Option("--stage", envvar="MILLRACE_STAGE", help="The overlay under `stages` to apply.")
-]
+StageOption = Annotated[str | None, typer.Option("--stage", envvar="MILLRACE_STAGE", help="The stage to apply.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: functions.classify.replicas=4. Repeatable."),
 ]
+_PARAMETERS = "MILLRACE_PARAMETER"
+ParameterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parameter",
+        metavar="NAME=VALUE",
+        envvar=_PARAMETERS,
+        help="A parameter of the template. Repeatable; in the variable, separated by spaces.",
+    ),
+]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", envvar="MILLRACE_STRICT", help="Count every warning as an error.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON array of objects instead of a table.")]
 
 
-def load_project(project: Path | None, stage: str | None = None, overrides: Sequence[str] | None = None) -> Project:
-    """The project that --project, --stage and --set choose. Raises ConfigError with every fault."""
-    from millrace.config.load import load
+def load_project(
+    project: Path | None,
+    stage: str | None = None,
+    overrides: Sequence[str] | None = None,
+    parameters: Sequence[str] | None = None,
+    *,
+    strict: bool = False,
+) -> Project:
+    """The project that --project, --stage, --set and --parameter choose. Raises ConfigError with every fault."""
+    from millrace.config.faults import refusal
 
-    return load(project, stage=stage, overrides=overrides or ())
+    found = examine_project(project, stage, overrides, parameters, strict=strict)
+    if found.project is None:
+        raise refusal(found.faults)
+    return found.project
+
+
+def examine_project(
+    project: Path | None,
+    stage: str | None = None,
+    overrides: Sequence[str] | None = None,
+    parameters: Sequence[str] | None = None,
+    *,
+    strict: bool = False,
+) -> Examination:
+    """The same with the warnings, and the faults told rather than raised.
+
+    Commands without --parameter take the variable's, so that they see the queues that `up` was started with.
+    """
+    from millrace.formats.load import examine
+
+    given = parameters if parameters is not None else os.environ.get(_PARAMETERS, "").split()
+    return examine(project, stage=stage, overrides=overrides or (), parameters=named_values(given), strict=strict)
+
+
+def named_values(parameters: Sequence[str]) -> dict[str, str]:
+    """`NAME=VALUE`s as a mapping. Raises ConfigError for one without a name or a sign of equality."""
+    found: dict[str, str] = {}
+    for parameter in parameters:
+        name, equals, value = parameter.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--parameter {parameter} is no parameter", "expected NAME=VALUE such as Bucket=lake")
+        found[name] = value
+    return found

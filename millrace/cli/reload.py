@@ -18,6 +18,7 @@ from millrace.cli.output import note
 
 _POLL_S = 0.5
 _SUFFIXES = (".py", ".yml", ".yaml")
+_PROJECT_FILES = {"serverless.json", "template.json", "zappa_settings.json", "zappa_settings.toml"}
 _SKIPPED = {"__pycache__", "node_modules", "site-packages"}
 
 Snapshot = dict[str, int]
@@ -37,7 +38,7 @@ def _sources(root: Path) -> Iterator[tuple[str, int]]:
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED]
         for name in files:
-            if name.endswith(_SUFFIXES):
+            if name.endswith(_SUFFIXES) or name in _PROJECT_FILES:
                 path = os.path.join(folder, name)
                 try:
                     yield path, os.stat(path).st_mtime_ns

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from millrace.cli.options import ProjectOption, SetOption, StageOption, load_project
+from millrace.cli.options import (
+    ParameterOption,
+    ProjectOption,
+    SetOption,
+    StageOption,
+    StrictOption,
+    examine_project,
+)
 from millrace.cli.output import note
 
 if TYPE_CHECKING:
@@ -28,7 +35,7 @@ HostOption = Annotated[
     str | None, typer.Option("--host", help="Address to listen on; anything but loopback needs a token.")
 ]
 PortOption = Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")]
-ReloadOption = Annotated[bool, typer.Option("--reload", help="Start anew when a .py or .yml file changes.")]
+ReloadOption = Annotated[bool, typer.Option("--reload", help="Start anew when a .py file or a project file changes.")]
 
 
 def up(
@@ -38,6 +45,8 @@ def up(
     project: ProjectOption = None,
     stage: StageOption = None,
     overrides: SetOption = None,
+    parameters: ParameterOption = None,
+    strict: StrictOption = False,
 ) -> None:
     """Run everything: gateway, schedules, watches, queues and functions, until Ctrl-C.
 
@@ -46,8 +55,8 @@ def up(
     """
     settings = _settings(overrides, host, port)
     if reload:
-        _reload("up", project, stage, settings)
-    _run(load_project(project, stage, settings), gateway=True, functions=None)
+        _reload("up", project, stage, settings, *_repeated(parameters, strict))
+    _run(_load(project, stage, settings, parameters, strict), gateway=True, functions=None)
 
 
 def gateway(
@@ -57,12 +66,14 @@ def gateway(
     project: ProjectOption = None,
     stage: StageOption = None,
     overrides: SetOption = None,
+    parameters: ParameterOption = None,
+    strict: StrictOption = False,
 ) -> None:
     """Run the gateway, the schedules and the watches; functions run in `millrace worker` processes."""
     settings = _settings(overrides, host, port)
     if reload:
-        _reload("gateway", project, stage, settings)
-    _run(load_project(project, stage, settings), gateway=True, functions=())
+        _reload("gateway", project, stage, settings, *_repeated(parameters, strict))
+    _run(_load(project, stage, settings, parameters, strict), gateway=True, functions=())
 
 
 def worker(
@@ -73,17 +84,40 @@ def worker(
     project: ProjectOption = None,
     stage: StageOption = None,
     overrides: SetOption = None,
+    parameters: ParameterOption = None,
+    strict: StrictOption = False,
 ) -> None:
     """Run functions, all or some, beside any number of other workers on the same queues."""
     from millrace.config.names import check_function
 
     chosen = function or []
     if reload:
-        _reload("worker", project, stage, overrides or [], *(f"--function={name}" for name in chosen))
-    found = load_project(project, stage, overrides)
+        again = [*(f"--function={name}" for name in chosen), *_repeated(parameters, strict)]
+        _reload("worker", project, stage, overrides or [], *again)
+    found = _load(project, stage, overrides or [], parameters, strict)
     for name in chosen:
         check_function(found, name)
     _run(found, gateway=False, functions=chosen or None)
+
+
+def _load(
+    project: Path | None, stage: str | None, settings: list[str], parameters: list[str] | None, strict: bool
+) -> Project:
+    """The project; of another tool's file, how much of it does here what it does there is told in a line."""
+    from millrace.config.faults import refusal
+
+    found = examine_project(project, stage, settings, parameters, strict=strict)
+    if found.project is None:
+        raise refusal(found.faults)
+    if found.keys and found.warnings:
+        count = "1 warning" if len(found.warnings) == 1 else f"{len(found.warnings)} warnings"
+        runs = f"{found.understood} of {found.keys} keys do here what they do there"
+        note(f"{found.file}: {runs}; {count}, told by `millrace check`")
+    return found.project
+
+
+def _repeated(parameters: list[str] | None, strict: bool) -> list[str]:
+    return [*(f"--parameter={each}" for each in parameters or ()), *(["--strict"] if strict else [])]
 
 
 def _settings(overrides: list[str] | None, host: str | None, port: int | None) -> list[str]:
@@ -93,9 +127,9 @@ def _settings(overrides: list[str] | None, host: str | None, port: int | None) -
 
 def _reload(command: str, project: Path | None, stage: str | None, settings: list[str], *arguments: str) -> None:
     from millrace.cli.reload import supervise
-    from millrace.config.load import find
+    from millrace.formats.load import locate
 
-    path = project.resolve() if project and project.is_file() else find(project or Path())
+    path = locate(project).resolve()
     options = [f"--project={path}", *(f"--set={setting}" for setting in settings), *arguments]
     raise typer.Exit(supervise(path.parent, [command, *options, *([f"--stage={stage}"] if stage else [])]))
 

@@ -24,7 +24,7 @@ class LocalTransport:
     async def open(cls, path: Path, stage: str | None) -> LocalTransport:
         """Read the project file and open what it names; raises ConfigError and StorageError."""
         from millrace.app import open_backend
-        from millrace.config.load import load
+        from millrace.formats.load import load
 
         project = load(path, stage=stage)
         return cls(project, await open_backend(project))

@@ -30,6 +30,8 @@ class Examination:
     """What was found in a project file: the project where it is sound, faults and warnings in any case.
 
     `partial` is what is sound of it, and `tree` is where everything stood; both None when there was nothing to read.
+    `stages` are the names that --stage may take. Of another tool's `file`, `understood` of its `keys` do here what they
+    do there; both are 0 for millrace.yml.
     """
 
     project: Project | None
@@ -37,12 +39,10 @@ class Examination:
     warnings: list[Fault] = field(default_factory=list)
     partial: Project | None = None
     tree: Node | None = None
-
-    @property
-    def stages(self) -> list[str]:
-        """The names of the overlays."""
-        stages = self.tree.child("stages") if self.tree is not None else None
-        return list(stages.value) if stages is not None and isinstance(stages.value, dict) else []
+    stages: list[str] = field(default_factory=list)
+    file: str = ""
+    understood: int = 0
+    keys: int = 0
 
     def place(self, path: Sequence[str | int]) -> Place:
         """Where the value at a path stands, or what is nearest above it."""
@@ -78,10 +78,10 @@ def examine(path: Path | None = None, *, stage: str | None = None, overrides: Se
     """Everything that is wrong or doubtful in a project file. Raises ConfigError when there is no file to read."""
     file = _locate(path)
     faults: list[Fault] = []
-    root = read_bytes(_read(file), _name(file), faults)
+    root = read_bytes(content_of(file), name_of(file), faults)
     if root is None:
         if not faults:
-            start = Place(_name(file), 1, 1)
+            start = Place(name_of(file), 1, 1)
             faults.append(Fault(start, "the file is empty", "at least `service: my-app` and `functions:`"))
         return Examination(None, in_order(faults))
     return examine_tree(root, file.resolve().parent, stage=stage, overrides=overrides, faults=faults)
@@ -94,6 +94,8 @@ def examine_tree(
     if not isinstance(root.value, dict):
         faults.append(Fault(root.place, "the project file", "a mapping such as `service: my-app`", root.shown))
         return Examination(None, in_order(faults))
+    overlays = root.child("stages")
+    stages = list(overlays.value) if overlays is not None and isinstance(overlays.value, dict) else []
     root = apply_stage(root, stage, faults)
     for override in overrides:
         _override(root, override, faults)
@@ -102,7 +104,7 @@ def examine_tree(
         root.remove("root")
     project, touched = _validate(root, faults)
     if project is None:
-        return Examination(None, in_order(faults), tree=root)
+        return Examination(None, in_order(faults), tree=root, stages=stages)
     project = project.model_copy(update={"root": folder})
     # Where something was taken out, "there is nothing" would be told of what is there but wrong.
     findings = [
@@ -111,7 +113,7 @@ def examine_tree(
     located = [_located(finding, root) for finding in findings if not (faults and finding.severity == "warning")]
     faults += [fault for fault in located if fault.severity == "error"]
     warnings = [fault for fault in located if fault.severity == "warning"]
-    return Examination(None if faults else project, in_order(faults), in_order(warnings), project, root)
+    return Examination(None if faults else project, in_order(faults), in_order(warnings), project, root, stages)
 
 
 def _override(root: Node, override: str, faults: list[Fault]) -> None:
@@ -197,7 +199,8 @@ def _locate(path: Path | None) -> Path:
     return path
 
 
-def _read(file: Path) -> bytes:
+def content_of(file: Path) -> bytes:
+    """A project file's bytes, at most one more than may be. Raises ConfigError when it cannot be read."""
     try:
         with file.open("rb") as stream:
             return stream.read(MAX_BYTES + 1)
@@ -207,7 +210,7 @@ def _read(file: Path) -> bytes:
         raise ConfigError(f"cannot read {file}: {error.strerror or error}", "see who may read it") from None
 
 
-def _name(file: Path) -> str:
+def name_of(file: Path) -> str:
     """The file as faults name it: relative where it lies below the working directory."""
     try:
         relative = os.path.relpath(file)

@@ -10,11 +10,11 @@ import msgspec
 
 from millrace.app import Backend, open_backend
 from millrace.broker import dead_letters
-from millrace.config.load import load
 from millrace.demo.counters import Counters
 from millrace.demo.load import Crowd
 from millrace.demo.report import Evidence
 from millrace.demo.spoilt import Spoilt
+from millrace.formats.load import load
 from millrace.types import Death
 
 QUEUE = "digits"

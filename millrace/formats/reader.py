@@ -25,12 +25,14 @@ class Draft:
     """A project in millrace.yml's words: `tree` is None where the file could not be read at all.
 
     `faults` has errors and warnings; `understood` and `keys` count the keys that do here what they do there, of all.
+    `stages` are the names that --stage may take, where the file has a list of them.
     """
 
     tree: Node | None
     faults: list[Fault] = field(default_factory=list)
     understood: int = 0
     keys: int = 0
+    stages: list[str] = field(default_factory=list)
 
 
 class Reader(Protocol):
