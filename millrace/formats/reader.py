@@ -9,6 +9,7 @@ from typing import Protocol
 
 from millrace.config.faults import Fault
 from millrace.config.tree import Node
+from millrace.formats.iam.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Request:
 class Draft:
     """A project in millrace.yml's words: `tree` is None where the file could not be read at all.
 
+    `policies` are what the functions' roles allow, where the file says so.
     `faults` has errors and warnings; `understood` and `keys` count the keys that do here what they do there, of all.
     `stages` are the names that --stage may take, where the file has a list of them.
     """

@@ -1,0 +1,156 @@
+"""AccessDenied before the deploy: what events, environment and code need against what statements allow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from millrace.config.reading import read_text
+from millrace.config.tree import Node
+from millrace.formats.iam import refusals
+from millrace.formats.iam.calls import calls
+from millrace.formats.iam.policy import Policy, Statement, allows, statements
+
+QUEUE = "arn:aws:sqs:us-east-1:000000000000:WriteSQS"
+
+
+def tree(text: str) -> Node:
+    found = read_text(text, "serverless.yml", [])
+    assert found is not None
+    return found
+
+
+def allow(*actions: str, on: str = "*") -> Statement:
+    return Statement("Allow", actions, (on,))
+
+
+@pytest.mark.parametrize(
+    ("known", "action", "resource", "expected"),
+    [
+        ([], "sqs:SendMessage", QUEUE, False),
+        ([allow("sqs:SendMessage", on=QUEUE)], "sqs:SendMessage", QUEUE, True),
+        ([allow("sqs:sendmessage", on=QUEUE)], "sqs:SendMessage", QUEUE, True),
+        ([allow("sqs:Send*", on="arn:aws:sqs:*:*:Write???")], "sqs:SendMessage", QUEUE, True),
+        ([allow("sqs:SendMessage", on=f"{QUEUE}2")], "sqs:SendMessage", QUEUE, False),
+        ([allow("*")], "sqs:SendMessage", QUEUE, True),
+        ([allow("*"), Statement("Deny", ("sqs:*",), ("*",))], "sqs:SendMessage", QUEUE, False),
+        ([Statement("Allow", except_actions=("iam:*",))], "sqs:SendMessage", QUEUE, True),
+        ([Statement("Allow", ("sqs:*",), except_resources=(QUEUE,))], "sqs:SendMessage", QUEUE, False),
+        ([allow("sqs:SendMessage", on=QUEUE)], "sqs:SendMessage", "*", True),
+        ([allow("sqs:SendMessage", on=QUEUE)], "sqs:ReceiveMessage", "*", False),
+        ([allow("s3:GetObject", on="arn:aws:s3:::b/*")], "s3:GetObject", "arn:aws:s3:::b/*", True),
+        ([allow("d:G", on="arn:x:table/T/stream/2026")], "d:G", "arn:x:table/T/stream/*", True),
+        ([allow("d:G", on="arn:x:table/U/stream/2026")], "d:G", "arn:x:table/T/stream/*", False),
+    ],
+)
+def test_policy(known: list[Statement], action: str, resource: str, expected: bool) -> None:
+    assert allows(known, action, resource) is expected
+
+
+def test_statements_of_lists_and_documents() -> None:
+    found = list(
+        statements(
+            tree(
+                "- {Effect: Allow, Action: 'a:B', Resource: [x, y]}\n"
+                "- Statement: {Effect: Deny, NotAction: ['c:*']}\n- text"
+            )
+        )
+    )
+    assert found == [Statement("Allow", ("a:B",), ("x", "y")), Statement("Deny", (), ("*",), ("c:*",))]
+
+
+CODE = """
+import boto3
+from lib.store import save
+QUEUE = "WriteSQS"
+SQS = boto3.client("sqs")
+table = boto3.resource("dynamodb").Table("fang")
+
+def handler(event, context):
+    url = SQS.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    SQS.send_message(QueueUrl=url, MessageBody="x")
+    table.scan()
+    boto3.client(service_name="comprehend").detect_sentiment(Text="", LanguageCode="en")
+    with table.batch_writer() as batch:
+        batch.put_item(Item={})
+    SQS.get_paginator("list_queues")
+"""
+LIB = """
+import boto3
+def save(x):
+    s3 = boto3.resource("s3")
+    s3.Object("lake", "x.csv").put(Body=x)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "index.py").write_text(CODE)
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "store.py").write_text(LIB)
+    return tmp_path
+
+
+def test_calls_are_read_from_the_code_and_its_own_modules(project: Path) -> None:
+    found = [(call.action, call.resource, call.line) for call in calls(project / "index.py", project)]
+    assert found == [
+        ("sqs:GetQueueUrl", "WriteSQS", 9),
+        ("sqs:SendMessage", "", 10),
+        ("dynamodb:Scan", "fang", 11),
+        ("comprehend:DetectSentiment", "", 12),
+        ("dynamodb:BatchWriteItem", "fang", 13),
+        ("dynamodb:PutItem", "fang", 14),
+        ("s3:PutObject", "lake", 5),
+    ]
+
+
+@pytest.mark.parametrize("text", ["def (", "\0", "x = " + "(" * 5000])
+def test_what_is_no_python_calls_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "index.py").write_text(text)
+    assert calls(tmp_path / "index.py", tmp_path) == []
+    assert calls(tmp_path / "absent.py", tmp_path) == []
+
+
+PROJECT = """
+service: deep
+aws: {region: eu-west-1, account: "123456789012"}
+queues: {ReadSQS: {}, WriteSQS: {}}
+tables: {fang: {key: id}}
+buckets: {lake: {url: x}}
+functions:
+  main:
+    handler: index.handler
+    environment: {TARGET: 'https://sqs.eu-west-1.amazonaws.com/123456789012/WriteSQS', PLAIN: hello}
+    events: [{queue: ReadSQS}, {table: fang}]
+"""
+
+
+def test_every_missing_action_is_named_with_its_place(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    policy = Policy(
+        (allow("dynamodb:*"), allow("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueUrl")), polls=False
+    )
+    told = [str(fault) for fault in refusals(tree(PROJECT), {"main": policy}, project)]
+    write = "arn:aws:sqs:eu-west-1:123456789012:WriteSQS"
+    assert told == [
+        "serverless.yml:11:22: warning: functions.main would be refused with AccessDenied: its events come from the "
+        "queue ReadSQS; expected a statement that allows sqs:GetQueueAttributes on "
+        "arn:aws:sqs:eu-west-1:123456789012:ReadSQS",
+        "serverless.yml:10:19: warning: functions.main would be refused with AccessDenied: its variable TARGET names "
+        f"WriteSQS; expected a statement that allows sqs:SendMessage on {write}",
+        "index.py:10:1: warning: functions.main would be refused with AccessDenied: its code calls sqs:SendMessage; "
+        "expected a statement that allows sqs:SendMessage",
+        "index.py:12:1: warning: functions.main would be refused with AccessDenied: its code calls "
+        "comprehend:DetectSentiment; expected a statement that allows comprehend:DetectSentiment",
+        "lib/store.py:5:1: warning: functions.main would be refused with AccessDenied: its code calls s3:PutObject; "
+        "expected a statement that allows s3:PutObject on arn:aws:s3:::lake/*",
+    ]
+
+
+def test_a_policy_that_allows_all_is_not_spoken_of(project: Path) -> None:
+    assert (
+        list(refusals(tree(PROJECT), {"main": Policy((allow("*"),), polls=False), "gone": Policy(())}, project)) == []
+    )
+    polled = Policy((allow("comprehend:*", "dynamodb:*", "s3:*", "sqs:SendMessage", "sqs:GetQueueUrl"),))
+    assert list(refusals(tree(PROJECT), {"main": polled}, project)) == []
