@@ -8,8 +8,8 @@ import msgspec
 class Call(msgspec.Struct, frozen=True):
     """One request: `query` is the raw query string without `?`, header names are lower case.
 
-    `region` comes from the signature's scope, or is the endpoint's own where nothing was signed; `account` is the
-    endpoint's.
+    `path` is as it was sent, percent-encoded. `region` comes from the signature's scope, or is the endpoint's own
+    where nothing was signed; `account` is the endpoint's.
     """
 
     method: str
