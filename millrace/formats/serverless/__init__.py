@@ -1,0 +1,1 @@
+"""serverless.yml, versions 1 to 3 of the Serverless Framework: variables, then each section in millrace.yml's words."""
