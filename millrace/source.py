@@ -17,7 +17,8 @@ from millrace.types import Accepted, Put, RawJson
 EVENT_ATTRIBUTE = "millrace-event"
 RAW_EVENT = "raw"  # the body is the handler's whole event as JSON, whatever its shape: `invoke --event`, `input:`
 PAYLOAD_ATTRIBUTE = "millrace-payload"  # of an http event: v1 or v2, which of API Gateway's shapes the handler gets
-EventKind = Literal["http", "schedule", "bucket", "table", "push"]
+EventKind = Literal["http", "schedule", "bucket", "table", "push", "topic", "bus"]
+View = Literal["new_and_old", "new", "old", "keys"]  # which images of a changed row are shown
 
 Emit = Callable[[Sequence[Put]], Awaitable[list[Accepted]]]
 
@@ -44,6 +45,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
     body: bytes
     source_ip: str
     at: float
+    key_name: str = ""  # of the API key that the path asked for
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -66,7 +68,10 @@ class ObjectChange(msgspec.Struct, frozen=True):
 
 
 class RowChange(msgspec.Struct, frozen=True):
-    """A row changed; `old` and `new` are JSON objects or null."""
+    """A row changed; `old` and `new` are JSON objects or null, whatever `view` lets a handler see of them.
+
+    `sort_field` is the second field of the key, empty where there is none.
+    """
 
     kind: Literal["insert", "modify", "remove"]
     table: str
@@ -76,6 +81,8 @@ class RowChange(msgspec.Struct, frozen=True):
     old: RawJson
     new: RawJson
     at: float
+    sort_field: str = ""
+    view: View = "new_and_old"
 
 
 class Push(msgspec.Struct, frozen=True):
@@ -86,3 +93,40 @@ class Push(msgspec.Struct, frozen=True):
     data: bytes
     attributes: dict[str, str]
     at: float
+
+
+class TopicAttribute(msgspec.Struct, frozen=True):
+    """An attribute of a published message: `type` is String, Number, String.Array or Binary (`value` in base64)."""
+
+    type: str
+    value: str
+
+
+class Published(msgspec.Struct, frozen=True):
+    """What was published to a topic; `at` is Unix seconds.
+
+    `json` says that `message` is a JSON object with a text for each protocol beside `default`. `group` and `dedupe`
+    are a FIFO topic's.
+    """
+
+    topic: str
+    message_id: str
+    message: str
+    at: float
+    subject: str | None = None
+    attributes: dict[str, TopicAttribute] = {}
+    json: bool = False
+    group: str = ""
+    dedupe: str = ""
+
+
+class BusPost(msgspec.Struct, frozen=True):
+    """An event that was put on an event bus; `detail` is a JSON object, `at` Unix seconds."""
+
+    bus: str
+    id: str
+    source: str
+    detail_type: str
+    detail: msgspec.Raw
+    at: float
+    resources: list[str] = []

@@ -1,7 +1,8 @@
 """What one Run means to a handler: which messages are one invocation, and the event of each.
 
 Plain messages that follow each other are one SQS event; changes of a table that follow each other are one DynamoDB
-event; a request, a tick, an object's change, a push and a raw event are one invocation each, as on AWS.
+event; a request, a tick, an object's change, a push, a notification, an event of a bus and a raw event are one
+invocation each, as on AWS.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from millrace.aws.events import apigateway, dynamodb, eventbridge, pubsub, s3, sqs
+from millrace.aws.events import apigateway, dynamodb, eventbridge, pubsub, s3, sns, sqs
 from millrace.source import (
     EVENT_ATTRIBUTE,
     PAYLOAD_ATTRIBUTE,
     RAW_EVENT,
+    BusPost,
     HttpRequest,
     ObjectChange,
+    Published,
     Push,
     RowChange,
     Tick,
@@ -89,10 +92,11 @@ def event_of(invocation: Invocation, run: Run, spec: Spec, now: float) -> tuple[
         changes = [_read(message, RowChange) for message in messages]
         event = dynamodb.event(changes, [message.id for message in messages], spec)
         return event, [dynamodb.sequence_number(change) for change in changes]
-    return _single(messages[0], spec, invocation.request_id), []
+    return single_event(messages[0], spec, invocation.request_id), []
 
 
-def _single(message: Message, spec: Spec, request_id: str) -> Any:
+def single_event(message: Message, spec: Spec, request_id: str) -> Any:
+    """The event of a message that is an invocation of its own. Raises EventError when it is not what it says."""
     kind = message.attributes[EVENT_ATTRIBUTE]
     if kind == RAW_EVENT:
         return _read(message, Any)
@@ -105,7 +109,12 @@ def _single(message: Message, spec: Spec, request_id: str) -> Any:
         return s3.event(_read(message, ObjectChange), message.id, spec)
     if kind == "push":
         return pubsub.event(_read(message, Push))
-    raise EventError(f"expected {EVENT_ATTRIBUTE} to be http, schedule, bucket, table, push or raw, got {kind!r:.100}")
+    if kind == "topic":
+        return sns.event(_read(message, Published), spec)
+    if kind == "bus":
+        return eventbridge.bus_event(_read(message, BusPost), spec)
+    known = "http, schedule, bucket, table, push, topic, bus or raw"
+    raise EventError(f"expected {EVENT_ATTRIBUTE} to be {known}, got {kind!r:.100}")
 
 
 def _read(message: Message, kind: type[_T]) -> _T:

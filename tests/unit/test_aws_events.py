@@ -14,8 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lambda_samples import AT, SPEC
 
-from millrace.aws.events import apigateway, dynamodb, eventbridge, pubsub, s3, sqs
-from millrace.source import HttpRequest, ObjectChange, Push, RowChange, Tick
+from millrace.aws import attributes
+from millrace.aws.attributes import Attribute
+from millrace.aws.events import apigateway, dynamodb, eventbridge, pubsub, s3, sns, sqs
+from millrace.source import (
+    BusPost,
+    HttpRequest,
+    ObjectChange,
+    Published,
+    Push,
+    RowChange,
+    Tick,
+    TopicAttribute,
+)
 from millrace.types import Message
 
 
@@ -64,9 +75,9 @@ class TestSqs:
         assert numbers == sorted(set(numbers))
 
     def test_a_second_delivery_says_so(self) -> None:
-        attributes = sqs_record(Message("m1", b"", {}, AT), attempt=2)["attributes"]
-        assert attributes["ApproximateReceiveCount"] == "2"
-        assert attributes["ApproximateFirstReceiveTimestamp"] == "1700000000123"
+        system = sqs_record(Message("m1", b"", {}, AT), attempt=2)["attributes"]
+        assert system["ApproximateReceiveCount"] == "2"
+        assert system["ApproximateFirstReceiveTimestamp"] == "1700000000123"
 
     def test_the_brokers_own_time_and_number_go_first(self) -> None:
         messages = [Message("a", b"", {}, AT, "g"), Message("b", b"", {}, AT, "g")]
@@ -82,7 +93,7 @@ class TestSqs:
         assert record["messageAttributes"] == {
             "colour": {"stringValue": "red", "stringListValues": [], "binaryListValues": [], "dataType": "String"}
         }
-        assert record["md5OfMessageAttributes"] == sqs.digest({"colour": "red"})
+        assert record["md5OfMessageAttributes"] == attributes.digest({"colour": attributes.text("red")})
 
     def test_the_digest_of_attributes_is_the_one_that_sqs_documents(self) -> None:
         # By hand: each of name, type and value behind its length; 01 says that the value is a string.
@@ -90,14 +101,63 @@ class TestSqs:
             len(part).to_bytes(4, "big") + part + (b"\x01" if part == b"String" else b"")
             for part in (b"a", b"String", b"1", b"b", b"String", "ü".encode())
         )
-        assert sqs.digest({"b": "ü", "a": "1"}) == hashlib.md5(parts).hexdigest()
+        assert (
+            attributes.digest({"b": attributes.text("ü"), "a": attributes.text("1")}) == hashlib.md5(parts).hexdigest()
+        )
 
     def test_a_body_that_is_no_text_is_base64_and_says_so(self) -> None:
         record = sqs_record(Message("m1", b"\xff\xd8\xff", {}, AT))
         assert b64decode(record["body"]) == b"\xff\xd8\xff"
         assert record["messageAttributes"]["millrace-encoding"]["stringValue"] == "base64"
         assert record["md5OfBody"] == hashlib.md5(record["body"].encode()).hexdigest()
-        assert record["md5OfMessageAttributes"] == sqs.digest({"millrace-encoding": "base64"})
+        assert record["md5OfMessageAttributes"] == attributes.digest({"millrace-encoding": attributes.text("base64")})
+
+    def test_typed_attributes_come_back_as_they_were_sent(self) -> None:
+        sent = {
+            "n": Attribute("Number", "7"),
+            "price": Attribute("Number.euro", "1.50"),
+            "b": Attribute("Binary", None, b"\xff\x00"),
+            "s": Attribute("String", "x"),
+            "label": Attribute("String.colour", "red"),
+        }
+        record = sqs_record(Message("m1", b"", attributes.write(sent), AT))
+        none: dict[str, list[str]] = {"stringListValues": [], "binaryListValues": []}
+        assert record["messageAttributes"] == {
+            "n": {"stringValue": "7", **none, "dataType": "Number"},
+            "price": {"stringValue": "1.50", **none, "dataType": "Number.euro"},
+            "b": {"binaryValue": "/wA=", **none, "dataType": "Binary"},
+            "s": {"stringValue": "x", **none, "dataType": "String"},
+            "label": {"stringValue": "red", **none, "dataType": "String.colour"},
+        }
+        assert record["md5OfMessageAttributes"] == attributes.digest(sent)
+
+    def test_a_binary_attribute_is_digested_with_its_bytes(self) -> None:
+        parts = (
+            (1).to_bytes(4, "big")
+            + b"b"
+            + (6).to_bytes(4, "big")
+            + b"Binary\x02"
+            + (2).to_bytes(4, "big")
+            + b"\xff\x00"
+        )
+        assert attributes.digest({"b": Attribute("Binary", None, b"\xff\x00")}) == hashlib.md5(parts).hexdigest()
+
+    def test_attributes_that_are_none_of_ours_are_left_out(self) -> None:
+        for broken in (
+            "nonsense",
+            "[1]",
+            '{"a": {"StringValue": "x"}}',
+            '{"a": {"DataType": "Binary", "BinaryValue": "!"}}',
+        ):
+            assert sqs_record(Message("m1", b"", {"millrace-attributes": broken}, AT))["messageAttributes"] == {}
+
+    def test_what_came_through_the_endpoint_keeps_its_system_attributes(self) -> None:
+        ours = {"millrace-dedupe": "d-1", "millrace-trace": "Root=1-5e3", "millrace-dead-from": "orders.fifo"}
+        record = sqs_record(Message("m1", b"", ours, AT, "g"), queue="orders-dlq.fifo")
+        assert record["attributes"]["MessageDeduplicationId"] == "d-1"
+        assert record["attributes"]["AWSTraceHeader"] == "Root=1-5e3"
+        assert record["attributes"]["DeadLetterQueueSourceArn"] == "arn:aws:sqs:eu-west-1:123456789012:orders.fifo"
+        assert record["messageAttributes"] == {}
 
     @given(
         body=st.binary(),
@@ -139,6 +199,50 @@ class TestEventBridge:
 
     def test_two_schedules_of_a_function_are_told_apart(self) -> None:
         assert eventbridge.rule_name(Tick("rate(1 day)", "f", 0)) != eventbridge.rule_name(Tick("rate(1 hour)", "f", 0))
+
+    def test_an_event_of_a_bus_is_the_documented_one(self) -> None:
+        post = BusPost("default", "7bf7", "shop", "Order", msgspec.Raw(b'{"total":1.5}'), AT, ["arn:x"])
+        assert eventbridge.bus_event(post, SPEC) == {
+            "version": "0",
+            "id": "7bf7",
+            "detail-type": "Order",
+            "source": "shop",
+            "account": "123456789012",
+            "time": "2023-11-14T22:13:20Z",
+            "region": "eu-west-1",
+            "resources": ["arn:x"],
+            "detail": {"total": 1.5},
+        }
+
+
+class TestSns:
+    PUBLISHED = Published("alarms", "95df", "Hello", AT, "Title", {"colour": TopicAttribute("String", "red")})
+
+    def test_a_notification_is_the_documented_event(self) -> None:
+        (record,) = sns.event(self.PUBLISHED, SPEC)["Records"]
+        assert (record["EventSource"], record["EventVersion"]) == ("aws:sns", "1.0")
+        assert record["EventSubscriptionArn"].startswith("arn:aws:sns:eu-west-1:123456789012:alarms:")
+        told = record["Sns"]
+        assert set(told) == {
+            *("Type", "MessageId", "TopicArn", "Subject", "Message", "Timestamp", "SignatureVersion", "Signature"),
+            *("SigningCertUrl", "UnsubscribeUrl", "MessageAttributes"),
+        }
+        assert (told["Type"], told["MessageId"], told["Subject"]) == ("Notification", "95df", "Title")
+        assert told["TopicArn"] == "arn:aws:sns:eu-west-1:123456789012:alarms"
+        assert (told["Message"], told["Timestamp"]) == ("Hello", "2023-11-14T22:13:20.123Z")
+        assert told["MessageAttributes"] == {"colour": {"Type": "String", "Value": "red"}}
+
+    def test_a_queue_gets_an_envelope_with_other_spellings(self) -> None:
+        told = sns.envelope(self.PUBLISHED, SPEC)
+        assert {"SigningCertURL", "UnsubscribeURL", "Subject", "MessageAttributes"} <= set(told)
+        plain = sns.envelope(Published("alarms", "95df", "Hello", AT), SPEC)
+        assert {"Subject", "MessageAttributes"}.isdisjoint(plain)
+
+    def test_a_text_for_each_protocol(self) -> None:
+        texts = json.dumps({"default": "all", "sqs": "queue"})
+        published = Published("alarms", "95df", texts, AT, json=True)
+        assert sns.event(published, SPEC)["Records"][0]["Sns"]["Message"] == "all"
+        assert sns.envelope(published, SPEC)["Message"] == "queue"
 
 
 class TestS3:
@@ -183,6 +287,29 @@ def row_change(kind: Any = "insert", old: Any = None, new: Any = None, sequence:
 
 
 class TestDynamoDb:
+    @pytest.mark.parametrize(
+        ("view", "shown", "images"),
+        [
+            ("new_and_old", "NEW_AND_OLD_IMAGES", {"NewImage", "OldImage"}),
+            ("new", "NEW_IMAGE", {"NewImage"}),
+            ("old", "OLD_IMAGE", {"OldImage"}),
+            ("keys", "KEYS_ONLY", set()),
+        ],
+    )
+    def test_a_view_shows_its_images_and_always_the_keys(self, view: Any, shown: str, images: set[str]) -> None:
+        change = row_change("modify", {"id": "rex", "at": 1}, {"id": "rex", "at": 1, "age": 3})
+        change = msgspec.structs.replace(change, view=view, sort_field="at")
+        told = dynamodb.event([change], ["m1"], SPEC)["Records"][0]["dynamodb"]
+        assert told["StreamViewType"] == shown
+        assert {"NewImage", "OldImage"} & set(told) == images
+        assert told["Keys"] == {"id": {"S": "rex"}, "at": {"N": "1"}}
+
+    def test_types_that_json_cannot_hold_come_back(self) -> None:
+        row = {"id": "rex", "b": {"$dynamodb": {"B": "/wA="}}, "in": [{"$dynamodb": {"NS": ["1", "2"]}}]}
+        told = dynamodb.event([row_change(new=row)], ["m1"], SPEC)["Records"][0]["dynamodb"]
+        assert told["NewImage"]["b"] == {"B": "/wA="}
+        assert told["NewImage"]["in"] == {"L": [{"NS": ["1", "2"]}]}
+
     def test_an_insert_is_the_documented_record(self) -> None:
         event = dynamodb.event([row_change(new={"id": "rex", "age": 3})], ["m1"], SPEC)
         (record,) = event["Records"]

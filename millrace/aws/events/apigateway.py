@@ -106,8 +106,7 @@ def v1(request: HttpRequest, spec: Spec, request_id: str) -> Json:
             "domainPrefix": host.partition(".")[0],
             "extendedRequestId": request_id,
             "httpMethod": request.method,
-            "identity": dict.fromkeys(_IDENTITY)
-            | {"sourceIp": request.source_ip, "userAgent": headers.get("user-agent")},
+            "identity": _identity(request, headers),
             "path": f"/{stage}{request.path}",
             "protocol": "HTTP/1.1",
             "requestId": request_id,
@@ -120,6 +119,14 @@ def v1(request: HttpRequest, spec: Spec, request_id: str) -> Json:
         "body": body if request.body else None,
         "isBase64Encoded": is_base64,
     }
+
+
+def _identity(request: HttpRequest, headers: dict[str, str]) -> Json:
+    """Who asks; the API key stands there only where the method asks for one."""
+    known: Json = {"sourceIp": request.source_ip, "userAgent": headers.get("user-agent")}
+    if request.key_name:
+        known |= {"apiKey": headers.get("x-api-key"), "apiKeyId": request.key_name}
+    return dict.fromkeys(_IDENTITY) | known
 
 
 def _headers(request: HttpRequest) -> dict[str, str]:

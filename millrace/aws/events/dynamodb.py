@@ -13,10 +13,19 @@ from typing import Any
 import msgspec
 
 from millrace.aws.arns import arn
-from millrace.source import RowChange
+from millrace.source import RowChange, View
 from millrace.wire import Spec
 
+_TYPED = (
+    "$dynamodb"  # the only field of an object that stands for a type JSON has no form for: {"$dynamodb": {"B": ...}}
+)
 _NAMES = {"insert": "INSERT", "modify": "MODIFY", "remove": "REMOVE"}
+_SHOWN: dict[View, str] = {
+    "new_and_old": "NEW_AND_OLD_IMAGES",
+    "new": "NEW_IMAGE",
+    "old": "OLD_IMAGE",
+    "keys": "KEYS_ONLY",
+}
 # Numbers are text in DynamoDB: binary floating point would change their digits.
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -28,13 +37,21 @@ def event(changes: Sequence[RowChange], ids: Sequence[str], spec: Spec) -> Json:
     return {"Records": [_record(change, id, spec) for change, id in zip(changes, ids, strict=True)]}
 
 
+def stream_arn(table: str, spec: Spec) -> str:
+    """A table's stream, which AWS names by the moment it was made and we by the stage."""
+    return arn(spec, "dynamodb", f"table/{table}/stream/{spec.stage or 'local'}")
+
+
 def sequence_number(change: RowChange) -> str:
     """A change's place in the stream: 21 digits, the fewest that DynamoDB uses, so text sorts as the numbers do."""
     return f"{change.sequence:021d}"
 
 
 def marshal(value: Any) -> Json:
-    """A JSON value as DynamoDB's attribute value: `{"S": "text"}`, `{"N": "1.5"}`, `{"M": {...}}` and so on."""
+    """A JSON value as DynamoDB's attribute value: `{"S": "text"}`, `{"N": "1.5"}`, `{"M": {...}}` and so on.
+
+    `{"$dynamodb": {"B": ...}}` is what it says: binary values and sets have no form in JSON.
+    """
     if value is None:
         return {"NULL": True}
     if isinstance(value, bool):
@@ -45,6 +62,8 @@ def marshal(value: Any) -> Json:
         return {"N": str(value)}
     if isinstance(value, list):
         return {"L": [marshal(item) for item in value]}
+    if value.keys() == {_TYPED} and isinstance(value[_TYPED], dict):
+        return dict(value[_TYPED])
     return {"M": {name: marshal(item) for name, item in value.items()}}
 
 
@@ -56,23 +75,29 @@ def _record(change: RowChange, id: str, spec: Spec) -> Json:
         "eventSource": "aws:dynamodb",
         "awsRegion": spec.region,
         "dynamodb": _change(change),
-        "eventSourceARN": arn(spec, "dynamodb", f"table/{change.table}/stream/{spec.stage or 'local'}"),
+        "eventSourceARN": stream_arn(change.table, spec),
     }
 
 
 def _change(change: RowChange) -> Json:
     old, new = _image(change.old), _image(change.new)
-    key = (new or old or {}).get(change.key_field, {"S": change.key})
-    shown: Json = {"ApproximateCreationDateTime": int(change.at), "Keys": {change.key_field: key}}
-    if new is not None:
+    shown: Json = {"ApproximateCreationDateTime": int(change.at), "Keys": _keys(change, new or old or {})}
+    if new is not None and change.view in ("new", "new_and_old"):
         shown["NewImage"] = new
-    if old is not None:
+    if old is not None and change.view in ("old", "new_and_old"):
         shown["OldImage"] = old
     return shown | {
         "SequenceNumber": sequence_number(change),
         "SizeBytes": _size(change),
-        "StreamViewType": "NEW_AND_OLD_IMAGES",
+        "StreamViewType": _SHOWN[change.view],
     }
+
+
+def _keys(change: RowChange, image: Json) -> Json:
+    keys = {change.key_field: image.get(change.key_field, {"S": change.key})}
+    if change.sort_field in image:
+        keys[change.sort_field] = image[change.sort_field]
+    return keys
 
 
 def _size(change: RowChange) -> int:

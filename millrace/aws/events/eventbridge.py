@@ -1,6 +1,6 @@
-"""A schedule that came due, as EventBridge's scheduled event.
+"""What EventBridge tells: a schedule that came due, and an event that was put on a bus.
 
-Shape: Amazon EventBridge user guide, "Events from scheduled rules".
+Shapes: Amazon EventBridge user guide, "Events from scheduled rules" and "Event structure reference".
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ import uuid
 from hashlib import blake2b
 from typing import Any
 
+import msgspec
+
 from millrace.aws.arns import arn
 from millrace.aws.moments import seconds_text
-from millrace.source import Tick
+from millrace.source import BusPost, Tick
 from millrace.wire import Spec
 
 
@@ -27,6 +29,21 @@ def event(tick: Tick, id: str, spec: Spec) -> dict[str, Any]:
         "region": spec.region,
         "resources": [arn(spec, "events", f"rule/{rule_name(tick)}")],
         "detail": {},
+    }
+
+
+def bus_event(post: BusPost, spec: Spec) -> dict[str, Any]:
+    """An event of a bus, as its rules match it and its targets get it."""
+    return {
+        "version": "0",
+        "id": post.id,
+        "detail-type": post.detail_type,
+        "source": post.source,
+        "account": spec.account,
+        "time": seconds_text(post.at),
+        "region": spec.region,
+        "resources": list(post.resources),
+        "detail": msgspec.json.decode(post.detail),
     }
 
 

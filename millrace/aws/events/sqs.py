@@ -3,8 +3,7 @@
 SQS carries text only. A body that is not UTF-8 arrives as base64, marked by the message attribute `millrace-encoding`
 with the value `base64`; on AWS its sender would have had to do the same.
 
-Shape: AWS Lambda developer guide, "Using Lambda with Amazon SQS"; the digest of the attributes: SQS developer guide,
-"Calculating the MD5 message digest for message attributes".
+Shape: AWS Lambda developer guide, "Using Lambda with Amazon SQS"; SQS API reference, "ReceiveMessage".
 """
 
 from __future__ import annotations
@@ -15,13 +14,14 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
+from millrace.aws import attributes as typed
 from millrace.aws.arns import queue_arn
+from millrace.aws.attributes import Attribute
+from millrace.broker import DEAD_FROM_ATTRIBUTE
 from millrace.types import Message
 from millrace.wire import Spec
 
 ENCODING_ATTRIBUTE = "millrace-encoding"
-_OURS = "millrace-"
-_STRING = len("String").to_bytes(4, "big") + b"String" + b"\x01"  # the data type, then: the value is a string
 
 Json = dict[str, Any]
 
@@ -52,19 +52,6 @@ def event(
     }
 
 
-def digest(attributes: dict[str, str]) -> str:
-    """SQS's MD5 of string attributes: by name, each part behind its length (4 bytes, big endian)."""
-    md5 = hashlib.md5(usedforsecurity=False)
-    for name in sorted(attributes):
-        md5.update(_sized(name) + _STRING + _sized(attributes[name]))
-    return md5.hexdigest()
-
-
-def _sized(text: str) -> bytes:
-    data = text.encode()
-    return len(data).to_bytes(4, "big") + data
-
-
 def _record(message: Message, receipt: str, system: dict[str, str], queue: str, spec: Spec) -> Json:
     body, attributes = _text(message)
     record: Json = {
@@ -79,17 +66,17 @@ def _record(message: Message, receipt: str, system: dict[str, str], queue: str, 
         "awsRegion": spec.region,
     }
     if attributes:
-        record["md5OfMessageAttributes"] = digest(attributes)
+        record["md5OfMessageAttributes"] = typed.digest(attributes)
     return record
 
 
-def _text(message: Message) -> tuple[str, dict[str, str]]:
+def _text(message: Message) -> tuple[str, dict[str, Attribute]]:
     """The body as text, and the attributes that SQS would have carried."""
-    attributes = {name: value for name, value in message.attributes.items() if not name.startswith(_OURS)}
+    attributes = typed.read(message)
     try:
         return message.body.decode(), attributes
     except UnicodeDecodeError:
-        attributes[ENCODING_ATTRIBUTE] = "base64"
+        attributes[ENCODING_ATTRIBUTE] = typed.text("base64")
         return b64encode(message.body).decode(), attributes
 
 
@@ -105,8 +92,12 @@ def _system(
     }
     if message.group:
         attributes["MessageGroupId"] = message.group
-        attributes["MessageDeduplicationId"] = message.id
+        attributes["MessageDeduplicationId"] = message.attributes.get(typed.DEDUPE_ATTRIBUTE, message.id)
         attributes["SequenceNumber"] = f"{sequence or int(message.sent_at * 1_000_000):020d}"
+    if trace := message.attributes.get(typed.TRACE_ATTRIBUTE):
+        attributes["AWSTraceHeader"] = trace
+    if source := message.attributes.get(DEAD_FROM_ATTRIBUTE):
+        attributes["DeadLetterQueueSourceArn"] = queue_arn(spec, source, fifo=bool(message.group))
     return attributes
 
 
@@ -114,5 +105,10 @@ def _milliseconds(at: float) -> str:
     return str(round(at * 1000))
 
 
-def _attribute(value: str) -> Json:
-    return {"stringValue": value, "stringListValues": [], "binaryListValues": [], "dataType": "String"}
+def _attribute(value: Attribute) -> Json:
+    shown: Json = (
+        {"stringValue": value.StringValue or ""}
+        if value.BinaryValue is None
+        else {"binaryValue": b64encode(value.BinaryValue).decode()}
+    )
+    return shown | {"stringListValues": [], "binaryListValues": [], "dataType": value.DataType}
