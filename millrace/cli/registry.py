@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "gateway": Command("up:gateway", "Run the gateway and the sources alone.", "Run"),
     "worker": Command("up:worker", "Run workers alone.", "Run"),
     "invoke": Command("invoke:invoke", "Call a function once and print what it answers.", "Run"),
+    "event": Command("event:event", "Print a sample event of a source, as a handler gets it.", "Run"),
     "send": Command("send:send", "Put one message into a queue.", "Queues"),
     "feed": Command("feed:feed", "Stream files into a queue, resumable.", "Queues"),
     "queues": Command("queues:queues", "Show depth, in flight, delayed, dead and age of the queues.", "Queues"),

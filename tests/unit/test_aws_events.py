@@ -492,13 +492,13 @@ class TestApiGatewayV1:
     def test_a_request_is_the_documented_event(self) -> None:
         event = apigateway.event("v1", request(), SPEC, "req-1")
         headers = {
-            "host": "api.example.org:8400",
-            "content-type": "application/json",
-            "user-agent": "curl/8",
-            "cookie": "a=1; b=2",
-            "x-forwarded-for": "203.0.113.9",
-            "x-forwarded-port": "8400",
-            "x-forwarded-proto": "http",
+            "Host": "api.example.org:8400",
+            "Content-Type": "application/json",
+            "User-Agent": "curl/8",
+            "Cookie": "a=1; b=2",
+            "X-Forwarded-For": "203.0.113.9",
+            "X-Forwarded-Port": "8400",
+            "X-Forwarded-Proto": "http",
         }
         context = event.pop("requestContext")
         assert event == {
@@ -549,7 +549,7 @@ class TestApiGatewayV1:
     def test_repeated_headers_are_joined_and_cookies_kept_whole(self) -> None:
         sent = [("accept", "a"), ("accept", "b"), ("cookie", "a=1"), ("cookie", "b=2")]
         headers = apigateway.v1(request(headers=sent), SPEC, "r")["headers"]
-        assert (headers["accept"], headers["cookie"]) == ("a,b", "a=1; b=2")
+        assert (headers["Accept"], headers["Cookie"]) == ("a,b", "a=1; b=2")
 
 
 @given(

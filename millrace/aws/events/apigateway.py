@@ -1,7 +1,8 @@
 """A request, as API Gateway's proxy integrations hand it to Lambda: payload 1.0 (REST API) and 2.0 (HTTP API).
 
 Shapes: API Gateway developer guide, "Input format of a Lambda function for proxy integration" (1.0) and "Create AWS
-Lambda proxy integrations for HTTP APIs" (2.0). Header names are lower case in both, as HTTP APIs have them.
+Lambda proxy integrations for HTTP APIs" (2.0). Header names are lower case in 2.0. A REST API passes on the case that
+the client wrote, which the server does not keep: in 1.0 they are capitalised (Content-Type), as most clients do.
 """
 
 from __future__ import annotations
@@ -87,14 +88,14 @@ def v1(request: HttpRequest, spec: Spec, request_id: str) -> Json:
     headers = _headers(request)
     body, is_base64 = _body(request, text=True)
     query = _grouped(request.query)
-    host = headers.get("host", "")
+    host, shown = headers.get("host", ""), {_title(name): value for name, value in headers.items()}
     stage = spec.stage or "$default"
     return {
         "resource": request.route,
         "path": request.path,
         "httpMethod": request.method,
-        "headers": headers,
-        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "headers": shown,
+        "multiValueHeaders": {name: [value] for name, value in shown.items()},
         "queryStringParameters": {name: values[-1] for name, values in query.items()} or None,
         "multiValueQueryStringParameters": query or None,
         "pathParameters": dict(request.path_parameters) or None,
@@ -140,6 +141,10 @@ def _headers(request: HttpRequest) -> dict[str, str]:
     protocol = headers.setdefault("x-forwarded-proto", "http")
     headers.setdefault("x-forwarded-port", _port(headers.get("host", "")) or _PORTS.get(protocol, "80"))
     return headers
+
+
+def _title(name: str) -> str:
+    return "-".join(part.capitalize() for part in name.split("-"))
 
 
 def _port(host: str) -> str:
