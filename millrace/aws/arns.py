@@ -10,9 +10,14 @@ def arn(spec: Spec, service: str, resource: str) -> str:
     return f"arn:aws:{service}:{spec.region}:{spec.account}:{resource}"
 
 
+def function_name(spec: Spec) -> str:
+    """What AWS calls the function: the name that the project file gives it for that, else its own."""
+    return spec.name or spec.function
+
+
 def function_arn(spec: Spec) -> str:
     """The function's own name, as `context.invoked_function_arn` carries it."""
-    return arn(spec, "lambda", f"function:{spec.function}")
+    return arn(spec, "lambda", f"function:{function_name(spec)}")
 
 
 def queue_arn(spec: Spec, queue: str, *, fifo: bool) -> str:

@@ -8,6 +8,10 @@ service. A handler that is meant to reach AWS says so in the project file:
 
     environment: {AWS_PROFILE: dev}
 
+With `aws:` in the project file the variables also lead to the local endpoint, with credentials that open it alone. A
+function that sets AWS_ENDPOINT_URL itself keeps that, and one that sets credentials is meant for AWS: it gets no
+endpoint.
+
 Names: AWS Lambda developer guide, "Defined runtime environment variables"; boto3's, "Configuration".
 """
 
@@ -20,9 +24,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from millrace.aws.arns import function_name
 from millrace.wire import Spec
 
 LATEST = "$LATEST"
+ENDPOINT = "AWS_ENDPOINT_URL"
+_OF_ONE_SERVICE = ("AWS_ENDPOINT_URL_", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
 _MOST_MB = 10_240  # of a Lambda function; what one without a limit is told
 # Each of these leads a client to somebody's credentials.
 CREDENTIALS = frozenset(
@@ -52,13 +59,32 @@ _NOBODY = {
 }
 
 
-def handler_environment(spec: Spec, inherited: Mapping[str, str], configured: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment of one replica of a handler; `configured` is what the project file sets."""
+def handler_environment(
+    spec: Spec, inherited: Mapping[str, str], configured: Mapping[str, str], endpoint: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The whole environment of one replica of a handler.
+
+    `configured` is what the project file sets, `endpoint` what `endpoint_variables` gives where there is an endpoint.
+    """
     region = configured.get("AWS_REGION") or configured.get("AWS_DEFAULT_REGION") or spec.region
     spec = msgspec.structs.replace(spec, region=region)
     shell = {name: value for name, value in inherited.items() if name not in CREDENTIALS}
-    mine = {} if CREDENTIALS & configured.keys() else _NOBODY
+    if CREDENTIALS & configured.keys():
+        mine: Mapping[str, str] = {}
+    elif endpoint is None or ENDPOINT in configured:
+        mine = _NOBODY  # the key of our endpoint is for nobody else
+    else:
+        mine = _NOBODY | dict(endpoint)
+        # What the shell says of single services would win over the one endpoint of all.
+        shell = {name: value for name, value in shell.items() if not name.startswith(_OF_ONE_SERVICE)}
     return shell | runtime_variables(spec) | mine | dict(configured)
+
+
+def endpoint_variables(url: str, keys: Mapping[str, str]) -> dict[str, str]:
+    """What leads an SDK to the endpoint: its URL, and the first of its keys where it has any."""
+    key = next(iter(keys.items()), None)
+    credentials = {"AWS_ACCESS_KEY_ID": key[0], "AWS_SECRET_ACCESS_KEY": key[1]} if key else {}
+    return {ENDPOINT: url, **credentials}
 
 
 def runtime_variables(spec: Spec) -> dict[str, str]:
@@ -68,10 +94,10 @@ def runtime_variables(spec: Spec) -> dict[str, str]:
         "AWS_DEFAULT_REGION": spec.region,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb(spec),
-        "AWS_LAMBDA_FUNCTION_NAME": spec.function,
+        "AWS_LAMBDA_FUNCTION_NAME": function_name(spec),
         "AWS_LAMBDA_FUNCTION_VERSION": LATEST,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{spec.function}",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function_name(spec)}",
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream_name(),
         "AWS_REGION": spec.region,
         "LAMBDA_TASK_ROOT": spec.root,

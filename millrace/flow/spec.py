@@ -17,7 +17,7 @@ _ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_"
 
 def spec_of(project: Project, name: str) -> Spec:
     """What a replica of the function is told."""
-    function = project.functions[name]
+    function, aws = project.functions[name], project.aws
     return Spec(
         function=name,
         kind=function.kind,
@@ -28,14 +28,19 @@ def spec_of(project: Project, name: str) -> Spec:
         threads=function.threads,
         service=project.service,
         stage=project.stage,
+        name=function.name or "",
+        **({} if aws is None else {"region": aws.region, "account": aws.account}),
     )
 
 
-def environment_of(project: Project, name: str) -> Mapping[str, str]:
-    """The whole environment of a function's replicas: ours without millrace's secrets, the project's, its own."""
+def environment_of(project: Project, name: str, endpoint: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    """The whole environment of a function's replicas: ours without millrace's secrets, the project's, its own.
+
+    `endpoint` are the variables that lead an SDK to the project's own AWS endpoint, where it has one.
+    """
     function = project.functions[name]
     inherited = _ALLOCATOR | {key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE}
     configured = {**project.environment, **function.environment}
     if function.kind == "handler":
-        return handler_environment(spec_of(project, name), inherited, configured)
+        return handler_environment(spec_of(project, name), inherited, configured, endpoint)
     return inherited | configured

@@ -19,7 +19,7 @@ import msgspec
 
 from millrace.aws import errors
 from millrace.aws.batch_response import failures as reported
-from millrace.aws.context import LambdaContext
+from millrace.aws.context import CLIENT_CONTEXT_ATTRIBUTE, LambdaContext
 from millrace.aws.invocations import EventError, Invocation, event_of, invocations
 from millrace.aws.marshal import MarshalError, marshal
 from millrace.errors import LoadError
@@ -74,7 +74,13 @@ class Handler:
 
     def _invoke(self, call: Invocation, run: Run, deadline: float) -> bytes | dict[int, Failure] | Failure:
         """One call: its result as JSON, or the records that failed by index, or why all of it failed."""
-        context = LambdaContext(self._spec, call.request_id, deadline, log_stream_name=self._log_stream_name)
+        context = LambdaContext(
+            self._spec,
+            call.request_id,
+            deadline,
+            log_stream_name=self._log_stream_name,
+            client_context=run.messages[call.places.start].attributes.get(CLIENT_CONTEXT_ATTRIBUTE, ""),
+        )
         token = working.set(Work(call.request_id, tuple(run.messages[place].id for place in call.places)))
         try:
             event, identifiers = event_of(call, run, self._spec, time.time())

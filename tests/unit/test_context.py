@@ -10,7 +10,7 @@ from lambda_samples import SPEC
 
 from millrace.aws import errors
 from millrace.aws.context import LambdaContext
-from millrace.aws.environment import CREDENTIALS, handler_environment, runtime_variables
+from millrace.aws.environment import CREDENTIALS, endpoint_variables, handler_environment, runtime_variables
 from millrace.types import Failure
 
 
@@ -144,3 +144,47 @@ class TestErrors:
         assert text(-9) == "Runtime exited with error: signal: killed"
         assert text(-11) == "Runtime exited with error: signal: segmentation fault"
         assert text(-99) == "Runtime exited with error: signal: 99"
+
+
+class TestEndpoint:
+    ENDPOINT = endpoint_variables("http://127.0.0.1:8401", {})
+
+    def test_handlers_find_it_and_no_other(self) -> None:
+        shell = {"AWS_ENDPOINT_URL": "http://shell", "AWS_ENDPOINT_URL_SQS": "http://shell", "AWS_PROFILE": "real"}
+        found = handler_environment(SPEC, shell, {}, self.ENDPOINT)
+        assert found["AWS_ENDPOINT_URL"] == "http://127.0.0.1:8401"
+        assert "http://shell" not in found.values()
+        assert (found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"]) == ("millrace", "millrace")
+
+    def test_its_first_key_opens_it(self) -> None:
+        keys = {"AKIDONE": "first", "AKIDTWO": "second"}
+        found = handler_environment(SPEC, {}, {}, endpoint_variables("http://127.0.0.1:1", keys))
+        assert (found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"]) == ("AKIDONE", "first")
+
+    def test_an_endpoint_of_the_functions_own_does_not_get_our_key(self) -> None:
+        mine = endpoint_variables("http://127.0.0.1:1", {"AKIDONE": "first"})
+        found = handler_environment(SPEC, {}, {"AWS_ENDPOINT_URL": "http://other"}, mine)
+        assert found["AWS_ENDPOINT_URL"] == "http://other"
+        assert "first" not in found.values()
+
+    def test_who_names_credentials_means_aws(self) -> None:
+        found = handler_environment(SPEC, {}, {"AWS_PROFILE": "dev"}, self.ENDPOINT)
+        assert "AWS_ENDPOINT_URL" not in found
+        assert CREDENTIALS & found.keys() == {"AWS_PROFILE"}
+
+    def test_a_name_of_awss_own(self) -> None:
+        named = msgspec.structs.replace(SPEC, name="pets-prod-resize")
+        assert runtime_variables(named)["AWS_LAMBDA_FUNCTION_NAME"] == "pets-prod-resize"
+        assert runtime_variables(named)["AWS_LAMBDA_LOG_GROUP_NAME"] == "/aws/lambda/pets-prod-resize"
+        shown = LambdaContext(named, "r", 0.0, log_stream_name="")
+        assert (shown.function_name, shown.log_group_name) == ("pets-prod-resize", "/aws/lambda/pets-prod-resize")
+        assert shown.invoked_function_arn == "arn:aws:lambda:eu-west-1:123456789012:function:pets-prod-resize"
+
+
+def test_what_a_caller_says_of_itself() -> None:
+    told = '{"client": {"app_title": "shop"}, "custom": {"a": 1}, "env": {"locale": "de"}}'
+    shown = LambdaContext(SPEC, "r", 0.0, log_stream_name="", client_context=told).client_context
+    assert shown is not None
+    assert shown.client is not None
+    assert (shown.client.app_title, shown.client.installation_id) == ("shop", None)
+    assert (shown.custom, shown.env) == ({"a": 1}, {"locale": "de"})

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from millrace.config.aws import AwsConfig
 from millrace.config.schema import FunctionConfig, Project
 from millrace.flow.spec import environment_of, spec_of
 
@@ -42,6 +43,18 @@ def test_freed_memory_is_kept_unless_somebody_says_otherwise(monkeypatch: pytest
     assert environment_of(project("model", MALLOC_TRIM_THRESHOLD_="1"), "f")["MALLOC_TRIM_THRESHOLD_"] == "1"
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "2")
     assert environment_of(project("model"), "f")["MALLOC_TRIM_THRESHOLD_"] == "2"
+
+
+def test_a_project_on_aws_says_where_and_how_its_functions_are_called() -> None:
+    aws = project("handler").model_copy(
+        update={"aws": AwsConfig.model_validate({"account": "123456789012", "region": "eu-west-1"})}
+    )
+    spec = spec_of(aws, "f")
+    assert (spec.region, spec.account, spec.name) == ("eu-west-1", "123456789012", "")
+    assert (
+        environment_of(aws, "f", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+    )
+    assert environment_of(aws, "f")["AWS_REGION"] == "eu-west-1"
 
 
 def test_a_function_may_have_a_folder_of_its_own() -> None:
