@@ -63,9 +63,9 @@ def write(attributes: Mapping[str, Attribute]) -> dict[str, str]:
 
 def of_text(data_type: str, value: str) -> Attribute:
     """An attribute whose value came as text; raises ValueError where a Binary one is no base64."""
-    return (
-        Attribute(data_type, None, b64decode(value)) if data_type.startswith("Binary") else Attribute(data_type, value)
-    )
+    if data_type.startswith("Binary"):
+        return Attribute(data_type, None, b64decode(value))
+    return Attribute(data_type, value)
 
 
 def digest(attributes: Mapping[str, Attribute]) -> str:

@@ -16,9 +16,7 @@ from millrace.aws.arns import arn
 from millrace.source import RowChange, View
 from millrace.wire import Spec
 
-_TYPED = (
-    "$dynamodb"  # the only field of an object that stands for a type JSON has no form for: {"$dynamodb": {"B": ...}}
-)
+_TYPED = "$dynamodb"  # the only field of an object that stands for a type for which JSON has no form
 _NAMES = {"insert": "INSERT", "modify": "MODIFY", "remove": "REMOVE"}
 _SHOWN: dict[View, str] = {
     "new_and_old": "NEW_AND_OLD_IMAGES",
