@@ -7,7 +7,7 @@ A dead letter is a message in the queue `<name>.dead`, which can be peeked, move
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Hashable, Sequence
 
 import msgspec
@@ -16,6 +16,7 @@ from millrace.types import Accepted, Commit, Death, Lease, Message, Put
 
 DEAD_SUFFIX = ".dead"
 DEAD_FROM_ATTRIBUTE = "millrace-dead-from"  # of a message in a `dead_to` queue: the queue in which it died
+_MAX_HANDLE = 4096  # characters
 
 
 def dead_letters(queue: str) -> str:
@@ -31,10 +32,26 @@ def handle_of(receipt: Hashable) -> str:
 def receipt_of(handle: str) -> Hashable:
     """The receipt of a handle; raises ValueError for what is none."""
     try:
-        found = msgspec.json.decode(urlsafe_b64decode(handle.encode("ascii")), type=tuple[int | str, ...])
-    except (ValueError, msgspec.MsgspecError) as error:
+        if len(handle) > _MAX_HANDLE:
+            raise ValueError("too long")
+        found = msgspec.json.decode(b64decode(handle.encode("ascii"), altchars=b"-_", validate=True))
+        return _frozen(found)
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise ValueError("not a receipt handle") from error
-    return found
+
+
+def lease_of(queue: str, handle: str) -> Lease:
+    """A lease as far as its handle tells: enough to settle or to extend it. Raises ValueError for what is none."""
+    return Lease(queue, Message(""), receipt_of(handle), 1, 0.0)
+
+
+def _frozen(found: object) -> Hashable:
+    """A receipt as it was before it became JSON: tuples within tuples, of numbers and texts."""
+    if isinstance(found, list):
+        return tuple(_frozen(each) for each in found)
+    if type(found) is int or type(found) is str:
+        return found
+    raise ValueError("neither a number nor a text")
 
 
 class Queue(msgspec.Struct, frozen=True):
@@ -89,24 +106,44 @@ class Peeked(msgspec.Struct, frozen=True):
 
 
 class Broker(ABC):
-    """A durable queue: seven verbs for the flow, four for people."""
+    """A durable queue: eight verbs for the flow, five for people.
+
+    A lease that is settled or extended may be known by its queue and receipt alone (`lease_of`): its message need not
+    be the one that was taken. A receipt holds for as long as nobody else has leased the message, also after its lease
+    has run out.
+    """
 
     capabilities: Capabilities
 
     @abstractmethod
     async def declare(self, queues: Sequence[Queue]) -> None:
-        """Make these queues (and their dead-letter queues) exist with these settings; idempotent."""
+        """Make these queues (and their dead-letter queues) exist with these settings; idempotent.
+
+        Raises UnknownQueue where `dead_to` is neither there nor among them, BrokerError where it is the queue itself.
+        """
+
+    @abstractmethod
+    async def drop(self, queues: Sequence[str]) -> None:
+        """Delete queues with all that they hold and remember, in flight too, and with their dead-letter queues.
+
+        Where several processes share them, another may take a second to notice. Raises UnknownQueue, BrokerError for
+        the dead-letter queue of another; then nothing was deleted.
+        """
 
     @abstractmethod
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
-        """Store all or none, durably, in order; a known id within dedupe_s is accepted as a duplicate.
+        """Store all or none, durably, in order; an id or dedupe key known within dedupe_s is accepted as a duplicate.
 
         Raises UnknownQueue, QueueFull, TooLarge, StorageError; then nothing was stored.
         """
 
     @abstractmethod
-    async def take(self, queue: str, limit: int, *, max_bytes: int | None = None) -> list[Lease]:
-        """Lease up to `limit` visible messages for the queue's lease_s, oldest first; empty when there are none.
+    async def take(
+        self, queue: str, limit: int, *, max_bytes: int | None = None, lease_s: float | None = None
+    ) -> list[Lease]:
+        """Lease up to `limit` visible messages, oldest first; empty when there are none.
+
+        They are leased for `lease_s`, the queue's own when None; leased for 0 they are visible again at once.
 
         Returns at once. Counts an attempt on each. Stops before the body that would exceed `max_bytes`, but always
         gives at least one. Messages past their TTL or out of receives become dead letters here instead.
@@ -126,7 +163,10 @@ class Broker(ABC):
 
     @abstractmethod
     async def extend(self, leases: Sequence[Lease], lease_s: float) -> list[Lease]:
-        """Renew leases to `lease_s` from now, with their new expires_at; those lost meanwhile are left out."""
+        """Renew leases to `lease_s` from now, with their new expires_at; those lost meanwhile are left out.
+
+        0 makes the messages visible at once.
+        """
 
     @abstractmethod
     async def stats(self, queue: str) -> Stats:
@@ -148,7 +188,7 @@ class Broker(ABC):
     async def move(self, source: str, target: str, ids: Sequence[str] | None = None) -> int:
         """Move messages that are not in flight into another queue with fresh attempts; say how many.
 
-        The dedupe record of a moved id is forgotten, so that a redriven dead letter runs again.
+        The dedupe record of a moved id is forgotten, so that a redriven dead letter runs again; so is its death.
         """
 
     @abstractmethod

@@ -53,7 +53,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, clock: Clock, boot: str
     found = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if found > schema.VERSION:
         raise faults.newer(path, found, schema.VERSION)
-    for statements in schema.ALL:
+    upgrades = [schema.UPGRADES[version] for version in range(found, schema.VERSION) if found]
+    for statements in [*upgrades, *schema.ALL]:
         for statement in statements.split(";\n"):
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {schema.VERSION:d}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-VERSION = 1  # PRAGMA user_version; a file with a higher one was made by a newer millrace
+VERSION = 2  # PRAGMA user_version; a file with a higher one was made by a newer millrace
 
 META = """
--- One row per setting of the file itself: the anchor of broker time (see machine.py).
+-- One row per setting of the file itself: the anchor of broker time (see machine.py), and the highest place that was
+-- given in a FIFO queue.
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
@@ -14,12 +15,14 @@ QUEUES = """
 CREATE TABLE IF NOT EXISTS queues (
   name TEXT PRIMARY KEY,
   lease_s REAL NOT NULL,
-  max_receives INTEGER NOT NULL,
+  max_receives INTEGER,
   ttl_s REAL,
   max_depth INTEGER,
   fifo INTEGER NOT NULL,
   dedupe_s REAL NOT NULL,
-  held INTEGER NOT NULL DEFAULT 0
+  held INTEGER NOT NULL DEFAULT 0,
+  delay_s REAL NOT NULL DEFAULT 0,
+  dead_to TEXT
 ) WITHOUT ROWID;
 """
 
@@ -67,6 +70,19 @@ CREATE TABLE IF NOT EXISTS records (
 CREATE INDEX IF NOT EXISTS records_expiry ON records (expires_at);
 """
 
+DEDUPES = """
+-- Keys of puts, each with the message that was first under it, until expires_at (broker time).
+CREATE TABLE IF NOT EXISTS dedupes (
+  queue TEXT NOT NULL,
+  key TEXT NOT NULL,
+  id TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  expires_at REAL NOT NULL,
+  PRIMARY KEY (queue, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS dedupes_expiry ON dedupes (expires_at);
+"""
+
 TABLES = """
 -- Declared tables; rows are in table_<name>, changes in changes_<name> (see stores/sqlite). SQLite's table names know
 -- no case, so neither do these.
@@ -84,4 +100,15 @@ CREATE TABLE IF NOT EXISTS bookmarks (
 """
 
 # Several statements a string, each ended by a semicolon at the end of its line.
-ALL = (META, QUEUES, MESSAGES, RECORDS, TABLES, BOOKMARKS)
+ALL = (META, QUEUES, MESSAGES, RECORDS, DEDUPES, TABLES, BOOKMARKS)
+
+# What makes a file of one version one of the next, before ALL adds what is not there.
+UPGRADES = {
+    1: "ALTER TABLE queues RENAME TO queues_1;"
+    + QUEUES
+    + """
+INSERT INTO queues (name, lease_s, max_receives, ttl_s, max_depth, fifo, dedupe_s, held)
+SELECT name, lease_s, max_receives, ttl_s, max_depth, fifo, dedupe_s, held FROM queues_1;
+DROP TABLE queues_1;
+""",
+}

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
-from millrace.broker import Broker, Queue
+from millrace.broker import Broker, Queue, handle_of
 from millrace.clock import Clock
 from millrace.errors import Draining
 from millrace.flow.batcher import Batcher
@@ -64,7 +63,7 @@ class Pipeline:
         self._clock = clock
         self._telemetry = telemetry
         self._on_line = on_line
-        self._handles = replicas.spec.kind == "handler"  # a model has no use for receipt handles
+        self._handles = replicas.spec.kind != "model"  # a model has no use for receipt handles
         self._keeper = LeaseKeeper(broker, batcher, queue.lease_s, clock)
         # Beside the batches inside replicas, one is being taken and one is being committed.
         self._places = asyncio.Semaphore(replicas.slots + 2)
@@ -229,12 +228,7 @@ def _frame(batch: Batch, leases: Sequence[Lease], *, handles: bool) -> Run:
         queue=leases[0].queue,
         messages=[lease.message for lease in leases],
         attempts=[lease.attempt for lease in leases],
-        receipts=[_handle(lease) for lease in leases] if handles else [],
+        receipts=[handle_of(lease.receipt) for lease in leases] if handles else [],
         first_taken=[lease.first_taken_at for lease in leases] if handles else [],
         sequences=[lease.sequence for lease in leases] if handles else [],
     )
-
-
-def _handle(lease: Lease) -> str:
-    """A receipt as a handler sees it: opaque text that still holds the broker's own."""
-    return urlsafe_b64encode(repr(lease.receipt).encode()).decode()

@@ -47,13 +47,15 @@ class BrokerBench:
         puts = [Put(queue, Message(id, body, sent_at=1.0, group=group), **how) for id in ids]
         return [answer.duplicate for answer in await self.broker.put(puts)]
 
-    async def take(self, limit: int = 100, *, queue: str = WORK, max_bytes: int | None = None) -> list[Lease]:
+    async def take(
+        self, limit: int = 100, *, queue: str = WORK, max_bytes: int | None = None, lease_s: float | None = None
+    ) -> list[Lease]:
         """Take messages."""
-        return await self.broker.take(queue, limit, max_bytes=max_bytes)
+        return await self.broker.take(queue, limit, max_bytes=max_bytes, lease_s=lease_s)
 
-    async def taken(self, limit: int = 100, *, queue: str = WORK) -> list[str]:
+    async def taken(self, limit: int = 100, *, queue: str = WORK, lease_s: float | None = None) -> list[str]:
         """The ids of taken messages, which stay leased."""
-        return ids(await self.take(limit, queue=queue))
+        return ids(await self.take(limit, queue=queue, lease_s=lease_s))
 
     async def settle(self, leases: Sequence[Lease], verdict: Verdict = "done", **how: Any) -> list[str]:
         """Settle leases alike; the ids of those that were lost."""

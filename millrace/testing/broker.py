@@ -11,10 +11,18 @@ from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
-from millrace.broker import Capabilities, Queue, Stats, dead_letters
+from millrace.broker import (
+    DEAD_FROM_ATTRIBUTE,
+    Capabilities,
+    Queue,
+    Stats,
+    dead_letters,
+    handle_of,
+    lease_of,
+)
 from millrace.errors import BrokerError, QueueFull, TooLarge, UnknownQueue
 from millrace.testing.bench import WORK, BrokerBench, ids, outcome, raised, soon, with_effects
-from millrace.types import Commit, Death, Failure, Lease, Message, Put
+from millrace.types import Accepted, Commit, Death, Failure, Lease, Message, Outcome, Put, Verdict
 
 FreshBroker = Callable[[], AbstractAsyncContextManager[BrokerBench]]
 Run = Callable[[BrokerBench], Awaitable[None]]
@@ -33,6 +41,35 @@ _ODD_IDS = [
     "0",
     "[1]",
     "\\",
+]
+_ODD_RECEIPTS: list[tuple[int | str | tuple[int | str, ...], ...]] = [
+    (),
+    (1,),
+    (1, 1),
+    (1, 1, "a"),
+    ("a", 7777),
+    ("a", 2**63),
+    (2**63, 2**64, "a"),
+    (-1, -1, ""),
+    ("1", "1", "1"),
+    (1, 1, "a", 1),
+    ((1, 1), (1, 1)),
+    ("millrace-claim", "../../secret", (1, 1, "a")),
+    ("millrace-claim", "YQ==.0f", (1, 1, "a")),
+    ("millrace-claim", "YQ==.0f", 1),
+]
+_ODD_HANDLES = [
+    "",
+    "?",
+    "handle",
+    "é",
+    "e30=",
+    "bnVsbA==",
+    "WzEuNV0=",
+    "W251bGxd",
+    "W10",
+    "W1tb" * 1000,
+    "W1tb" * 100000,
 ]
 
 
@@ -312,6 +349,116 @@ async def concurrent_puts_of_an_id_store_one(bench: BrokerBench) -> None:
     assert len(await bench.taken()) == 21, "expected one message an id"
 
 
+# ---- one answer per key
+
+
+@check("dedupe")
+async def a_key_is_stored_once(bench: BrokerBench) -> None:
+    """The next put with a known key is answered with the first: within one put, waiting, in flight, and settled."""
+    await bench.declare()
+    first, second, other = await _put_keyed(bench, ("a", "k"), ("b", "k"), ("c", "l"))
+    assert (first.id, first.duplicate, other.duplicate) == ("a", False, False), f"got {first} and {other}"
+    assert second == Accepted("a", True, first.sequence), f"expected the first's answer, got {second}"
+    leases = await bench.take()
+    assert ids(leases) == ["a", "c"], "expected one message a key"
+    assert await _put_keyed(bench, ("d", "k")) == [second], "expected a key in flight to be known"
+    await bench.settle(leases)
+    assert await _put_keyed(bench, ("e", "k")) == [second], "expected a settled message's key to be known"
+    assert await bench.taken() == [], "expected that a duplicate does not run"
+    (fresh,) = await _put_keyed(bench, ("f", ""))
+    assert not fresh.duplicate, "expected no key to be no duplicate"
+
+
+@check("dedupe")
+async def queues_know_keys_of_their_own(bench: BrokerBench) -> None:
+    """The same key in two queues is two messages."""
+    await bench.declare()
+    await bench.declare("other")
+    await _put_keyed(bench, ("a", "k"))
+    (answer,) = await _put_keyed(bench, ("b", "k"), queue="other")
+    assert (answer.id, answer.duplicate) == ("b", False), "expected the other queue not to know the key"
+
+
+@check("dedupe")
+async def a_key_is_forgotten_after_the_window(bench: BrokerBench) -> None:
+    """The window of a key begins with its put, whatever becomes of the message."""
+    await bench.declare(dedupe_s=100 * bench.unit_s)
+    await _put_keyed(bench, ("a", "k"))
+    await bench.pass_units(99)
+    (answer,) = await _put_keyed(bench, ("b", "k"))
+    assert answer.duplicate, "expected the key to be known within the window"
+    await bench.pass_units(2)
+    (answer,) = await _put_keyed(bench, ("c", "k"))
+    assert (answer.id, answer.duplicate) == ("c", False), "expected the key to be forgotten after the window"
+    (answer,) = await _put_keyed(bench, ("d", "k"))
+    assert (answer.id, answer.duplicate) == ("c", True), "expected a new window"
+    assert await bench.taken() == ["a", "c"], "expected one message a window"
+
+
+@check("dedupe")
+async def duplicate_keys_are_welcome_at_max_depth(bench: BrokerBench) -> None:
+    """What is not stored needs no room."""
+    await bench.declare(max_depth=2)
+    await _put_keyed(bench, ("a", "k"), ("b", "k"), ("c", "l"))
+    answers = await _put_keyed(bench, ("d", "k"), ("e", "l"))
+    assert [answer.id for answer in answers] == ["a", "c"], "expected the duplicates to be accepted"
+    await raised(QueueFull, _put_keyed(bench, ("f", "m")))
+
+
+@check("dedupe", "durable")
+async def a_key_survives(bench: BrokerBench) -> None:
+    """A key is known after a reopening, with the first's place."""
+    assert bench.reopen is not None, "a durable broker's bench must be able to reopen"
+    await bench.declare()
+    (first,) = await _put_keyed(bench, ("a", "k"))
+    bench.broker = await bench.reopen()
+    assert await _put_keyed(bench, ("b", "k")) == [Accepted("a", True, first.sequence)], "expected the key to be known"
+
+
+@check("dedupe")
+async def concurrent_puts_of_a_key_store_one(bench: BrokerBench) -> None:
+    """Of many who put one key at once, one is told that it was first, and all are told which."""
+    await bench.declare()
+    answers = await asyncio.gather(*(_put_keyed(bench, (f"m{number}", "k")) for number in range(20)))
+    (stored,) = await bench.taken()
+    assert [answer.duplicate for (answer,) in answers].count(False) == 1, "expected one put to be the first"
+    assert {answer.id for (answer,) in answers} == {stored}, "expected everybody to be told of the one that is there"
+
+
+async def _put_keyed(bench: BrokerBench, *pairs: tuple[str, str], queue: str = WORK) -> list[Accepted]:
+    puts = [Put(queue, Message(id, id.encode(), sent_at=1.0), dedupe=key) for id, key in pairs]
+    return await bench.broker.put(puts)
+
+
+@check()
+async def places_are_told(bench: BrokerBench) -> None:
+    """Where a broker knows them, the answer to a put tells the place that the lease has, also to a duplicate."""
+    await bench.declare()
+    puts = [Put(WORK, Message(f"m{number}", b"x" * size)) for number, size in enumerate((1, 1, 5000, 1))]
+    accepted = await bench.broker.put(puts)
+    if not accepted[0].sequence:
+        return
+    places = [answer.sequence for answer in accepted]
+    assert places == sorted(set(places)), f"expected places to grow, got {places}"
+    assert [lease.sequence for lease in await bench.take()] == places, "expected the places of the leases"
+    if bench.broker.capabilities.dedupe:
+        again = await bench.broker.put([puts[2], Put(WORK, Message("new")), puts[0]])
+        assert [answer.sequence for answer in again][::2] == [places[2], places[0]], f"got {again}"
+        assert again[1].sequence > places[-1], f"expected the new one behind the others, got {again[1]}"
+
+
+@check("fifo")
+async def places_only_grow_in_a_fifo_queue(bench: BrokerBench) -> None:
+    """No place is given twice, though the message that had it is gone."""
+    await bench.declare(fifo=True)
+    places = []
+    for number in range(4):
+        (answer,) = await bench.broker.put([Put(WORK, Message(f"m{number}"))])
+        places.append(answer.sequence)
+        await bench.settle(await bench.take())
+    assert not places[0] or places == sorted(set(places)), f"expected places to grow, got {places}"
+
+
 # ---- leases
 
 
@@ -447,6 +594,116 @@ async def a_delayed_message_is_hidden(bench: BrokerBench) -> None:
     assert await bench.taken() == ["soon"], "expected the delayed message to be hidden"
     await bench.pass_units(6)
     assert await bench.taken() == ["late"], "expected the delay to be over"
+
+
+@check()
+async def a_lease_may_have_a_time_of_its_own(bench: BrokerBench) -> None:
+    """A take may lease for another time than the queue's; for none at all, it only counts the delivery."""
+    await bench.declare()
+    await bench.put("a", "b")
+    assert await bench.taken(1, lease_s=3 * bench.unit_s) == ["a"], "expected the oldest"
+    assert await bench.taken(1, lease_s=20 * bench.unit_s) == ["b"], "expected the next"
+    await bench.pass_units(4)
+    (again,) = await bench.take()
+    assert (again.message.id, again.attempt) == ("a", 2), "expected the short lease alone to have run out"
+    await bench.pass_units(11)
+    for attempt in (3, 4):
+        leases = await bench.take(lease_s=0.0)
+        assert [(lease.message.id, lease.attempt) for lease in leases] == [("a", attempt)], f"got {leases}"
+    await soon(bench.broker.wait(WORK, 1e6))
+    assert (await bench.broker.stats(WORK)).depth == 1, "expected the message to be visible"
+    await bench.pass_units(6)
+    assert sorted(await bench.taken()) == ["a", "b"], "expected the long lease to have run out"
+
+
+@check()
+async def an_expired_lease_that_nobody_took_still_counts(bench: BrokerBench) -> None:
+    """Until somebody else leases the message, its last receipt settles and extends it."""
+    await bench.declare()
+    await bench.put("done", "extended")
+    done, extended = await bench.take()
+    await bench.pass_units(11)
+    assert await bench.settle([done]) == [], "expected the lease to count still"
+    assert ids(await bench.broker.extend([extended], 10 * bench.unit_s)) == ["extended"], "expected it to be ours"
+    assert await bench.taken() == [], "expected the renewed lease to hide its message"
+    assert await bench.settle([extended], "retry") == [], "expected the lease to be ours"
+
+
+@check()
+async def extending_by_nothing_gives_back(bench: BrokerBench) -> None:
+    """A lease extended to 0 is over: its message is visible, those who wait are woken, the attempt stays counted."""
+    await bench.declare()
+    await bench.put("a")
+    leases = await bench.take()
+    waiting = asyncio.ensure_future(bench.broker.wait(WORK, 1e6))
+    await asyncio.sleep(0)
+    assert ids(await bench.broker.extend(leases, 0.0)) == ["a"], "expected the lease to be ours"
+    await soon(waiting)
+    (again,) = await bench.take()
+    assert again.attempt == 2, f"expected a second delivery, got {again}"
+
+
+@check()
+async def a_handle_is_enough(bench: BrokerBench) -> None:
+    """A lease made from the text of its receipt settles and extends; whatever the body, nothing of it stays."""
+    await bench.declare()
+    for size in (1, 5000, 1_000_000):
+        await bench.put("done", "retry", "dead", "release", body=b"x" * size)
+        leases = {lease.message.id: _by_handle(lease) for lease in await bench.take()}
+        assert len(await bench.broker.extend([*leases.values()], 20 * bench.unit_s)) == 4, "expected all to be ours"
+        await bench.pass_units(11)
+        assert await bench.take() == [], "expected the extended leases to hold"
+        for verdict in ("done", "retry", "dead", "release"):
+            assert await _settle_plain(bench, leases[verdict], verdict) == [], f"expected {verdict} to be ours"
+            assert len(await _settle_plain(bench, leases[verdict], verdict)) == 1, "expected a lease to end once"
+        left = await bench.take()
+        assert sorted((lease.message.id, lease.attempt) for lease in left) == [("release", 1), ("retry", 2)], f"{left}"
+        assert {len(lease.message.body) for lease in left} == {size}, "expected the bodies as they were"
+        await bench.broker.settle(Commit(WORK, [Outcome(_by_handle(lease), "done") for lease in left]))
+        if bench.broker.capabilities.dedupe:
+            assert await bench.put("done") == [True], "expected the id to be known"
+        await bench.broker.drop([WORK])
+        await bench.declare()
+
+
+def _by_handle(lease: Lease) -> Lease:
+    return lease_of(lease.queue, handle_of(lease.receipt))
+
+
+async def _settle_plain(bench: BrokerBench, lease: Lease, verdict: Verdict) -> list[Lease]:
+    death = Death("dead", Failure("ValueError", "no"), WORK, 1, 1.0, 2.0) if verdict == "dead" else None
+    return await bench.broker.settle(Commit(WORK, [Outcome(lease, verdict, death=death)]))
+
+
+@check()
+async def a_handle_from_elsewhere_does_nothing(bench: BrokerBench) -> None:
+    """The handle of another queue, and what is none, is lost or refused, and harms nothing."""
+    await bench.declare()
+    await bench.declare("other")
+    await bench.put("a", body=b"x" * 5000)
+    (lease,) = await bench.take()
+    elsewhere = lease_of("other", handle_of(lease.receipt))
+    assert len(await bench.broker.settle(Commit("other", [Outcome(elsewhere, "done")]))) == 1, "expected it to be lost"
+    assert await bench.broker.extend([elsewhere], 1e6) == [], "expected it to be lost"
+    for receipt in _ODD_RECEIPTS:
+        odd = lease_of(WORK, handle_of(receipt))
+        for verdict in ("done", "retry"):
+            await _lost_or_refused(bench.broker.settle(Commit(WORK, [Outcome(odd, verdict)])), 1)
+        await _lost_or_refused(bench.broker.extend([odd], 1.0), 0)
+    for handle in _ODD_HANDLES:
+        await raised(ValueError, _parsed(handle))
+    assert await bench.settle([lease]) == [], "expected the message to be untouched"
+
+
+async def _lost_or_refused(doing: Awaitable[list[Lease]], count: int) -> None:
+    try:
+        assert len(await doing) == count, "expected what is no receipt to be lost"
+    except BrokerError:
+        return
+
+
+async def _parsed(handle: str) -> Lease:
+    return lease_of(WORK, handle)
 
 
 # ---- dead letters
@@ -618,6 +875,162 @@ async def many_are_moved_and_purged(bench: BrokerBench) -> None:
     assert await bench.broker.move(WORK, "other") == 2500, "expected all to be moved"
     assert await bench.taken(3, queue="other") == names[:3], "expected their old order"
     assert await bench.broker.purge("other") == 2497, "expected all but those in flight to be purged"
+
+
+@check()
+async def a_queue_without_a_limit_of_receives(bench: BrokerBench) -> None:
+    """Where max_receives is None, a message is given for ever."""
+    await bench.declare(max_receives=None)
+    await bench.put("a")
+    for attempt in range(1, 30):
+        (lease,) = await bench.take()
+        assert lease.attempt == attempt, f"expected attempt {attempt}, got {lease}"
+        await bench.settle([lease], "retry")
+    assert await bench.dead() == [], "expected no dead letter"
+
+
+@check("delay")
+async def a_queue_may_delay(bench: BrokerBench) -> None:
+    """A queue's delay is for puts that name none of their own."""
+    await bench.declare(delay_s=5 * bench.unit_s)
+    await bench.put("usual")
+    await bench.put("at once", delay_s=0.0)
+    await bench.put("later", delay_s=9 * bench.unit_s)
+    assert await bench.taken() == ["at once"], "expected the put's own delay to count"
+    await bench.pass_units(6)
+    assert await bench.taken() == ["usual"], "expected the queue's delay to be over"
+    await bench.pass_units(4)
+    assert "later" in await bench.taken(), "expected the longer delay to be over"
+
+
+@check()
+async def dead_letters_may_go_to_another_queue(bench: BrokerBench) -> None:
+    """There they are ordinary messages that say where they died; moved back, they are as they were."""
+    await bench.declare("letters")
+    await bench.declare(dead_to="letters", max_receives=1)
+    for size in (10, 100_000):
+        await bench.put("by verdict", body=b"x" * size)
+        await bench.settle(await bench.take(), "dead")
+        await bench.put("by receives", body=b"x" * size)
+        (sent,) = await bench.take()
+        await bench.pass_units(11)
+        assert await bench.take() == [], "expected no second delivery"
+        seen = await bench.broker.peek("letters")
+        assert [letter.death and letter.death.reason for letter in seen] == ["dead", "lost"], f"got {seen}"
+        assert [letter.death and letter.death.queue for letter in seen] == [WORK, WORK], f"got {seen}"
+        stats = await bench.broker.stats(WORK)
+        assert (stats.depth, stats.in_flight, stats.dead) == (0, 0, 0), f"expected it to count no dead, got {stats}"
+        letters = await bench.take(queue="letters")
+        assert [(lease.message.id, lease.attempt) for lease in letters] == [("by verdict", 1), ("by receives", 1)]
+        expected = msgspec.structs.replace(sent.message, attributes={DEAD_FROM_ATTRIBUTE: WORK})
+        assert letters[1].message == expected, f"expected the message and where it died, got {letters[1]}"
+        await bench.settle(letters[:1])
+        await bench.settle(letters[1:], "release")
+        assert await bench.broker.move("letters", WORK) == 1, "expected one to be moved back"
+        (back,) = await bench.broker.peek(WORK)
+        assert (back.message, back.death, back.attempts) == (sent.message, None, 0), f"got {back}"
+        assert await bench.settle(await bench.take()) == [], "expected it to run again"
+        await bench.broker.drop([WORK])
+        await bench.declare(dead_to="letters", max_receives=1)
+
+
+@check("ttl")
+async def a_letter_lives_by_its_own_queue(bench: BrokerBench) -> None:
+    """What expired in one queue has the time to live of the queue it died into, whose waiters are woken."""
+    await bench.declare("letters", ttl_s=50 * bench.unit_s)
+    await bench.declare(dead_to="letters", ttl_s=5 * bench.unit_s)
+    await bench.put("a")
+    await bench.pass_units(6)
+    waiting = asyncio.ensure_future(bench.broker.wait("letters", 1e6))
+    await asyncio.sleep(0)
+    assert await bench.taken() == [], "expected the message to have expired"
+    await soon(waiting)
+    await bench.pass_units(20)
+    (lease,) = await bench.take(queue="letters")
+    assert lease.attempt == 1, f"got {lease}"
+    await bench.pass_units(31)
+    assert await bench.taken(queue="letters") == [], "expected its second time to be over"
+    (letter,) = await bench.dead("letters")
+    assert letter.death is not None, "expected a death"
+    assert (letter.death.reason, letter.death.queue) == ("expired", "letters"), f"got {letter.death}"
+
+
+@check()
+async def a_letter_whose_id_is_taken_stays_behind(bench: BrokerBench) -> None:
+    """Where the queue for dead letters has that id already, or is gone, they go to `<name>.dead`: nothing is lost."""
+    await bench.declare("letters")
+    await bench.declare(dead_to="letters")
+    await bench.put("a", body=b"mine")
+    await bench.put("a", queue="letters", body=b"other")
+    await bench.settle(await bench.take(), "dead")
+    assert [letter.message.body for letter in await bench.dead()] == [b"mine"], "expected the dead letter here"
+    assert [lease.message.body for lease in await bench.take(queue="letters")] == [b"other"], "expected the other there"
+    await bench.broker.drop(["letters"])
+    await bench.put("b")
+    await bench.settle(await bench.take(), "dead")
+    assert [letter.message.id for letter in await bench.dead()] == ["a", "b"], "expected both dead letters here"
+
+
+@check()
+async def dead_letters_go_only_where_a_queue_is(bench: BrokerBench) -> None:
+    """A queue whose dead letters have nowhere to go is not declared; two may be declared in any order."""
+    error = await raised(UnknownQueue, bench.declare(dead_to="letters"))
+    assert "letters" in error.problem, f"expected the name of the queue, got {error}"
+    assert WORK not in await bench.broker.queues(), "expected nothing to be declared"
+    await raised(BrokerError, bench.declare(dead_to=WORK))
+    await bench.broker.declare([Queue(WORK, dead_to="letters"), Queue("letters")])
+    assert {WORK, "letters"} <= set(await bench.broker.queues())
+
+
+# ---- drop
+
+
+@check()
+async def a_dropped_queue_is_gone(bench: BrokerBench) -> None:
+    """With its messages in every state, its dead letters, and all that it knew; declared again it is empty."""
+    await bench.declare()
+    await bench.declare("other")
+    await bench.put("other", queue="other")
+    await bench.put("settled", "dead", "held", "waits", body=b"x" * 5000)
+    await bench.broker.put([Put(WORK, Message("keyed"), dedupe="k")])
+    settled, dead, held = await bench.take(3)
+    await bench.settle([settled])
+    await bench.settle([dead], "dead")
+    await bench.broker.drop([WORK])
+    assert not {WORK, dead_letters(WORK)} & set(await bench.broker.queues()), "expected both to be gone"
+    for doing in (bench.put("a"), bench.take(), bench.broker.stats(WORK), bench.settle([held]), bench.dead()):
+        await raised(UnknownQueue, doing)
+    await bench.declare()
+    assert await bench.broker.stats(WORK) == Stats(WORK, 0, 0, 0, 0, 0.0), "expected an empty queue"
+    assert await bench.settle([held]) == ["held"], "expected the old lease to be lost"
+    answers = await bench.broker.put([Put(WORK, Message("settled")), Put(WORK, Message("new"), dedupe="k")])
+    assert [answer.duplicate for answer in answers] == [False, False], "expected ids and keys to be forgotten"
+    assert await bench.taken(queue="other") == ["other"], "expected other queues to be untouched"
+
+
+@check()
+async def drop_is_all_or_none(bench: BrokerBench) -> None:
+    """One name that is not declared, or another's dead letters, keeps all of them."""
+    await bench.declare()
+    await bench.put("a")
+    await raised(UnknownQueue, bench.broker.drop([WORK, "nowhere"]))
+    await raised(BrokerError, bench.broker.drop([dead_letters(WORK)]))
+    await bench.broker.drop([])
+    assert await bench.taken() == ["a"], "expected the queue to be there"
+
+
+@check()
+async def many_are_dropped(bench: BrokerBench) -> None:
+    """Whole queues beyond any chunk; who waits for one is let go."""
+    for name in (WORK, "other"):
+        await bench.declare(name)
+        await bench.put(*(f"m{number}" for number in range(1500)), queue=name)
+    await bench.declare("empty")
+    waiting = asyncio.ensure_future(bench.broker.wait("empty", 1e6))
+    await asyncio.sleep(0)
+    await bench.broker.drop([WORK, "other", "empty"])
+    await soon(asyncio.gather(waiting, return_exceptions=True))
+    assert await bench.broker.queues() == [], "expected no queue"
 
 
 # ---- looking

@@ -51,11 +51,16 @@ class FaultyBroker(Broker):
     async def declare(self, queues: Sequence[Queue]) -> None:
         await self._call("declare", lambda: self.inner.declare(queues))
 
+    async def drop(self, queues: Sequence[str]) -> None:
+        await self._call("drop", lambda: self.inner.drop(queues))
+
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
         return await self._call("put", lambda: self.inner.put(puts))
 
-    async def take(self, queue: str, limit: int, *, max_bytes: int | None = None) -> list[Lease]:
-        return await self._call("take", lambda: self.inner.take(queue, limit, max_bytes=max_bytes))
+    async def take(
+        self, queue: str, limit: int, *, max_bytes: int | None = None, lease_s: float | None = None
+    ) -> list[Lease]:
+        return await self._call("take", lambda: self.inner.take(queue, limit, max_bytes=max_bytes, lease_s=lease_s))
 
     async def wait(self, queue: str, timeout_s: float) -> None:
         await self._call("wait", lambda: self.inner.wait(queue, timeout_s))

@@ -16,14 +16,15 @@ from itertools import compress
 
 import msgspec
 
-from millrace.broker import Broker, Peeked, Queue, Stats
+from millrace.broker import Broker, Peeked, Queue, Stats, dead_letters
 from millrace.brokers.claims.bodies import Bodies, Written
 from millrace.brokers.claims.claim import (
     CLAIM,
     MAX_ID_BYTES,
-    Receipt,
     claim_of,
+    claimed_key,
     inner_lease,
+    inner_receipt,
     referring,
     whole,
     without_claim,
@@ -65,6 +66,13 @@ class ClaimCheck(Broker):
         await self._inner.declare(queues)
         self._reading.declared(queues)
 
+    async def drop(self, queues: Sequence[str]) -> None:
+        names = [name for queue in queues for name in (queue, dead_letters(queue))]
+        known = set(await self._inner.queues())
+        before = [await self._sweep.referred(name, None) for name in names if name in known]
+        await self._inner.drop(queues)
+        await self._bodies.delete(await self._sweep.unreferred(set().union(*before)))
+
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
         if not any(self._concerns(each) for each in puts):
             return await self._inner.put(puts)
@@ -81,9 +89,11 @@ class ClaimCheck(Broker):
         await self._bodies.delete(each.key for each in compress(written, known) if each.sure)
         return accepted
 
-    async def take(self, queue: str, limit: int, *, max_bytes: int | None = None) -> list[Lease]:
+    async def take(
+        self, queue: str, limit: int, *, max_bytes: int | None = None, lease_s: float | None = None
+    ) -> list[Lease]:
         while True:
-            leases = await self._inner.take(queue, limit, max_bytes=max_bytes)
+            leases = await self._inner.take(queue, limit, max_bytes=max_bytes, lease_s=lease_s)
             if not any(CLAIM in lease.message.attributes for lease in leases):
                 return leases
             if readable := await self._reading.whole(queue, leases, max_bytes):
@@ -98,14 +108,14 @@ class ClaimCheck(Broker):
         outcomes = await asyncio.gather(*(self._inner_outcome(outcome) for outcome in commit.outcomes))
         inner = Commit(commit.queue, outcomes)
         lost = {lease.receipt for lease in await self._inner.settle(inner)}
-        leases = [outcome.lease for outcome in commit.having("done")]
-        done = [lease.receipt for lease in leases if _inner_receipt(lease) not in lost]
-        await self._bodies.delete(receipt.claim.key for receipt in done if type(receipt) is Receipt)
-        return [outcome.lease for outcome in commit.outcomes if _inner_receipt(outcome.lease) in lost]
+        done = [outcome.lease for outcome in commit.having("done")]
+        keys = {claimed_key(lease) for lease in done if inner_receipt(lease) not in lost}
+        await self._bodies.delete(key for key in keys if key is not None)
+        return [outcome.lease for outcome in commit.outcomes if inner_receipt(outcome.lease) in lost]
 
     async def extend(self, leases: Sequence[Lease], lease_s: float) -> list[Lease]:
         extended = await self._inner.extend([inner_lease(lease) for lease in leases], lease_s)
-        ours = {_inner_receipt(lease): lease for lease in leases if type(lease.receipt) is Receipt}
+        ours = {inner_receipt(lease): lease for lease in leases if claimed_key(lease) is not None}
         return [
             msgspec.structs.replace(ours[lease.receipt], expires_at=lease.expires_at)
             if lease.receipt in ours
@@ -174,7 +184,7 @@ class ClaimCheck(Broker):
     # ---- settle
 
     def _is_ours(self, outcome: Outcome) -> bool:
-        return type(outcome.lease.receipt) is Receipt or any(self._concerns(each) for each in outcome.puts)
+        return claimed_key(outcome.lease) is not None or any(self._concerns(each) for each in outcome.puts)
 
     async def _inner_outcome(self, outcome: Outcome) -> Outcome:
         puts = outcome.puts
@@ -186,7 +196,7 @@ class ClaimCheck(Broker):
         """The output with its body in an object, the same one however often this commit is tried again."""
         if not self._is_large(put):
             return _plain(put)
-        path = f"{self._mark}\0{_inner_receipt(cause)!r}\0{index}"
+        path = f"{self._mark}\0{inner_receipt(cause)!r}\0{index}"
         mark = blake2b(path.encode(), digest_size=16).hexdigest()
         return _referring(put, await self._bodies.store(put.message, mark))
 
@@ -196,10 +206,6 @@ class ClaimCheck(Broker):
         if not isinstance(body, bytes):  # a body that is gone: the attribute shows where it should be
             return peeked
         return msgspec.structs.replace(peeked, message=whole(peeked.message, body))
-
-
-def _inner_receipt(lease: Lease) -> object:
-    return lease.receipt.inner if type(lease.receipt) is Receipt else lease.receipt
 
 
 def _referring(put: Put, key: str) -> Put:

@@ -7,14 +7,17 @@ the message's id, by which a sweep finds the message wherever it was moved, and 
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Hashable
 
 import msgspec
 
+from millrace.errors import BrokerError
 from millrace.types import Lease, Message
 
 CLAIM = "millrace-claim"
+_KEY = re.compile(r"[A-Za-z0-9_=-]*\.[0-9a-f]+")  # what object_key makes
 MAX_ID_BYTES = 162  # a longer id fits into no file name, so its message keeps its body
 
 
@@ -23,13 +26,6 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 
     key: str
     size: int
-
-
-class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """The inner broker's receipt of a message whose body was claimed."""
-
-    inner: Hashable
-    claim: Claim
 
 
 def object_key(id: str, mark: str) -> str:
@@ -72,10 +68,36 @@ def without_claim(message: Message) -> Message:
     return msgspec.structs.replace(message, attributes=attributes)
 
 
-def inner_lease(lease: Lease) -> Lease:
-    """The lease as the inner broker gave it."""
+def claimed_receipt(inner: Hashable, claim: Claim) -> Hashable:
+    """The receipt of a message whose body was claimed: the inner broker's, and the body's object."""
+    return CLAIM, claim.key, inner
+
+
+def claimed_key(lease: Lease) -> str | None:
+    """The object of a lease's body by its receipt, None where the message carries it itself.
+
+    Raises BrokerError for what is no object of ours: the receipt may have come from outside.
+    """
     receipt = lease.receipt
-    if type(receipt) is not Receipt:
+    if not (isinstance(receipt, tuple) and len(receipt) == 3 and receipt[0] == CLAIM):
+        return None
+    key = receipt[1]
+    if not (isinstance(key, str) and _KEY.fullmatch(key)):
+        raise BrokerError(f"{receipt!r} is not a receipt of this broker", "settle a lease where it was taken")
+    return key
+
+
+def inner_lease(lease: Lease) -> Lease:
+    """The lease as the inner broker gave it. Raises BrokerError."""
+    key = claimed_key(lease)
+    if key is None:
         return lease
-    message = referring(lease.message, receipt.claim.key)
-    return msgspec.structs.replace(lease, message=message, receipt=receipt.inner)
+    return msgspec.structs.replace(lease, message=referring(lease.message, key), receipt=inner_receipt(lease))
+
+
+def inner_receipt(lease: Lease) -> Hashable:
+    """The inner broker's receipt. Raises BrokerError."""
+    if claimed_key(lease) is None:
+        return lease.receipt
+    inner: Hashable = lease.receipt[2]  # type: ignore[index]
+    return inner

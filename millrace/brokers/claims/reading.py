@@ -14,7 +14,7 @@ import msgspec
 
 from millrace.broker import Broker, Queue
 from millrace.brokers.claims.bodies import Bodies
-from millrace.brokers.claims.claim import Receipt, claim_of, whole
+from millrace.brokers.claims.claim import claim_of, claimed_receipt, whole
 from millrace.clock import Clock
 from millrace.errors import MillraceError
 from millrace.types import Commit, Death, Failure, Lease, Outcome, Record
@@ -93,7 +93,8 @@ def _restored(lease: Lease, body: bytes) -> Lease:
     claim = claim_of(lease.message)
     if claim is None:
         return lease
-    return msgspec.structs.replace(lease, message=whole(lease.message, body), receipt=Receipt(lease.receipt, claim))
+    receipt = claimed_receipt(lease.receipt, claim)
+    return msgspec.structs.replace(lease, message=whole(lease.message, body), receipt=receipt)
 
 
 def _fitting(leases: Sequence[Lease], max_bytes: int | None) -> int:

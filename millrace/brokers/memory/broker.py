@@ -5,19 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
-from millrace.broker import DEAD_SUFFIX, Broker, Capabilities, Peeked, Queue, Stats, dead_letters
+from millrace.broker import DEAD_FROM_ATTRIBUTE, DEAD_SUFFIX, Broker, Capabilities, Peeked, Queue, Stats, dead_letters
 from millrace.brokers.memory.item import Item
 from millrace.brokers.memory.queue import MemoryQueue
+from millrace.brokers.names import check_dead_to, check_drop, unknown_queue
 from millrace.clock import Clock, SystemClock
-from millrace.errors import BrokerError, QueueFull, TooLarge, UnknownQueue
+from millrace.errors import BrokerError, QueueFull, TooLarge
 from millrace.signals import Signals
-from millrace.types import Accepted, Commit, Death, Failure, Lease, Outcome, Put, Record
+from millrace.types import Accepted, Commit, Death, Failure, Lease, Message, Outcome, Put, Record
 
 _MAX_BODY = 256_000_000
 
@@ -53,10 +53,21 @@ class MemoryBroker(Broker):
         self._tokens = itertools.count(1)
 
     async def declare(self, queues: Sequence[Queue]) -> None:
+        names = {*self._queues, *(queue.name for queue in queues)}
+        for queue in queues:
+            check_dead_to(queue, names)
         for queue in queues:
             self._queues.setdefault(queue.name, MemoryQueue(queue)).settings = queue
             dead = dead_letters(queue.name)
             self._queues.setdefault(dead, MemoryQueue(Queue(dead, queue.lease_s)))
+
+    async def drop(self, queues: Sequence[str]) -> None:
+        for name in queues:
+            check_drop(name, self._queues)
+        for name in queues:
+            self._queues.pop(name, None)
+            self._queues.pop(dead_letters(name), None)
+        self._signals.wake(queues)
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
         for each in puts:
@@ -69,23 +80,26 @@ class MemoryBroker(Broker):
         self._check_depth(puts)
         return self._put(puts)
 
-    async def take(self, queue: str, limit: int, *, max_bytes: int | None = None) -> list[Lease]:
+    async def take(
+        self, queue: str, limit: int, *, max_bytes: int | None = None, lease_s: float | None = None
+    ) -> list[Lease]:
         here = self._queue(queue)
         now_s = self._clock.monotonic()
+        until_s = now_s + (here.settings.lease_s if lease_s is None else lease_s)
         leases: list[Lease] = []
-        passed: list[Item] = []
+        seen: list[Item] = []  # placed again when all were: one that is leased for no time would come twice
         total = 0
         for item in here.due(now_s) if limit > 0 else ():
             if self._bury_if_past_saving(here, item, now_s):
                 continue
             total += len(item.message.body)
+            seen.append(item)
             if leases and max_bytes is not None and total > max_bytes:
-                passed.append(item)
                 break
-            leases.append(self._lease(here, item, now_s))
+            leases.append(self._lease(here, item, until_s))
             if len(leases) == limit:
                 break
-        for item in passed:
+        for item in seen:
             here.place(item)
         return leases
 
@@ -97,7 +111,7 @@ class MemoryBroker(Broker):
 
     async def settle(self, commit: Commit) -> list[Lease]:
         here = self._queue(commit.queue)
-        lost = [outcome.lease for outcome in commit.outcomes if self._held(outcome.lease) is None]
+        lost = [outcome.lease for outcome in commit.outcomes if self._held(here, outcome.lease) is None]
         ours = commit.without(lost) if lost else commit
         for each in ours.puts:
             self._queue(each.queue)
@@ -107,7 +121,8 @@ class MemoryBroker(Broker):
         for participant in self._participants:
             participant.apply(ours)
         for outcome in ours.outcomes:
-            self._end(here, outcome)
+            if item := self._held(here, outcome.lease):  # not so when the same lease is there twice
+                self._end(here, item, outcome)
         self._put(list(ours.puts))
         self._signals.wake([commit.queue])
         return lost
@@ -116,11 +131,13 @@ class MemoryBroker(Broker):
         expires_at = self._clock.monotonic() + lease_s
         extended = []
         for lease in leases:
-            item = self._held(lease)
+            here = self._queue(lease.queue)
+            item = self._held(here, lease)
             if item is not None:
                 item.due_at = expires_at
-                self._queue(lease.queue).place(item)
+                here.place(item)
                 extended.append(msgspec.structs.replace(lease, expires_at=expires_at))
+        self._signals.wake({lease.queue for lease in extended})
         return extended
 
     async def stats(self, queue: str) -> Stats:
@@ -156,6 +173,8 @@ class MemoryBroker(Broker):
             for queue in (self._queues.get(source.removesuffix(DEAD_SUFFIX)), there):
                 if queue is not None:
                     queue.forget(item.message.id)
+            if item.death is not None:
+                item.message = _without_origin(item.message)
             item.refresh(None if ttl_s is None else self._clock.monotonic() + ttl_s)
             there.add(item)
         self._signals.wake([target])
@@ -171,10 +190,7 @@ class MemoryBroker(Broker):
     def _queue(self, name: str) -> MemoryQueue:
         found = self._queues.get(name)
         if found is None:
-            near = get_close_matches(name, self._queues, 1)
-            declared = ", ".join(sorted(self._queues)) or "none"
-            hint = f"did you mean {near[0]}?" if near else f"declared are: {declared}"
-            raise UnknownQueue(f"no queue {name!r} is declared", hint)
+            raise unknown_queue(name, self._queues)
         return found
 
     def _idle(self, queue: MemoryQueue, ids: Sequence[str] | None) -> list[Item]:
@@ -197,8 +213,18 @@ class MemoryBroker(Broker):
         id, now_s = put.message.id, self._clock.monotonic()
         return self._queue(put.queue).knows(id, now_s) or id in self._queue(dead_letters(put.queue)).items
 
-    def _check_depth(self, puts: Iterable[Put]) -> None:
-        fresh = {(each.queue, each.message.id) for each in puts if not self._knows(each)}
+    def _check_depth(self, puts: Sequence[Put]) -> None:
+        keys: dict[tuple[str, str], str] = {}  # the first id of each key
+        for each in puts:
+            if each.dedupe:
+                keys.setdefault((each.queue, each.dedupe), each.message.id)
+        fresh = {
+            (each.queue, each.message.id)
+            for each in puts
+            if not self._knows(each)
+            and self._first(each) is None
+            and keys.get((each.queue, each.dedupe), each.message.id) == each.message.id
+        }
         for name, count in Counter(name for name, _ in fresh).items():
             queue = self._queue(name)
             limit = queue.settings.max_depth
@@ -211,12 +237,23 @@ class MemoryBroker(Broker):
     def _put(self, puts: Sequence[Put]) -> list[Accepted]:
         accepted = []
         for each in puts:
-            known = self._knows(each)
-            if not known:
-                self._queue(each.queue).add(self._item(each))
-            accepted.append(Accepted(each.message.id, known))
+            accepted.append(self._first(each) or self._put_one(each))
         self._signals.wake({each.queue for each in puts})
         return accepted
+
+    def _first(self, put: Put) -> Accepted | None:
+        """The answer for a put whose dedupe key is known."""
+        return self._queue(put.queue).first(put.dedupe, self._clock.monotonic()) if put.dedupe else None
+
+    def _put_one(self, put: Put) -> Accepted:
+        here, id = self._queue(put.queue), put.message.id
+        known = self._knows(put)
+        if not known:
+            here.add(self._item(put))
+        answer = Accepted(id, known, here.items[id].seq if id in here.items else 0)
+        if put.dedupe:
+            here.remember_first(put.dedupe, answer, self._clock.monotonic())
+        return answer
 
     def _item(self, put: Put) -> Item:
         now_s = self._clock.monotonic()
@@ -235,12 +272,11 @@ class MemoryBroker(Broker):
 
     # ---- take
 
-    def _lease(self, queue: MemoryQueue, item: Item, now_s: float) -> Lease:
+    def _lease(self, queue: MemoryQueue, item: Item, until_s: float) -> Lease:
         item.receipt = next(self._tokens)
-        item.due_at = now_s + queue.settings.lease_s
+        item.due_at = until_s
         item.attempts += 1
         item.first_taken_at = item.first_taken_at or self._clock.now()
-        queue.place(item)
         name, receipt = queue.settings.name, (item.message.id, item.receipt)
         deadline = math.inf if item.expires_at is None else item.expires_at
         return Lease(
@@ -262,7 +298,7 @@ class MemoryBroker(Broker):
         if settings.name.endswith(DEAD_SUFFIX) or not (expired or spent):
             return False
         outcome = self._past_saving(settings, item, expired)
-        self._end(queue, outcome)
+        self._end(queue, item, outcome)
         for participant in self._participants:
             participant.apply(Commit(settings.name, [outcome]))
         return True
@@ -292,13 +328,15 @@ class MemoryBroker(Broker):
 
     # ---- settle
 
-    def _held(self, lease: Lease) -> Item | None:
-        """The leased message, unless it is gone or was leased to somebody else."""
-        item = self._queue(lease.queue).items.get(lease.message.id)
-        return item if item is not None and (lease.message.id, item.receipt) == lease.receipt else None
+    def _held(self, queue: MemoryQueue, lease: Lease) -> Item | None:
+        """The leased message, unless it is gone or was leased to somebody else. Raises BrokerError for no receipt."""
+        receipt = lease.receipt
+        if not (isinstance(receipt, tuple) and len(receipt) == 2 and isinstance(receipt[1], int)):
+            raise BrokerError(f"{receipt!r} is not a receipt of this broker", "settle a lease where it was taken")
+        item = queue.items.get(receipt[0])
+        return item if item is not None and item.receipt == receipt[1] else None
 
-    def _end(self, queue: MemoryQueue, outcome: Outcome) -> None:
-        item = queue.items[outcome.lease.message.id]
+    def _end(self, queue: MemoryQueue, item: Item, outcome: Outcome) -> None:
         endings: dict[str, Callable[[MemoryQueue, Item, Outcome], None]] = {
             "done": self._done,
             "dead": self._dead,
@@ -313,10 +351,18 @@ class MemoryBroker(Broker):
 
     def _dead(self, queue: MemoryQueue, item: Item, outcome: Outcome) -> None:
         self._done(queue, item, outcome)
-        item.wait(0.0)
-        item.expires_at = None
+        target = self._queues.get(queue.settings.dead_to or "")
+        if target is not None and item.message.id not in target.items:
+            ttl_s = target.settings.ttl_s
+            item.refresh(None if ttl_s is None else self._clock.monotonic() + ttl_s)
+            item.message = _with_origin(item.message, queue.settings.name)
+        else:
+            target = self._queue(dead_letters(queue.settings.name))
+            item.wait(0.0)
+            item.expires_at = None
         item.death = _death(outcome)
-        self._queue(dead_letters(queue.settings.name)).add(item)
+        target.add(item)
+        self._signals.wake([target.settings.name])
 
     def _retry(self, queue: MemoryQueue, item: Item, outcome: Outcome) -> None:
         item.first_failed_at = item.first_failed_at or self._clock.now()
@@ -329,6 +375,15 @@ class MemoryBroker(Broker):
             item.first_taken_at = 0.0
         item.wait(0.0)
         queue.place(item)
+
+
+def _with_origin(message: Message, queue: str) -> Message:
+    return msgspec.structs.replace(message, attributes={**message.attributes, DEAD_FROM_ATTRIBUTE: queue})
+
+
+def _without_origin(message: Message) -> Message:
+    kept = {name: value for name, value in message.attributes.items() if name != DEAD_FROM_ATTRIBUTE}
+    return msgspec.structs.replace(message, attributes=kept)
 
 
 def _death(outcome: Outcome) -> Death:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from millrace.broker import Queue
 from millrace.brokers.memory.item import Item
+from millrace.types import Accepted
 
 MOST_REMEMBERED = 10_000  # ids: memory must stay flat, whatever passes through in a day
 
@@ -20,6 +21,7 @@ class MemoryQueue:
         self._ready: list[tuple[int, str]] = []  # seq, id
         self._later: list[tuple[float, int, str]] = []  # due_at, seq, id
         self._remembered: dict[str, float] = {}  # id -> until when, monotonic; in the order of remembering
+        self._firsts: dict[str, tuple[float, Accepted]] = {}  # dedupe key -> until when, and what is said of it
 
     def add(self, item: Item) -> None:
         """Take a message in; one of the same id gives way."""
@@ -53,6 +55,19 @@ class MemoryQueue:
     def forget(self, id: str) -> None:
         """Let an id be put again."""
         self._remembered.pop(id, None)
+
+    def first(self, key: str, now_s: float) -> Accepted | None:
+        """What is said to a put whose dedupe key is known."""
+        until, answer = self._firsts.get(key, (now_s, None))
+        return answer if until > now_s else None
+
+    def remember_first(self, key: str, accepted: Accepted, now_s: float) -> None:
+        """Know a dedupe key for the window from now on, and forget some as `remember` does."""
+        self._firsts.pop(key, None)
+        self._firsts[key] = (now_s + self.settings.dedupe_s, Accepted(accepted.id, True, accepted.sequence))
+        for old in [*self._first(self._firsts, 2)]:
+            if self._firsts[old][0] <= now_s or len(self._firsts) > MOST_REMEMBERED:
+                del self._firsts[old]
 
     def due(self, now_s: float) -> Iterator[Item]:
         """Messages to be taken, in order, each at most once; what is not leased must be placed again.

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import msgspec
 
-from millrace.broker import Broker, Capabilities, Peeked, Queue, Stats
+from millrace.broker import Broker, Capabilities, Peeked, Queue, Stats, dead_letters
+from millrace.brokers.names import check_drop
 from millrace.brokers.sqlite import people, statements
 from millrace.brokers.sqlite.intake import Intake, topic
 from millrace.brokers.sqlite.put import Now
@@ -52,6 +53,22 @@ class SqliteBroker(Broker):
     async def declare(self, queues: Sequence[Queue]) -> None:
         await self._database.write(lambda connection: self._queues.declare(connection, queues))
 
+    async def drop(self, queues: Sequence[str]) -> None:
+        def check(connection: sqlite3.Connection) -> None:
+            names = self._queues.names(connection)
+            for queue in queues:
+                check_drop(queue, names)
+
+        def rest(connection: sqlite3.Connection) -> None:
+            check(connection)
+            people.drop(connection, queues, people.last(connection), -1)
+            people.drop_declarations(connection, queues)
+
+        await self._read(check)
+        await self._in_chunks(lambda connection, upto: people.drop(connection, queues, upto, people.CHUNK), wakes=())
+        await self._database.write(rest, wakes=[RESULTS, *(topic(queue) for queue in queues)])
+        self._queues.forget()
+
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
         for each in puts:
             if len(each.message.body) > _MAX_BODY:
@@ -63,17 +80,21 @@ class SqliteBroker(Broker):
             return []
         return await self._intake.put(puts)
 
-    async def take(self, queue: str, limit: int, *, max_bytes: int | None = None) -> list[Lease]:
+    async def take(
+        self, queue: str, limit: int, *, max_bytes: int | None = None, lease_s: float | None = None
+    ) -> list[Lease]:
         wakes: set[str] = set()
 
         def job(connection: sqlite3.Connection) -> list[Lease]:
             settings = self._queues.get(connection, queue)
             if limit < 1:
                 return []
+            if lease_s is not None:
+                settings = msgspec.structs.replace(settings, lease_s=lease_s)
             expires_at = self._database.clock.monotonic() + settings.lease_s
-            leases, buried = take(connection, settings, limit, max_bytes, self._now(), expires_at)
+            leases, buried = take(connection, self._queues, settings, limit, max_bytes, self._now(), expires_at)
             if buried:
-                wakes.add(RESULTS)
+                wakes.update((RESULTS, _grave(settings)))
             return leases
 
         return await self._database.write(job, wakes=wakes)
@@ -89,6 +110,7 @@ class SqliteBroker(Broker):
         def job(connection: sqlite3.Connection) -> list[Lease]:
             now = self._now()
             lost = settle(connection, self._queues, self._participants, commit, now)
+            wakes.add(_grave(self._queues.get(connection, commit.queue)))
             if clean:
                 connection.execute(statements.FORGET_EXPIRED, (now.broker_s, 2 * clean))
             return lost
@@ -98,7 +120,10 @@ class SqliteBroker(Broker):
 
     async def extend(self, leases: Sequence[Lease], lease_s: float) -> list[Lease]:
         expires_at = self._database.clock.monotonic() + lease_s
-        lost = await self._database.write(lambda connection: extend(connection, leases, self._database.now() + lease_s))
+        wakes = {topic(lease.queue) for lease in leases}  # those who wait may have to wait for less
+        lost = await self._database.write(
+            lambda connection: extend(connection, leases, self._database.now() + lease_s), wakes=wakes
+        )
         gone = {lease.receipt for lease in lost}
         return [msgspec.structs.replace(lease, expires_at=expires_at) for lease in leases if lease.receipt not in gone]
 
@@ -166,3 +191,8 @@ class SqliteBroker(Broker):
             return 0
         count, self._settled = self._settled, 0
         return count
+
+
+def _grave(queue: Queue) -> str:
+    """The topic of where a queue's dead letters go."""
+    return topic(queue.dead_to or dead_letters(queue.name))

@@ -88,6 +88,26 @@ def purge(connection: sqlite3.Connection, queue: Queue, chosen: Chosen) -> None:
     add_held(connection, queue, -len(chosen))
 
 
+def drop(connection: sqlite3.Connection, names: Sequence[str], upto: int, limit: int) -> int:
+    """Delete some messages of queues and of their dead-letter queues, leased or not; say how many."""
+    count = 0
+    for name in names:
+        pair = (name, dead_letters(name))
+        rows = connection.execute(statements.DROPPED, (*pair, upto, limit - count)).fetchall()
+        sequence = _array([seq for (seq,) in rows])
+        connection.execute(statements.DELETE, (sequence,))
+        connection.execute(statements.DELETE_BODIES, (sequence,))
+        count += len(rows)
+    return count
+
+
+def drop_declarations(connection: sqlite3.Connection, names: Sequence[str]) -> None:
+    """Delete queues without messages: what they remember, and that they are there."""
+    for name in names:
+        for statement in statements.DROP:
+            connection.execute(statement, (name, dead_letters(name)))
+
+
 def _split(chosen: Chosen) -> tuple[str, str]:
     return _array([seq for seq, _ in chosen]), _array([id for _, id in chosen])
 

@@ -10,7 +10,7 @@ from itertools import chain
 import msgspec
 
 from millrace.broker import Queue
-from millrace.brokers.sqlite import statements
+from millrace.brokers.sqlite import dedupe, statements
 from millrace.brokers.sqlite.queues import Queues
 from millrace.errors import QueueFull
 from millrace.types import Accepted, Put
@@ -18,6 +18,7 @@ from millrace.types import Accepted, Put
 INLINE_BYTES = 4096  # a larger body lies in `bodies`, so that leasing its message does not rewrite it
 _ROWS = 512  # most rows of one statement
 _PADDING = (None,) * 8
+_places = msgspec.json.Decoder(list[tuple[str, str, int]])
 _json = msgspec.json.Encoder()
 
 
@@ -42,24 +43,51 @@ def insert(connection: sqlite3.Connection, queues: Queues, puts: Sequence[Put], 
     """Store all that is not known, however deep the queue: a function's outputs are not refused."""
     accepted: list[Accepted] = []
     for start in range(0, len(puts), _ROWS):
-        accepted += _insert(connection, queues, puts[start : start + _ROWS], now)
+        some = puts[start : start + _ROWS]
+        store = _insert_keyed if any(each.dedupe for each in some) else _insert
+        accepted += store(connection, queues, some, now)
     _count(connection, queues, puts, accepted)
     return accepted
 
 
+def _insert_keyed(connection: sqlite3.Connection, queues: Queues, puts: Sequence[Put], now: Now) -> list[Accepted]:
+    """Store the first of each dedupe key that is not known; the others are answered with the first."""
+    known = dedupe.known(connection, puts, now.broker_s)
+    places = dedupe.unknown(puts, known)
+    fresh = [puts[place] for place in places]
+    answers = _insert(connection, queues, fresh, now) if fresh else []
+    dedupe.remember(connection, queues, [*zip(fresh, answers, strict=True)], now.broker_s)
+    for each, answer in zip(fresh, answers, strict=True):
+        known[dedupe.key_of(each)] = Accepted(answer.id, True, answer.sequence)
+    stored = dict(zip(places, answers, strict=True))
+    return [stored.get(place) or known[dedupe.key_of(each)] for place, each in enumerate(puts)]
+
+
 def _insert(connection: sqlite3.Connection, queues: Queues, puts: Sequence[Put], now: Now) -> list[Accepted]:
-    rows = [_row(each, queues.get(connection, each.queue), now) for each in puts]
+    settings = [queues.get(connection, each.queue) for each in puts]
+    rows = [_row(each, queue, now) for each, queue in zip(puts, settings, strict=True)]
     width = statements.width(len(rows))
     rows += [_PADDING] * (width - len(rows))
-    cursor = connection.execute(statements.insert(width), [*chain.from_iterable(rows), now.broker_s])
+    placed = any(queue.fifo for queue in settings)
+    if placed:
+        highest = _place(connection, width)
+        rows = [(highest - width + 1 + index, *row) for index, row in enumerate(rows)]
+    cursor = connection.execute(statements.insert(width, placed=placed), [*chain.from_iterable(rows), now.broker_s])
+    before = highest - width if placed else (cursor.lastrowid or 0) - cursor.rowcount
     if cursor.rowcount == len(puts):
-        accepted = [Accepted(each.message.id) for each in puts]
+        accepted = [Accepted(each.message.id, False, before + place) for place, each in enumerate(puts, 1)]
     else:
-        accepted = _without_known(connection, puts, (cursor.lastrowid or 0) - cursor.rowcount, cursor.rowcount)
+        accepted = _without_known(connection, puts, before if cursor.rowcount else None)
     for each, answer in zip(puts, accepted, strict=True):
         if len(each.message.body) > INLINE_BYTES and not answer.duplicate:
             connection.execute(statements.INSERT_BODY, (each.message.body, each.queue, each.message.id))
     return accepted
+
+
+def _place(connection: sqlite3.Connection, count: int) -> int:
+    """The last of so many places in the order of a FIFO queue: higher than any before."""
+    ((highest,),) = connection.execute(statements.PLACE, (count,)).fetchall()
+    return int(highest)
 
 
 def _row(each: Put, queue: Queue, now: Now) -> tuple[object, ...]:
@@ -78,16 +106,16 @@ def _row(each: Put, queue: Queue, now: Now) -> tuple[object, ...]:
     )
 
 
-def _without_known(connection: sqlite3.Connection, puts: Sequence[Put], before: int, count: int) -> list[Accepted]:
-    """Tell apart, by what the INSERT left behind, what it stored and what was known."""
-    fresh: set[tuple[str, str]] = set()
-    if count:
-        (found,) = connection.execute(statements.INSERTED, (before,)).fetchone()
-        fresh = set(msgspec.json.decode(found, type=list[tuple[str, str]]))
+def _without_known(connection: sqlite3.Connection, puts: Sequence[Put], before: int | None) -> list[Accepted]:
+    """Tell apart what the INSERT stored, beyond the place `before`, and what was known; None when it stored nothing."""
+    asked = _json.encode([(each.queue, each.message.id) for each in puts]).decode()
+    (found,) = connection.execute(statements.PLACES, (asked,)).fetchone()
+    places = {(queue, id): seq for queue, id, seq in _places.decode(found)}
+    fresh = {key for key, seq in places.items() if before is not None and seq > before}
     accepted = []
     for each in puts:
         key = (each.queue, each.message.id)
-        accepted.append(Accepted(each.message.id, duplicate=key not in fresh))
+        accepted.append(Accepted(each.message.id, key not in fresh, places.get(key, 0)))
         fresh.discard(key)  # the second of a pair within one put is a duplicate of the first
     return accepted
 
@@ -109,7 +137,11 @@ def _check_depth(connection: sqlite3.Connection, queue: Queue, puts: Sequence[Pu
     limit = queue.max_depth or 0
     if held + count <= limit:
         return
-    ids = {each.message.id for each in puts if each.queue == queue.name}
+    mine = [each for each in puts if each.queue == queue.name]
+    if any(each.dedupe for each in mine):
+        known_keys = dedupe.known(connection, mine, now.broker_s)
+        mine = [mine[place] for place in dedupe.unknown(mine, known_keys)]
+    ids = {each.message.id for each in mine}
     (known,) = connection.execute(
         statements.KNOWN, (queue.name, _json.encode(list(ids)).decode(), now.broker_s)
     ).fetchone()

@@ -11,19 +11,21 @@ from __future__ import annotations
 
 from functools import cache
 
+from millrace.broker import DEAD_FROM_ATTRIBUTE
+
 # ---- queues
 
-DECLARE = """
-INSERT INTO queues (name, lease_s, max_receives, ttl_s, max_depth, fifo, dedupe_s) VALUES (?, ?, ?, ?, ?, ?, ?)
+_SETTINGS = "name, lease_s, max_receives, ttl_s, max_depth, fifo, dedupe_s, delay_s, dead_to"  # as Queue has them
+_DECLARED = f"INSERT INTO queues ({_SETTINGS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+DECLARE = f"""
+{_DECLARED}
 ON CONFLICT (name) DO UPDATE SET lease_s = excluded.lease_s, max_receives = excluded.max_receives,
-  ttl_s = excluded.ttl_s, max_depth = excluded.max_depth, fifo = excluded.fifo, dedupe_s = excluded.dedupe_s
+  ttl_s = excluded.ttl_s, max_depth = excluded.max_depth, fifo = excluded.fifo, dedupe_s = excluded.dedupe_s,
+  delay_s = excluded.delay_s, dead_to = excluded.dead_to
 """
 # A dead-letter queue that was not declared itself keeps whatever it had.
-DECLARE_DEAD = """
-INSERT INTO queues (name, lease_s, max_receives, ttl_s, max_depth, fifo, dedupe_s) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (name) DO NOTHING
-"""
-QUEUE = "SELECT name, lease_s, max_receives, ttl_s, max_depth, fifo, dedupe_s FROM queues WHERE name = ?"
+DECLARE_DEAD = f"{_DECLARED} ON CONFLICT (name) DO NOTHING"
+QUEUE = f"SELECT {_SETTINGS} FROM queues WHERE name = ?"
 NAMES = "SELECT name FROM queues"
 RECOUNT = """
 UPDATE queues SET held = (SELECT count(*) FROM messages WHERE queue = name) WHERE name = ? AND max_depth IS NOT NULL
@@ -46,22 +48,49 @@ def _values(rows: int, columns: int) -> str:
 
 
 @cache
-def insert(rows: int) -> str:
+def insert(rows: int, *, placed: bool = False) -> str:
     """Insert messages that neither their queue nor its records know; rows of NULLs are padding.
 
-    Parameters: for each row queue, id, due_at, expires_at, sent_at, group, attributes, body; then broker time.
+    Parameters: for each row, first its seq where it is `placed`, then queue, id, due_at, expires_at, sent_at, group,
+    attributes, body; in the end broker time.
     """
+    first, queue, id = ("seq,", "column2", "column3") if placed else ("", "column1", "column2")
     return f"""
-INSERT INTO messages (queue, id, due_at, expires_at, sent_at, "group", attributes, body)
-SELECT * FROM (VALUES {_values(rows, _COLUMNS)}) WHERE column2 IS NOT NULL AND NOT EXISTS (
-  SELECT 1 FROM records WHERE records.id = column2 AND records.queue = column1 AND records.expires_at > ?
+INSERT INTO messages ({first} queue, id, due_at, expires_at, sent_at, "group", attributes, body)
+SELECT * FROM (VALUES {_values(rows, _COLUMNS + placed)}) WHERE {id} IS NOT NULL AND NOT EXISTS (
+  SELECT 1 FROM records WHERE records.id = {id} AND records.queue = {queue} AND records.expires_at > ?
 )
 ON CONFLICT (queue, id) DO NOTHING
 """
 
 
-# The rows of one INSERT follow each other: it says how many there were and which was the last.
-INSERTED = "SELECT json_group_array(json_array(queue, id)) FROM messages WHERE seq > ?"
+# SQLite gives the number of a deleted row again when that was the highest; the places of a FIFO queue only grow.
+PLACE = """
+INSERT INTO meta (key, value) VALUES ('sequence', ifnull((SELECT max(seq) FROM messages), 0) + ?1)
+ON CONFLICT (key) DO UPDATE SET
+  value = max(CAST(value AS INTEGER), ifnull((SELECT max(seq) FROM messages), 0)) + ?1
+RETURNING CAST(value AS INTEGER)
+"""
+# The places of some messages: those of one INSERT follow all that were there.
+PLACES = """
+SELECT json_group_array(json_array(queue, messages.id, seq)) FROM json_each(?) AS asked CROSS JOIN messages
+ON queue = json_extract(asked.value, '$[0]') AND messages.id = json_extract(asked.value, '$[1]')
+"""
+FIRSTS = """
+SELECT json_group_array(json_array(queue, dedupes.key, dedupes.id, seq))
+FROM json_each(?) AS asked CROSS JOIN dedupes
+ON queue = json_extract(asked.value, '$[0]') AND dedupes.key = json_extract(asked.value, '$[1]')
+WHERE expires_at > ?
+"""
+REMEMBER_KEYS = """
+INSERT OR REPLACE INTO dedupes (queue, key, id, seq, expires_at)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+  json_extract(value, '$[3]'), json_extract(value, '$[4]') FROM json_each(?)
+"""
+FORGET_KEYS = """
+DELETE FROM dedupes
+WHERE (queue, key) IN (SELECT queue, key FROM dedupes WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)
+"""
 INSERT_BODY = """
 INSERT OR REPLACE INTO bodies (seq, body) SELECT seq, ? FROM messages WHERE queue = ? AND id = ?
 """
@@ -147,8 +176,10 @@ NEXT_DUE = "SELECT min(due_at) FROM messages WHERE queue = ? AND due_at > ?"
 
 # ---- settle and extend
 
+# A negative number: its body lies aside.
 OURS = """
-SELECT json_group_array(seq) FROM messages WHERE seq IN (SELECT value FROM json_each(?)) AND receipt = ?
+SELECT json_group_array(CASE WHEN body IS NULL THEN -seq ELSE seq END) FROM messages
+WHERE seq IN (SELECT value FROM json_each(?)) AND receipt = ? AND queue = ?
 """
 EXTEND = "UPDATE messages SET due_at = ? WHERE seq IN (SELECT value FROM json_each(?))"
 DELETE = "DELETE FROM messages WHERE seq IN (SELECT value FROM json_each(?))"
@@ -164,11 +195,20 @@ UPDATE messages SET receipt = NULL, due_at = retried.due_at,
 FROM (SELECT json_extract(value, '$[0]') AS seq, json_extract(value, '$[1]') AS due_at FROM json_each(?)) AS retried
 WHERE messages.seq = retried.seq
 """
+_GROUP = """"group" = CASE WHEN ? THEN ifnull("group", '') ELSE nullif("group", '') END"""
 # A dead letter keeps its place and its body. OR REPLACE: the dead letter of an id is its last.
 BURY = """
 UPDATE OR REPLACE messages SET queue = ?, receipt = NULL, due_at = 0, expires_at = NULL, death = buried.death
 FROM (SELECT json_extract(value, '$[0]') AS seq, json_extract(value, '$[1]') AS death FROM json_each(?)) AS buried
-WHERE messages.seq = buried.seq
+WHERE messages.seq = buried.seq AND messages.queue = ?
+"""
+# In the queue that gets another's dead letters they are messages like any; one that has the id already is left alone.
+REDIRECT = f"""
+UPDATE OR IGNORE messages SET queue = ?, receipt = NULL, due_at = 0, expires_at = ?, attempts = 0, first_taken_ms = 0,
+  first_failed_at = 0, death = redirected.death, {_GROUP},
+  attributes = json_set(attributes, '$."{DEAD_FROM_ATTRIBUTE}"', messages.queue)
+FROM (SELECT json_extract(value, '$[0]') AS seq, json_extract(value, '$[1]') AS death FROM json_each(?)) AS redirected
+WHERE messages.seq = redirected.seq
 """
 
 
@@ -225,9 +265,11 @@ IDLE_IDS = f"SELECT seq, id FROM messages WHERE {_IDLE} AND id IN (SELECT value 
 _FREE = "NOT EXISTS (SELECT 1 FROM messages AS other WHERE other.queue = :target AND other.id = messages.id)"
 MOVABLE = f"{IDLE.removesuffix(' LIMIT :limit')} AND {_FREE} LIMIT :limit"
 MOVABLE_IDS = f"{IDLE_IDS.removesuffix(' LIMIT :limit')} AND {_FREE} LIMIT :limit"
-MOVE = """
+MOVE = f"""
 UPDATE messages SET queue = ?, receipt = NULL, due_at = 0, expires_at = ?, attempts = 0, first_taken_ms = 0,
-  first_failed_at = 0, death = NULL, "group" = CASE WHEN ? THEN ifnull("group", '') ELSE nullif("group", '') END
+  first_failed_at = 0, death = NULL, {_GROUP},
+  attributes = CASE WHEN death IS NULL THEN attributes
+    ELSE json_remove(attributes, '$."{DEAD_FROM_ATTRIBUTE}"') END
 WHERE seq IN (SELECT value FROM json_each(?))
 """
 FORGET = "DELETE FROM records WHERE queue IN (?, ?) AND id IN (SELECT value FROM json_each(?))"
@@ -236,3 +278,12 @@ RELEASE_RECORDS = """
 UPDATE records SET expires_at = finished_at + (SELECT dedupe_s FROM queues WHERE name = records.queue)
 WHERE queue = ?1 AND id IN (SELECT value FROM json_each(?2)) AND queue IN (SELECT name FROM queues)
 """
+
+# ---- drop
+
+DROPPED = "SELECT seq FROM messages WHERE queue IN (?, ?) AND seq <= ? LIMIT ?"
+DROP = (
+    "DELETE FROM records WHERE queue IN (?, ?)",
+    "DELETE FROM dedupes WHERE queue IN (?, ?)",
+    "DELETE FROM queues WHERE name IN (?, ?)",
+)

@@ -14,6 +14,7 @@ from millrace.broker import DEAD_SUFFIX, Queue
 from millrace.brokers.sqlite import statements
 from millrace.brokers.sqlite.ended import Ended, bury, remember
 from millrace.brokers.sqlite.put import Now
+from millrace.brokers.sqlite.queues import Queues
 from millrace.types import Death, Failure, Lease, Message, Record
 
 _LIMIT = 10_000
@@ -48,7 +49,13 @@ Found = tuple[Candidate, Message]
 
 
 def take(
-    connection: sqlite3.Connection, queue: Queue, limit: int, max_bytes: int | None, now: Now, expires_at: float
+    connection: sqlite3.Connection,
+    queues: Queues,
+    queue: Queue,
+    limit: int,
+    max_bytes: int | None,
+    now: Now,
+    expires_at: float,
 ) -> tuple[list[Lease], int]:
     """Lease messages of a queue; the second number says how many were buried instead.
 
@@ -58,7 +65,7 @@ def take(
     while True:
         found = candidates(connection, queue, min(limit, _LIMIT), now.broker_s)
         past = {} if queue.name.endswith(DEAD_SUFFIX) else _past_saving(queue, found, now)
-        _bury(connection, queue, past, now)
+        _bury(connection, queues, queue, past, now)
         buried += len(past)
         if len(past) < len(found) or not found:
             break
@@ -115,10 +122,16 @@ def _used_up(row: Candidate) -> Failure:
     return Failure("Failed", f"{row.attempts} deliveries, none succeeded")
 
 
-def _bury(connection: sqlite3.Connection, queue: Queue, past: dict[int, tuple[Message, Death]], now: Now) -> None:
+def _bury(
+    connection: sqlite3.Connection,
+    queues: Queues,
+    queue: Queue,
+    past: dict[int, tuple[Message, Death]],
+    now: Now,
+) -> None:
     if not past:
         return
-    bury(connection, queue, [(seq, death) for seq, (_, death) in past.items()])
+    bury(connection, queues, queue, [(seq, death) for seq, (_, death) in past.items()], now)
     remember(connection, queue, [_record(queue, message, death) for message, death in past.values()], now)
 
 
@@ -160,7 +173,7 @@ def _lease(
         Lease(
             queue.name,
             _whole(connection, row, message),
-            (row.seq, token),
+            (row.seq, token, row.id),
             row.attempts + 1,
             expires_at,
             row.first_failed_at,

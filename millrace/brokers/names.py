@@ -1,0 +1,35 @@
+"""What every adapter says about the names of queues."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+from millrace.broker import DEAD_SUFFIX, Queue
+from millrace.errors import BrokerError, UnknownQueue
+
+
+def unknown_queue(name: str, names: Collection[str]) -> UnknownQueue:
+    """Nobody declared that queue; perhaps one with nearly its name."""
+    near = get_close_matches(name, names, 1)
+    hint = f"did you mean {near[0]}?" if near else f"declared are: {', '.join(sorted(names)) or 'none'}"
+    return UnknownQueue(f"no queue {name!r} is declared", hint)
+
+
+def check_dead_to(queue: Queue, names: Collection[str]) -> None:
+    """A queue's dead letters can go to any other queue that is there. Raises UnknownQueue and BrokerError."""
+    if queue.dead_to is None:
+        return
+    if queue.dead_to == queue.name:
+        raise BrokerError(f"queue {queue.name}: its dead letters cannot go to itself", "name another queue")
+    if queue.dead_to not in names:
+        raise unknown_queue(queue.dead_to, names)
+
+
+def check_drop(name: str, names: Collection[str]) -> None:
+    """A dead-letter queue goes with its queue. Raises UnknownQueue and BrokerError."""
+    if name not in names:
+        raise unknown_queue(name, names)
+    owner = name.removesuffix(DEAD_SUFFIX)
+    if owner != name and owner in names:
+        raise BrokerError(f"{name} holds the dead letters of {owner}", f"drop {owner}, or purge {name}")
