@@ -19,10 +19,10 @@ LENGTH = struct.Struct(">I")
 
 
 class Spec(msgspec.Struct, frozen=True, tag=True):
-    """What a replica runs: `target` is the dotted path that `model:` or `handler:` names."""
+    """What a replica runs: `target` is the dotted path that `model:`, `handler:` or `wsgi:` names."""
 
     function: str
-    kind: str  # model or handler
+    kind: str  # model, handler or wsgi
     target: str
     root: str  # the project's folder: first on sys.path, and the working directory
     timeout_s: float

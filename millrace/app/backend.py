@@ -111,7 +111,7 @@ def durable_queues(project: Project) -> dict[str, Queue]:
 
 
 def call_queues(project: Project) -> dict[str, Queue]:
-    """The queues of synchronous calls: one for each handler with an `http` event, tried once."""
+    """The queues of synchronous calls: one for each handler or WSGI application with an `http` event, tried once."""
     return {
         name: Queue(name=name, lease_s=max(30.0, function.timeout), max_receives=1)
         for name, function in project.functions.items()
@@ -120,8 +120,8 @@ def call_queues(project: Project) -> dict[str, Queue]:
 
 
 def is_called(function: FunctionConfig) -> bool:
-    """Whether somebody waits for the function's answer: a handler behind a path of the gateway."""
-    return function.kind == "handler" and any(isinstance(event, HttpEvent) for event in function.events)
+    """Whether somebody waits for the function's answer: a handler or application behind a path of the gateway."""
+    return function.kind != "model" and any(isinstance(event, HttpEvent) for event in function.events)
 
 
 def _streamed(project: Project) -> Iterator[str]:

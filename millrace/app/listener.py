@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from millrace.app.api_keys import FILE as API_KEYS
+from millrace.app.api_keys import api_keys
 from millrace.app.backend import Backend
 from millrace.app.readiness import readiness
 from millrace.app.triggers import pushes_of, routes_of
@@ -32,6 +34,9 @@ class Listener:
         clock: Clock,
     ) -> None:
         gateway = project.gateway
+        keys = api_keys(gateway.api_keys, project.state)
+        made_here = not all(gateway.api_keys.values())
+        self.keys_file = project.state / API_KEYS if made_here else None  # where keys without a value have got one
         self._host, self._port = gateway.host, gateway.port
         self._draining = False
         app = create_app(
@@ -40,6 +45,7 @@ class Listener:
                 token=token_of(project),
                 max_body_bytes=gateway.max_body,
                 max_wait_s=gateway.max_wait,
+                api_keys=keys,
             ),
             routes=routes_of(project),
             queues=backend.queues,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from millrace.app.backend import Backend
 from millrace.clock import Clock
 from millrace.config.events import BucketEvent, HttpEvent, PushEvent, ScheduleEvent, TableEvent
-from millrace.config.schema import Project
+from millrace.config.events import Cors as CorsConfig
+from millrace.config.schema import FunctionConfig, Project
 from millrace.source import Source
 from millrace.sources.bucket_watch import BucketSource
-from millrace.sources.http import PushRoute, Route
+from millrace.sources.http import Cors, PushRoute, Route
 from millrace.sources.schedule import ScheduleSource
 from millrace.sources.table_watch import TableSource
 
@@ -49,13 +51,34 @@ def routes_of(project: Project) -> list[Route]:
             queue=project.inbox(name) if config.kind == "model" else name,
             kind=config.kind,
             description=config.description,
-            payload=event.payload,
+            payload=_payload(event, config),
             timeout_s=config.timeout,
+            key=event.http.key,
+            cors=_cors(event.http.cors, decorate=config.kind == "model" or event.payload == "v2"),
         )
         for name, config in project.functions.items()
         for event in config.events
         if isinstance(event, HttpEvent)
     ]
+
+
+def _payload(event: HttpEvent, config: FunctionConfig) -> Literal["v1", "v2"]:
+    """What a call carries; a WSGI application always gets v1, which alone keeps repeated response headers apart."""
+    return "v1" if config.kind == "wsgi" else event.payload
+
+
+def _cors(config: CorsConfig | None, *, decorate: bool) -> Cors | None:
+    if config is None:
+        return None
+    return Cors(
+        origins=tuple(config.origins),
+        headers=tuple(config.headers),
+        methods=tuple(config.methods),
+        expose=tuple(config.expose),
+        credentials=config.credentials,
+        max_age_s=config.max_age,
+        decorate=decorate,
+    )
 
 
 def pushes_of(project: Project) -> list[PushRoute]:

@@ -40,11 +40,13 @@ async def up(
     on_line: Callable[[str, Line], None] | None = None,
     observer: Callable[[Step], None] | None = None,
     clock: Clock | None = None,
+    debug: str | None = None,
 ) -> int:
     """Run the gateway (with schedules and watches) and the functions (None: all) until `stop` is set.
 
     Returns the exit code: 0, or 1 when `drain` seconds were not enough. `announce` gets a line for each thing that a
     person should know, `on_line` (function, line) what functions print; `observer` is told each step of the flow.
+    `debug` names a function that runs inside this process, where a debugger sees it.
     Raises InUse, ConfigError, StorageError.
     """
     clock = clock or SystemClock()
@@ -95,6 +97,8 @@ class _Parts:
         beside.append(asyncio.create_task(self._gauges()))
         if self._listener is not None:
             say(f"listening on {await self._listener.start()}")
+            if (keys := self._listener.keys_file) is not None:
+                say(f"API keys that the project file gives no value are in {keys}")
             sources = sources_of(self._project, self._backend, self._clock)
             beside += [asyncio.create_task(self._run_source(source)) for source in sources]
             beside.append(asyncio.create_task(self._sweeps()))

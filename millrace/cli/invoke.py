@@ -52,7 +52,7 @@ def _message(project: Project, function: str, data: str | None, file: Path | Non
     from millrace.source import EVENT_ATTRIBUTE, RAW_EVENT
     from millrace.types import JSON, Message, new_id
 
-    is_handler = project.functions[function].kind == "handler"
+    is_handler = project.functions[function].kind != "model"
     if sum(given is not None for given in (data, file, event)) > 1:
         raise MillraceError("expected one of --data, --file and --event, got several")
     if data is None and file is None and event is None:

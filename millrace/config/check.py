@@ -25,6 +25,7 @@ from millrace.config.templates import KEY_FIELDS, names_every_message, problem, 
 from millrace.cron import parse
 from millrace.errors import ConfigError
 
+KINDS = {"model": "app.PetClassifier", "handler": "jobs.refresh", "wsgi": "app.app"}
 BUCKET_SCHEMES = ("s3", "gs", "az", "memory")
 FIFO_SUFFIX = ".fifo"
 _LONGEST = 80
@@ -105,7 +106,7 @@ def _check_function(project: Project, name: str, function: FunctionConfig) -> It
 
 def _check_results(project: Project, name: str, function: FunctionConfig) -> Iterator[Finding]:
     """A handler answers an invocation, not a message, so not every trigger gives `to:` something to write."""
-    if function.kind != "handler" or not function.to:
+    if function.kind == "model" or not function.to:
         return
     records = any(isinstance(event, QueueEvent | TableEvent) for event in function.events)
     path: Path = ("functions", name, "to")
@@ -128,17 +129,16 @@ def _sinks_into(project: Project) -> set[str]:
 
 
 def _check_target(project: Project, name: str, function: FunctionConfig, path: Path) -> Iterator[Finding]:
-    targets = {kind: value for kind in ("model", "handler") if (value := getattr(function, kind)) is not None}
+    targets = {kind: value for kind in KINDS if (value := getattr(function, kind)) is not None}
     if len(targets) != 1:
         near = nearest(name, [other for other in project.functions if other != name]) if not targets else ""
         got = " and ".join(targets) or "neither"
-        expected = "exactly one of model, handler"
+        expected = f"exactly one of {', '.join(KINDS)}"
         yield Finding(path, f"functions.{name}", expected, got, near, at_key=True, absent=not targets)
     for kind, target in targets.items():
         parts = (target.replace("/", ".") if kind == "handler" else target).split(".")
         if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-            example = "app.PetClassifier" if kind == "model" else "jobs.refresh"
-            yield Finding((*path, kind), f"functions.{name}.{kind}", f"module.name such as {example}", repr(target))
+            yield Finding((*path, kind), f"functions.{name}.{kind}", f"module.name such as {KINDS[kind]}", repr(target))
 
 
 def _check_events(project: Project, name: str, function: FunctionConfig) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from millrace.config.check import KINDS
 from millrace.config.events import METHODS
 from millrace.config.schema import Project
 
@@ -15,7 +16,7 @@ def project_schema() -> dict[str, Any]:
     """The schema: unknown keys refused, short forms, keys without a value and ${env:...} references allowed."""
     schema: dict[str, Any] = _loosen(Project.model_json_schema())
     kinds = schema["$defs"]
-    kinds["FunctionConfig"]["oneOf"] = [{"required": ["model"]}, {"required": ["handler"]}]
+    kinds["FunctionConfig"]["oneOf"] = [{"required": [kind]} for kind in KINDS]
     kinds["Sink"] |= {"minProperties": 1, "maxProperties": 1}
     methods = "|".join(f"{method}|{method.lower()}" for method in METHODS)
     kinds["HttpRoute"]["properties"]["method"]["pattern"] = f"^({methods})$"

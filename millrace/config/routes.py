@@ -24,8 +24,15 @@ def check_routes(project: Project) -> Iterator[Finding]:
             if isinstance(event, HttpEvent):
                 yield from _method(event.method, (*path, "http", "method"))
                 yield from _route(event.method, event.path, name, (*path, "http", "path"), taken)
+                yield from _key(project, event, (*path, "http", "key"))
             elif isinstance(event, PushEvent):
                 yield from _route("POST", event.push, name, (*path, "push"), taken)
+
+
+def _key(project: Project, event: HttpEvent, path: Path) -> Iterator[Finding]:
+    if event.http.key and not project.gateway.api_keys:
+        what = f"{event.method} {event.path} asks for an API key and there is none: every request gets 403"
+        yield Finding(path, what, "names under `gateway.api_keys`", severity="warning")
 
 
 def _method(method: str, path: Path) -> Iterator[Finding]:
@@ -42,7 +49,7 @@ def _route(method: str, route: str, function: str, path: Path, taken: dict[tuple
     if first in RESERVED:
         yield Finding(path, f"{first} is millrace's own", "another path", repr(route))
         return
-    shape = re.sub(r"\{[^}]*\}", "{}", route)
+    shape = re.sub(r"\{\w+(\+?)\}", r"{\1}", route)  # /pets/{id} and /pets/{rest+} are two paths, as at API Gateway
     clash = next((owner for (other, known), owner in taken.items() if known == shape and _overlap(method, other)), None)
     if clash is not None:
         yield Finding(path, f"{method} {route} is already a path of functions.{clash}", "each method and path once")

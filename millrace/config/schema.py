@@ -122,8 +122,10 @@ class GatewayConfig(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs a token.")
     port: int = Field(8400, ge=0, le=65535, description="Port; 0 takes a free one.")
-    api_keys: dict[str, str] = Field(
-        default_factory=dict, description="Names and values of the keys that paths with `key: true` ask for."
+    api_keys: dict[str, str | None] = Field(
+        default_factory=dict,
+        description="Names and values of the keys that paths with `key: true` ask for; one without a value gets it "
+        "at the first start, in .millrace/api_keys.json.",
     )
     token: str | None = Field(None, description="Bearer token; better given as MILLRACE_TOKEN.")
     max_body: Bytes = Field(16_000_000, description="Largest request body; beyond it 413.")

@@ -41,6 +41,6 @@ def environment_of(project: Project, name: str, endpoint: Mapping[str, str] | No
     function = project.functions[name]
     inherited = _ALLOCATOR | {key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE}
     configured = {**project.environment, **function.environment}
-    if function.kind == "handler":
+    if function.kind != "model":
         return handler_environment(spec_of(project, name), inherited, configured, endpoint)
     return inherited | configured

@@ -26,6 +26,7 @@ from millrace.errors import LoadError
 from millrace.replica.contract import failure_of
 from millrace.replica.loader import resolve, version_of
 from millrace.replica.output import Work, working
+from millrace.replica.zappa import flexible, is_zappa
 from millrace.types import Failure
 from millrace.wire import Ran, Run, Spec
 
@@ -40,6 +41,8 @@ def load(spec: Spec) -> Handler:
         raise LoadError(f"{spec.target} is a {type(function).__name__}", "expected a function of (event, context)")
     if inspect.iscoroutinefunction(function):
         raise LoadError(f"{spec.target} is async", "handlers are plain functions, as on Lambda: use def")
+    if is_zappa():
+        function = flexible(function, target)
     # The project file may have moved the function to another region: events and ARNs follow its environment.
     spec = msgspec.structs.replace(spec, region=os.environ.get("AWS_REGION") or spec.region)
     return Handler(function, spec, version_of(target.rpartition(".")[0]))

@@ -27,6 +27,10 @@ def probe(kind: str, target: str, root: str) -> Failure | None:
         if kind == "model" and inspect.isclass(found) and not callable(getattr(found, "predict", None)):
             names = [name for name in dir(found) if not name.startswith("_")]
             raise LoadError(f"{target} has no predict method", suggest("predict", names, target))
+        if kind == "wsgi":
+            from millrace.replica.wsgi import adapter
+
+            adapter()
         if kind == "handler" and inspect.iscoroutinefunction(found):
             raise LoadError(f"{target} is async", "handlers are plain functions, as on Lambda: use def")
     except BaseException as error:  # a module may raise SystemExit while it is imported
@@ -34,7 +38,11 @@ def probe(kind: str, target: str, root: str) -> Failure | None:
     return None
 
 
-_EXPECTED = {"model": "a class with a predict method", "handler": "a function of (event, context)"}
+_EXPECTED = {
+    "model": "a class with a predict method",
+    "handler": "a function of (event, context)",
+    "wsgi": "a WSGI application",
+}
 
 
 def main(arguments: list[str]) -> None:

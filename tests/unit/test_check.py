@@ -97,8 +97,8 @@ def test_exactly_one_of() -> None:
         },
     )
     assert found == [
-        ("functions.both", "functions.both|exactly one of model, handler|model and handler|"),
-        ("functions.clasify", "functions.clasify|exactly one of model, handler|neither|'classify'"),
+        ("functions.both", "functions.both|exactly one of model, handler, wsgi|model and handler|"),
+        ("functions.clasify", "functions.clasify|exactly one of model, handler, wsgi|neither|'classify'"),
         ("functions.classify.to.0", "a sink|exactly one of table, queue, bucket, webhook|table and queue|"),
         ("functions.classify.to.1", "a sink|exactly one of table, queue, bucket, webhook|none|"),
     ]

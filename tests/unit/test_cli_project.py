@@ -114,7 +114,7 @@ def test_check_of_functions_that_name_no_code(folder: Path, capsys: pytest.Captu
     write(folder, "service: pets\nfunctions: {f: {events: [{http: GET /f}]}}\n")
     assert cli.run(["check"]) == 2
     assert capsys.readouterr().out == (
-        "millrace.yml:2:13: functions.f; expected exactly one of model, handler, got neither\n"
+        "millrace.yml:2:13: functions.f; expected exactly one of model, handler, wsgi, got neither\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""The gateway as an ASGI application: guard → path → endpoint → reply; every error becomes a problem here.
+"""The gateway as an ASGI application: path → guard → endpoint → reply; every error becomes a problem here.
 
 It is Starlette's router under one thin layer. Starlette's own error middleware is left out: it would wrap each
 request twice more, and answer in plain text.
@@ -18,11 +18,12 @@ from millrace.sources.http.auth import Guard
 from millrace.sources.http.bodies import Bodies
 from millrace.sources.http.calls import Calls, HandlerEndpoint
 from millrace.sources.http.intake import Intake, ModelEndpoint, QueueEndpoint
+from millrace.sources.http.keys import KeyedEndpoint
 from millrace.sources.http.lingering import send_and_linger
 from millrace.sources.http.openapi import describe
 from millrace.sources.http.paths import ROUTE, STATUS, Paths
 from millrace.sources.http.pushes import PushEndpoint
-from millrace.sources.http.requests import Request
+from millrace.sources.http.requests import Endpoint
 from millrace.sources.http.results import ResultsEndpoint
 from millrace.sources.http.settings import PushRoute, Readiness, Route, Settings
 from millrace.sources.http.waiting import Waiting
@@ -73,20 +74,22 @@ def create_app(
         paths.add("POST", push.path, PushEndpoint(push, broker, bodies, telemetry, draining, clock))
     for route in routes:
         model = route.kind == "model"
-        endpoint = ModelEndpoint(intake, route.queue) if model else HandlerEndpoint(calls, route)
-        paths.add(route.method, route.path, endpoint)
+        endpoint: Endpoint = ModelEndpoint(intake, route.queue) if model else HandlerEndpoint(calls, route)
+        if route.key:
+            endpoint = KeyedEndpoint(endpoint, settings.api_keys)
+        paths.add(route.method, route.path, endpoint, route.cors)
     if "/" not in paths.known:
         paths.add("GET", "/", health.index(settings.service, paths.known))
     open_paths = {"/healthz", *(push.path for push in pushes if push.token)}
-    return Gateway(paths.router(), Guard(settings.token, frozenset(open_paths)), settings.linger_s, telemetry, clock)
+    guard = Guard(settings.token, frozenset(open_paths))
+    return Gateway(paths.router(guard), settings.linger_s, telemetry, clock)
 
 
 class Gateway:
-    """Asks the guard, hands to the router, turns every error into a problem, and counts."""
+    """Hands to the router, turns every error into a problem, and counts."""
 
-    def __init__(self, router: ASGIApp, guard: Guard, linger_s: float, telemetry: Telemetry, clock: Clock) -> None:
+    def __init__(self, router: ASGIApp, linger_s: float, telemetry: Telemetry, clock: Clock) -> None:
         self._router = router
-        self._guard = guard
         self._linger_s = linger_s
         self._telemetry = telemetry
         self._clock = clock
@@ -102,7 +105,6 @@ class Gateway:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            self._guard.check(Request(scope, receive))
             await self._router(scope, receive, send)
         except problems.Disconnected:
             return

@@ -43,18 +43,23 @@ class Guard:
         self._token = token or None
         self._open_paths = open_paths
 
-    def check(self, request: Request) -> None:
-        """Raise a problem (401, 403 or 421) unless this request may be answered."""
+    def check(self, request: Request, *, invited: bool = False) -> None:
+        """Raise a problem (401, 403 or 421) unless this request may be answered.
+
+        `invited`: the path's `cors` names the origin, so the author of the project wants pages of that site to ask.
+        """
         if self._token is None:
-            self._check_local(request)
+            self._check_local(request, invited)
         elif request.path not in self._open_paths and not same_secret(bearer(request), self._token):
             raise problems.unauthorized("Authorization: Bearer with the gateway's token")
 
-    def _check_local(self, request: Request) -> None:
+    def _check_local(self, request: Request, invited: bool) -> None:
         host = request.header(b"host")
         # Only HTTP/1.0 comes without a Host, and no browser speaks it.
         if host and not is_loopback(without_port(host)):
             raise problems.misdirected(host)
+        if invited:
+            return
         origin = request.header(b"origin")
         if origin is not None and not is_loopback(origin_host(origin)):
             raise problems.cross_site(origin)

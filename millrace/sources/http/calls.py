@@ -59,6 +59,7 @@ class Calls:
             body=content,
             source_ip=request.source_ip,
             at=now,
+            key_name=request.key_name,
         )
         attributes = {"content-type": JSON, EVENT_ATTRIBUTE: "http", PAYLOAD_ATTRIBUTE: route.payload}
         return Message(keyed_id(request, route.queue) or new_id(), msgspec.json.encode(event), attributes, now)

@@ -22,15 +22,22 @@ def describe(settings: Settings, routes: Sequence[Route], queues: Sequence[str],
         _at(paths, push.path)["post"] = _push(push)
     for route in routes:
         for method in METHODS if route.method == ANY else (route.method,):
-            _at(paths, route.path)[method.lower()] = _model(route) if route.kind == "model" else _handler(route, method)
+            operation = _model(route) if route.kind == "model" else _handler(route, method)
+            if route.key:
+                operation["security"] = [{"key": [], "token": []} if settings.token else {"key": []}]
+            _at(paths, route.path)[method.lower()] = operation
     document: Json = {
         "openapi": "3.1.0",
         "info": {"title": settings.service, "version": "1", "description": "Served by millrace."},
         "paths": paths,
         "components": {"schemas": SCHEMAS},
     }
+    schemes: Json = {"token": {"type": "http", "scheme": "bearer"}} if settings.token else {}
+    if any(route.key for route in routes):
+        schemes["key"] = {"type": "apiKey", "in": "header", "name": "x-api-key"}
+    if schemes:
+        document["components"]["securitySchemes"] = schemes
     if settings.token:
-        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
     return document
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Route as StarletteRoute
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from millrace.errors import MillraceError
 from millrace.sources.http import problems
+from millrace.sources.http.auth import Guard
+from millrace.sources.http.cors import PathCors, allows, decorated
 from millrace.sources.http.replies import Reply
 from millrace.sources.http.requests import Endpoint, Request
+from millrace.sources.http.settings import Cors
 
 ANY = "ANY"
 ROUTE = "millrace.route"
@@ -20,51 +25,100 @@ _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\+?)\}")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
+class _Rest(Convertor[str]):
+    """What `{rest+}` stands for: all that is left of the path, and at least something, as at API Gateway."""
+
+    regex = ".+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("rest", _Rest())
+
+
 class Paths:
     """Collects endpoints by path and method."""
 
     def __init__(self) -> None:
         self._endpoints: dict[str, dict[str, Endpoint]] = {}
+        self._cors: dict[str, dict[str, Cors]] = {}
 
-    def add(self, method: str, path: str, endpoint: Endpoint) -> None:
+    def add(self, method: str, path: str, endpoint: Endpoint, cors: Cors | None = None) -> None:
         """Add one; raises MillraceError for a path that cannot be, or is answered already."""
         _check(path)
         methods = self._endpoints.setdefault(path, {})
         if method in methods:
             raise MillraceError(f"Two things answer {method} {path}.", "Give one of them another path.")
         methods[method] = endpoint
+        if cors is not None:
+            self._cors.setdefault(path, {})[method] = cors
 
     @property
     def known(self) -> list[str]:
         """The paths as people read them."""
         return sorted(path.replace("+}", "}") for path in self._endpoints)
 
-    def router(self) -> Router:
-        """The router over all that was added."""
+    def router(self, guard: Guard) -> Router:
+        """The router over all that was added; the guard is asked before anything answers."""
         exact_first = sorted(self._endpoints.items(), key=lambda entry: _exactness(entry[0]))
-        routes = [StarletteRoute(_starlette(path), PathApp(path, methods)) for path, methods in exact_first]
-        return Router(routes, redirect_slashes=False, default=Nowhere(self.known))
+        routes = [
+            StarletteRoute(_starlette(path), PathApp(path, methods, guard, self._cors.get(path)))
+            for path, methods in exact_first
+        ]
+        return Router(routes, redirect_slashes=False, default=Nowhere(self.known, guard))
 
 
 class PathApp:
     """One path: finds the method's endpoint, sends its reply, and notes both in the scope for whoever counts."""
 
-    def __init__(self, path: str, endpoints: dict[str, Endpoint]) -> None:
+    def __init__(
+        self, path: str, endpoints: dict[str, Endpoint], guard: Guard, cors: dict[str, Cors] | None = None
+    ) -> None:
         self._path = path
         self._endpoints = endpoints
         self._any = endpoints.get(ANY)
+        self._guard = guard
+        self._cors = PathCors(cors) if cors else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[ROUTE] = self._path
-        method = scope["method"]
+        request = Request(scope, receive)
+        if self._cors is None:
+            self._guard.check(request)
+            reply = await self._endpoint(scope["method"])(request)
+        else:
+            reply = self._cors.preflight(request) or await self._shared(request, self._cors)
+        await reply.send(send)
+        scope[STATUS] = reply.status
+
+    async def _shared(self, request: Request, cors: PathCors) -> Reply:
+        """The reply to a request that may come from a page of another site, which shall be able to read it."""
+        rule = cors.rule(request.method)
+        invited = rule is not None and allows(rule, request.header(b"origin") or "")
+        try:
+            self._guard.check(request, invited=invited)
+            reply = await self._endpoint(request.method)(request)
+        except problems.Disconnected:
+            raise
+        except Exception as error:
+            problem = problems.translated(error)
+            problem.headers = decorated(problem.headers, rule, request) if rule is not None else problem.headers
+            raise problem from error
+        if rule is None:
+            return reply
+        return msgspec.structs.replace(reply, headers=decorated(reply.headers, rule, request))
+
+    def _endpoint(self, method: str) -> Endpoint:
         endpoint = self._endpoints.get(method) or self._any
         if endpoint is None and method == "HEAD":
             endpoint = self._endpoints.get("GET")
         if endpoint is None:
             raise problems.wrong_method(method, self.allowed)
-        reply: Reply = await endpoint(Request(scope, receive))
-        await reply.send(send)
-        scope[STATUS] = reply.status
+        return endpoint
 
     @property
     def allowed(self) -> list[str]:
@@ -76,10 +130,12 @@ class PathApp:
 class Nowhere:
     """What answers where nothing is."""
 
-    def __init__(self, known: list[str]) -> None:
+    def __init__(self, known: list[str], guard: Guard) -> None:
         self._known = known
+        self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._guard.check(Request(scope, receive))
         raise problems.no_path(scope["path"], self._known)
 
 
@@ -96,7 +152,7 @@ def _check(path: str) -> None:
 
 
 def _starlette(path: str) -> str:
-    return _PARAMETER.sub(lambda found: f"{{{found[1]}:path}}" if found[2] else found[0], path)
+    return _PARAMETER.sub(lambda found: f"{{{found[1]}:rest}}" if found[2] else found[0], path)
 
 
 def _exactness(path: str) -> list[int]:

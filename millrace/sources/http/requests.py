@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope
 from millrace.sources.http import problems
 from millrace.sources.http.replies import Reply
 
+KEY_NAME = "millrace.key"
 _MAX_QUERY_FIELDS = 200
 
 
@@ -65,6 +66,11 @@ class Request:
         """What stood in the place of each `{name}` of the route; the dict is the request's own."""
         parameters: dict[str, str] = self.scope.get("path_params") or {}
         return parameters
+
+    @property
+    def key_name(self) -> str:
+        """The name of the API key that the path asked for and got, empty where it asked for none."""
+        return str(self.scope.get(KEY_NAME, ""))
 
     @property
     def source_ip(self) -> str:
