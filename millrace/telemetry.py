@@ -61,6 +61,9 @@ class Telemetry:
             "millrace_messages_accepted", "Messages stored through the gateway.", ["queue"], registry=registry
         )
         self._taken = Counter("millrace_messages_taken", "Messages leased.", function, registry=registry)
+        self._filtered = Counter(
+            "millrace_messages_filtered", "Messages that a filter kept from running.", function, registry=registry
+        )
         self._settled = Counter(
             "millrace_messages_settled",
             "Messages by what became of them; fenced: the lease was lost and the late result thrown away.",
@@ -120,6 +123,11 @@ class Telemetry:
         """Messages were leased."""
         if count:
             self._taken.labels(function).inc(count)
+
+    def filtered(self, function: str, count: int) -> None:
+        """Messages were deleted without running, since they match no filter."""
+        if count:
+            self._filtered.labels(function).inc(count)
 
     def batch_released(self, function: str, reason: str, size: int) -> None:
         """The batcher let a batch go."""

@@ -2,10 +2,10 @@
 
     null, {}, no batchItemFailures, an empty or null list        all done
     {"batchItemFailures": [{"itemIdentifier": id}, ...]}         those named failed
-    a list of another shape; an id that is empty, null, unknown  all failed
+    what is no list, a list of another shape; an id that is empty, null, unknown  all failed
     anything else                                                all done
 
-The last row is what Lambda does where partial responses are not switched on; here they always are. A stream's
+Where partial responses are switched off, all of them are done. A stream's
 failures reach from the lowest one named to the end, since Lambda reads a stream again from there.
 
 Rules: AWS Lambda developer guide, "Handling errors for an SQS event source in Lambda" and "Configuring partial batch
@@ -19,13 +19,14 @@ from typing import Any
 
 from millrace.types import Failure
 
+ITEM_FAILURE = "BatchItemFailure"  # the type of a failure that the handler reported itself
 _KEY = "batchItemFailures"
 
 
 def failures(result: Any, identifiers: Sequence[str], *, stream: bool) -> dict[int, Failure]:
     """The records that failed, by index; `identifiers` are the records' message ids or sequence numbers, in order."""
     listed = result.get(_KEY) if isinstance(result, dict) else None
-    if not listed:
+    if listed is None or listed == []:
         return {}
     named = _named(listed, {identifier: index for index, identifier in enumerate(identifiers)})
     if isinstance(named, str):
@@ -39,7 +40,7 @@ def failures(result: Any, identifiers: Sequence[str], *, stream: bool) -> dict[i
 
 
 def _reported(text: str) -> Failure:
-    return Failure("BatchItemFailure", text, mro=("BatchItemFailure",))
+    return Failure(ITEM_FAILURE, text, mro=(ITEM_FAILURE,))
 
 
 def _named(listed: Any, places: dict[str, int]) -> set[int] | str:

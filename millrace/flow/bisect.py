@@ -23,13 +23,18 @@ class Attempt(Protocol):
 Part = tuple[Sequence[Lease], Sequence[Result]]
 
 
-async def results(leases: Sequence[Lease], attempt: Attempt, *, alone: bool = False) -> AsyncIterator[Part]:
-    """Run leases; yield each part of them with its results as soon as they are certain."""
+async def results(
+    leases: Sequence[Lease], attempt: Attempt, *, alone: bool = False, bisect: bool = True
+) -> AsyncIterator[Part]:
+    """Run leases; yield each part of them with its results as soon as they are certain.
+
+    Without `bisect` all leases of a batch that failed as a whole are to blame, as on Lambda.
+    """
     answer = await attempt(leases, alone=alone)
     if isinstance(answer, Lost):
         if not answer.alone:
             # Another batch was inside the replica that died: run this one by itself before blaming it.
-            async for part in results(leases, attempt, alone=True):
+            async for part in results(leases, attempt, alone=True, bisect=bisect):
                 yield part
             return
         refused: dict[int, Failure] = {}
@@ -39,6 +44,9 @@ async def results(leases: Sequence[Lease], attempt: Attempt, *, alone: bool = Fa
         return
     else:
         refused, failure = answer.failures, answer.failure
+    if not bisect:
+        yield leases, [refused.get(index, failure) for index in range(len(leases))]
+        return
     if refused:
         yield [leases[i] for i in refused], list(refused.values())
     suspects = [lease for i, lease in enumerate(leases) if i not in refused]

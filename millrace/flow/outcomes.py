@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
 
+from millrace.aws.batch_response import ITEM_FAILURE
 from millrace.clock import Clock
+from millrace.flow.destinations import Destinations
 from millrace.flow.sinks import Sinks
 from millrace.types import Death, Failure, Lease, Outcome, Record
 
 Result = bytes | Failure  # of one message: JSON, or why not
+Reason = Literal["failed", "dead", "expired"]
+_LEASE_END = math.inf  # the delay of a message that comes back by itself, when its lease ends
 
 
 class Rules(msgspec.Struct, frozen=True):
     """Which failures are tried again, how often and how much later.
 
     `call`: somebody waits for the answer, and a failure is one; nothing is retried and no dead letter is kept.
+    `max_age_s`: what is older, or would be at its next try, is given up. `at_lease_end`: a failed message is left to
+    its lease, as on SQS. `hold`: what follows a retried message of its group waits for it. `stream`: what follows a
+    record that a handler named in its answer is read again with it, and is not to blame.
     """
 
     max_receives: int | None
     call: bool = False
     base_s: float = 1.0
     max_s: float = 300.0
+    jitter: bool = True
+    max_age_s: float = math.inf
+    at_lease_end: bool = False
+    hold: bool = True
+    stream: bool = False
     retry_on: tuple[str, ...] = ()
     dead_on: tuple[str, ...] = ()
+
+
+def is_left_to_its_lease(outcome: Outcome) -> bool:
+    """Whether nothing is to be settled: the message comes back when its lease ends, its attempt counted.
+
+    So a handler that changes its message's visibility before it fails has its way.
+    """
+    return outcome.verdict == "retry" and outcome.delay_s == _LEASE_END
 
 
 def _same(named: Sequence[str], failure: Failure) -> bool:
@@ -53,16 +74,25 @@ class Decider:
         sinks: Sinks,
         clock: Clock,
         *,
+        destinations: Destinations | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._function = function
         self._rules = rules
         self._sinks = sinks
         self._clock = clock
+        self._destinations = destinations
         self._jitter = jitter
 
     def decide(
-        self, leases: Sequence[Lease], results: Sequence[Result], *, version: str, started_at: float, held: set[str]
+        self,
+        leases: Sequence[Lease],
+        results: Sequence[Result],
+        *,
+        version: str,
+        started_at: float,
+        held: set[str],
+        request_id: str = "",
     ) -> list[Outcome]:
         """One outcome for each lease, in order.
 
@@ -71,8 +101,9 @@ class Decider:
         """
         now = self._clock.now()
         outcomes = []
+        behind = False
         for lease, result in zip(leases, results, strict=True):
-            if held and lease.message.group in held:
+            if behind or (held and lease.message.group in held):
                 outcomes.append(Outcome(lease, "release"))
                 continue
             outcome = (
@@ -80,16 +111,47 @@ class Decider:
                 if isinstance(result, Failure)
                 else self._done(lease, result, version, started_at, now)
             )
-            if outcome.verdict == "retry" and lease.message.group:
+            if outcome.verdict == "retry" and lease.message.group and self._rules.hold:
                 held.add(lease.message.group)
+            behind = self._rules.stream and isinstance(result, Failure) and result.type == ITEM_FAILURE
             outcomes.append(outcome)
-        return outcomes
+        return self._handed_over(outcomes, request_id, now)
+
+    def too_old(self, lease: Lease) -> bool:
+        """Whether a message that was just taken is past the age at which it is given up."""
+        return self._clock.now() - lease.message.sent_at > self._rules.max_age_s
+
+    def give_up(self, leases: Sequence[Lease]) -> list[Outcome]:
+        """What becomes of messages that are too old to be run."""
+        now = self._clock.now()
+        outcomes = []
+        for lease in leases:
+            failure = Failure("Expired", f"not processed within {self._rules.max_age_s:g} s of being sent")
+            # This delivery never ran: whoever is told of it is told of those that did.
+            lease = msgspec.structs.replace(lease, attempt=lease.attempt - 1)
+            outcomes.append(self._dead(lease, failure, "expired", "", 0.0, now))
+        return self._handed_over(outcomes, "", now)
 
     def refused(self, outcome: Outcome, failure: Failure) -> Outcome:
         """What becomes of a message whose result could not be written where it belongs."""
         record = outcome.record
         version, started_at = (record.version, record.started_at) if record else ("", 0.0)
-        return self._failed(outcome.lease, failure, version, started_at, self._clock.now())
+        now = self._clock.now()
+        return self._handed_over([self._failed(outcome.lease, failure, version, started_at, now)], "", now)[0]
+
+    def _handed_over(self, outcomes: list[Outcome], request_id: str, now: float) -> list[Outcome]:
+        """The same outcomes, but that the dead whom a destination takes are no dead letters of their queue."""
+        dead = [outcome for outcome in outcomes if outcome.verdict == "dead"] if self._destinations else []
+        puts = self._destinations.given_up(dead, request_id, now) if self._destinations and dead else None
+        if puts is None:
+            return outcomes
+        taken = {outcome.lease.receipt: () for outcome in dead} | {dead[0].lease.receipt: tuple(puts)}
+        return [
+            msgspec.structs.replace(outcome, verdict="done", death=None, puts=taken[outcome.lease.receipt])
+            if outcome.verdict == "dead"
+            else outcome
+            for outcome in outcomes
+        ]
 
     def _done(self, lease: Lease, value: bytes, version: str, started_at: float, now: float) -> Outcome:
         effects = self._sinks.effects(lease, value, now)
@@ -107,11 +169,23 @@ class Decider:
             started_at,
             now,
         )
-        return Outcome(lease, "done", record, effects.rows, effects.objects, effects.posts, effects.puts)
+        puts = effects.puts
+        if self._destinations is not None:
+            puts = (*puts, *self._destinations.succeeded(lease, value, now))
+        return Outcome(lease, "done", record, effects.rows, effects.objects, effects.posts, puts)
 
     def _failed(self, lease: Lease, failure: Failure, version: str, started_at: float, now: float) -> Outcome:
-        if (reason := self._fatal(lease, failure)) is None:
-            return Outcome(lease, "retry", delay_s=self._delay_s(lease, failure))
+        delay_s = self._delay_s(lease, failure)
+        reason = self._fatal(lease, failure)
+        if reason is None and now + delay_s - lease.message.sent_at > self._rules.max_age_s:
+            reason = "expired"
+        if reason is None:
+            return Outcome(lease, "retry", delay_s=delay_s)
+        return self._dead(lease, failure, reason, version, started_at, now)
+
+    def _dead(
+        self, lease: Lease, failure: Failure, reason: Reason, version: str, started_at: float, now: float
+    ) -> Outcome:
         record = self._record_of_failure(lease, failure, version, started_at, now)
         if self._rules.call:
             return Outcome(lease, "done", record)
@@ -141,7 +215,7 @@ class Decider:
             finished_at=now,
         )
 
-    def _fatal(self, lease: Lease, failure: Failure) -> Literal["failed", "dead"] | None:
+    def _fatal(self, lease: Lease, failure: Failure) -> Reason | None:
         """Why this failure is the last, or None: first the code's own word, then the rules, then the count."""
         rules = self._rules
         if rules.call:
@@ -157,5 +231,7 @@ class Decider:
         """base x 2^n with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter")."""
         if failure.after_s is not None:
             return failure.after_s
+        if self._rules.at_lease_end:
+            return _LEASE_END
         ceiling = min(self._rules.max_s, self._rules.base_s * 2.0 ** min(lease.attempt - 1, 62))
-        return ceiling * self._jitter()
+        return ceiling * self._jitter() if self._rules.jitter else ceiling

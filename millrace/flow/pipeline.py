@@ -1,6 +1,6 @@
 """The flow. Read this first.
 
-    take leases → gather a batch → run it in a replica → decide each message's outcome → commit
+    take leases → sift them → gather a batch → run it in a replica → decide each message's outcome → commit
 
 One pipeline moves the messages of one queue through one function. Several batches are under way at once: while one
 is in predict, the next is preprocessed in the same replica, a third is being taken, and the one before is committed.
@@ -23,11 +23,12 @@ from millrace.flow.commit import Committer
 from millrace.flow.failures import failure_lines
 from millrace.flow.insist import insist
 from millrace.flow.leases import LeaseKeeper
-from millrace.flow.outcomes import Decider, Result
+from millrace.flow.mapping import Mapping
+from millrace.flow.outcomes import Decider, Result, is_left_to_its_lease
 from millrace.flow.replicas import Lost, ReplicaSet
 from millrace.flow.timing import Timing
 from millrace.telemetry import SpanName, Step, Telemetry
-from millrace.types import Batch, Commit, Lease, Outcome, new_id
+from millrace.types import Batch, Commit, Lease, Outcome
 from millrace.wire import Line, Ran, Run
 
 _log = logging.getLogger(__name__)
@@ -51,9 +52,11 @@ class Pipeline:
         clock: Clock,
         telemetry: Telemetry,
         on_line: Callable[[Line], None],
+        mapping: Mapping = Mapping(),  # noqa: B008 - frozen
     ) -> None:
         self.function = function
         self.queue = queue
+        self._mapping = mapping
         self._broker = broker
         self._replicas = replicas
         self._batcher = batcher
@@ -66,7 +69,8 @@ class Pipeline:
         self._handles = replicas.spec.kind != "model"  # a model has no use for receipt handles
         self._keeper = LeaseKeeper(broker, batcher, queue.lease_s, clock)
         # Beside the batches inside replicas, one is being taken and one is being committed.
-        self._places = asyncio.Semaphore(replicas.slots + 2)
+        places = replicas.slots + 2
+        self._places = asyncio.Semaphore(min(places, mapping.concurrency or places))
         self._draining = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -106,7 +110,7 @@ class Pipeline:
             now = self._clock.monotonic()
             if reason := self._batcher.due(now):
                 return self._released(now, reason)
-            if leases := await self.take():
+            if leases := await self.sift(await self.take()):
                 self._batcher.add(leases, self._clock.monotonic(), self._waited_s(leases[0]))
             else:
                 await self._signal(self._batcher.until_next(now))
@@ -121,6 +125,13 @@ class Pipeline:
         self._telemetry.taken(self.function, len(leases))
         return leases
 
+    async def sift(self, leases: list[Lease]) -> list[Lease]:
+        """The leases that are to be run: what the filter keeps out is deleted, what is too old is given up."""
+        kept, filtered, outcomes = self._mapping.sift(leases, self._decider)
+        self._telemetry.filtered(self.function, len(filtered))
+        await self.commit([*(Outcome(lease, "done") for lease in filtered), *outcomes])
+        return kept
+
     async def process(self, batch: Batch) -> None:
         """Run, decide and commit one batch, in parts as blame is settled, its leases renewed meanwhile."""
         held: set[str] = set()
@@ -131,7 +142,14 @@ class Pipeline:
                 async for leases, answers in self._results(batch):
                     self._telemetry.step(Step.BEFORE_DECIDE)
                     version = self._replicas.version
-                    outcomes = self._decider.decide(leases, answers, version=version, started_at=started_at, held=held)
+                    outcomes = self._decider.decide(
+                        leases,
+                        answers,
+                        version=version,
+                        started_at=started_at,
+                        held=held,
+                        request_id=batch.request_id,
+                    )
                     self._telemetry.step(Step.AFTER_DECIDE)
                     await self.commit(outcomes)
                     self._tell(batch, leases, answers, outcomes)
@@ -143,7 +161,7 @@ class Pipeline:
         """Run these leases of a batch in a replica once."""
         self._telemetry.step(Step.BEFORE_RUN)
         with self._span(SpanName.RUN, batch):
-            frame = _frame(batch, leases, handles=self._handles)
+            frame = _frame(batch, leases, handles=self._handles, partial=self._mapping.partial)
             answer = await self._replicas.run(frame, alone=alone, unless=self._draining)
         self._telemetry.step(Step.AFTER_RUN)
         if isinstance(answer, Ran) and answer.failure is None:
@@ -155,13 +173,14 @@ class Pipeline:
         """Make outcomes durable, trying again for as long as it takes: the work is done and must not be lost."""
         if not outcomes:
             return
-        commit = Commit(self.queue.name, outcomes)
+        commit = Commit(self.queue.name, [outcome for outcome in outcomes if not is_left_to_its_lease(outcome)])
         self._telemetry.step(Step.BEFORE_COMMIT)
         began = self._clock.monotonic()
         write = partial(self._committer.commit, commit, self._decider.refused)
-        lost = await insist(write, f"commit to {self.queue.name}", self._clock) or []
+        lost = await insist(write, f"commit to {self.queue.name}", self._clock) if commit.outcomes else None
         self._telemetry.step(Step.AFTER_COMMIT)
-        self._telemetry.committed(self.function, commit, len(lost), self._clock.monotonic() - began)
+        told = Commit(self.queue.name, outcomes)
+        self._telemetry.committed(self.function, told, len(lost or ()), self._clock.monotonic() - began)
 
     def _tell(
         self, batch: Batch, leases: Sequence[Lease], answers: Sequence[Result], outcomes: Sequence[Outcome]
@@ -171,21 +190,23 @@ class Pipeline:
 
     async def _results(self, batch: Batch) -> AsyncIterator[Part]:
         for leases in self._apart(batch.leases):
-            async for part in results(leases, partial(self.attempt, batch)):
+            async for part in results(leases, partial(self.attempt, batch), bisect=self._mapping.bisect):
                 yield part
 
     def _apart(self, leases: Sequence[Lease]) -> list[Sequence[Lease]]:
         """Messages that failed before are run apart: one that kills replicas shall not take the same company twice.
 
-        A FIFO queue keeps its order instead.
+        A FIFO queue keeps its order instead, and where nobody looks for culprits there are no suspects.
         """
+        if not self._mapping.bisect:
+            return [leases]
         suspects = [lease for lease in leases if lease.first_failed_at]
         if not suspects or len(suspects) == len(leases) or self.queue.fifo:
             return [leases]
         return [[lease for lease in leases if not lease.first_failed_at], suspects]
 
     def _released(self, now: float, reason: str) -> Batch:
-        batch = Batch(new_id(), tuple(self._batcher.release(now)), reason)
+        batch = self._mapping.batch(self._batcher.release(now), reason)
         self._telemetry.batch_released(self.function, reason, len(batch.leases))
         self._telemetry.step(Step.AFTER_GATHER)
         return batch
@@ -221,7 +242,7 @@ def _less(leases: Sequence[Lease], settled: Sequence[Lease]) -> Sequence[Lease]:
     return [lease for lease in leases if lease.receipt not in gone]
 
 
-def _frame(batch: Batch, leases: Sequence[Lease], *, handles: bool) -> Run:
+def _frame(batch: Batch, leases: Sequence[Lease], *, handles: bool, partial: bool) -> Run:
     return Run(
         batch=0,  # the replica set numbers it
         request_id=batch.request_id,
@@ -231,4 +252,5 @@ def _frame(batch: Batch, leases: Sequence[Lease], *, handles: bool) -> Run:
         receipts=[handle_of(lease.receipt) for lease in leases] if handles else [],
         first_taken=[lease.first_taken_at for lease in leases] if handles else [],
         sequences=[lease.sequence for lease in leases] if handles else [],
+        partial=partial,
     )
