@@ -59,6 +59,10 @@ class Backend:
         await self.broker.declare(list(durable_queues(self._project).values()))
         await self.memory.declare(list(call_queues(self._project).values()))
 
+    async def own_table(self, name: str, key: str) -> Table:
+        """A table that is millrace's and not the project's; a project's table cannot have its name."""
+        return await self._open_table(f"millrace:{name}", key)
+
     async def sweep(self) -> int:
         """Delete the files of large bodies that a crash left without a message; say how many. Raises StorageError."""
         return await self._claims.sweep()
@@ -111,11 +115,14 @@ def durable_queues(project: Project) -> dict[str, Queue]:
 
 
 def call_queues(project: Project) -> dict[str, Queue]:
-    """The queues of synchronous calls: one for each handler or WSGI application with an `http` event, tried once."""
+    """The queues of synchronous calls, tried once: one for each handler or WSGI application with an `http` event.
+
+    With `aws:` Lambda's API calls handlers too, whatever their events.
+    """
     return {
         name: Queue(name=name, lease_s=max(30.0, function.timeout), max_receives=1)
         for name, function in project.functions.items()
-        if is_called(function)
+        if is_called(function) or (project.aws is not None and function.kind == "handler")
     }
 
 

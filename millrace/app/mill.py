@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from millrace.app.backend import Backend, call_queues, durable_queues
 from millrace.app.webhook import Webhooks
@@ -24,7 +24,7 @@ from millrace.telemetry import Telemetry
 
 
 class Mill:
-    """Builds the worker of a project; `functions` None means all."""
+    """Builds the worker of a project; `endpoint` are the variables that lead its replicas to the AWS endpoint."""
 
     def __init__(
         self,
@@ -34,8 +34,10 @@ class Mill:
         witness: Witness,
         telemetry: Telemetry,
         clock: Clock,
+        endpoint: Mapping[str, str] | None = None,
     ) -> None:
         self._project = project
+        self._endpoint = endpoint
         self._backend = backend
         self._webhooks = webhooks
         self._witness = witness
@@ -45,7 +47,7 @@ class Mill:
         self._calls = call_queues(project)
 
     def worker(self, functions: Collection[str] | None = None) -> Worker:
-        """The worker that runs these functions."""
+        """The worker that runs these functions, None: all."""
         chosen = {
             name: function
             for name, function in self._project.functions.items()
@@ -60,7 +62,7 @@ class Mill:
         return ReplicaSet(
             spec_of(self._project, name),
             count=function.replicas,
-            environment=environment_of(self._project, name),
+            environment=environment_of(self._project, name, self._endpoint),
             clock=self._clock,
             load_timeout_s=function.load_timeout,
             on_line=self._witness.writer(name),
@@ -88,7 +90,7 @@ class Mill:
             queue,
             broker=broker,
             replicas=replicas,
-            batcher=Batcher(_policy(function), timing),
+            batcher=Batcher(_policy(function, call=sinks is None), timing),
             timing=timing,
             decider=Decider(name, rules, sinks or Sinks(name, [], {}), self._clock),
             committer=committer,
@@ -105,7 +107,9 @@ class Mill:
         return Sinks(name, self._project.functions[name].to, keys)
 
 
-def _policy(function: FunctionConfig) -> Policy:
+def _policy(function: FunctionConfig, *, call: bool) -> Policy:
+    if call:  # somebody waits for it, and for no company
+        return Policy(size=1, wait_s=0.0, max_bytes=function.batch.bytes, timeout_s=function.timeout)
     batch = function.batch
     return Policy(size=batch.size, wait_s=batch.wait, max_bytes=batch.bytes, timeout_s=function.timeout)
 

@@ -70,7 +70,7 @@ def handler_environment(
     spec = msgspec.structs.replace(spec, region=region)
     shell = {name: value for name, value in inherited.items() if name not in CREDENTIALS}
     if CREDENTIALS & configured.keys():
-        mine: Mapping[str, str] = {}
+        mine: dict[str, str] = {}
     elif endpoint is None or ENDPOINT in configured:
         mine = _NOBODY  # the key of our endpoint is for nobody else
     else:

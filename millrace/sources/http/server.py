@@ -21,9 +21,13 @@ _MIN_DRAIN_S = 0.01  # with less, uvicorn complains of time running out though n
 
 
 class Server:
-    """An ASGI application on a port: start → drain or close."""
+    """An ASGI application on a port: start → drain or close.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `options` names where a person sets the host and the port, for errors: `gateway` has --host and --port too.
+    """
+
+    def __init__(self, app: ASGIApp, *, options: str = "gateway") -> None:
+        self._options = _Options(options)
         self._uvicorn = _Uvicorn(_config(app))
         self._task: asyncio.Task[None] | None = None
 
@@ -32,15 +36,19 @@ class Server:
 
         Raises InUse when somebody holds the port, MillraceError when the address cannot be listened on.
         """
-        sockets = _bind(host, port)
+        sockets = _bind(host, port, self._options)
+        await self.serve(sockets)
         bound: int = sockets[0].getsockname()[1]
+        return bound
+
+    async def serve(self, sockets: list[socket.socket]) -> None:
+        """Answer on sockets that listen already."""
         self._task = asyncio.create_task(self._uvicorn.serve(sockets=sockets), name="millrace-gateway")
         started = asyncio.create_task(self._uvicorn.listening.wait())
         await asyncio.wait({self._task, started}, return_when=asyncio.FIRST_COMPLETED)
         if self._task.done():
             started.cancel()
             self._task.result()
-        return bound
 
     async def drain(self, timeout_s: float) -> None:
         """Finish the requests in flight, then leave the port; those left after timeout_s are answered 503.
@@ -116,29 +124,45 @@ def _protocol() -> type[asyncio.Protocol] | str:
     return Protocol
 
 
-def _bind(host: str, port: int) -> list[socket.socket]:
+class _Options:
+    """How a person chooses another address."""
+
+    def __init__(self, section: str) -> None:
+        gateway = section == "gateway"
+        self.port = f"{'--port or ' if gateway else ''}{section}.port"
+        self.host = f"{'--host or ' if gateway else ''}{section}.host"
+
+    @property
+    def elsewhere(self) -> str:
+        return f"Choose an address of this machine with {self.host}, such as 127.0.0.1."
+
+
+_GATEWAY = _Options("gateway")
+
+
+def _bind(host: str, port: int, options: _Options = _GATEWAY) -> list[socket.socket]:
     """Sockets on every address of the host, all on one port."""
     sockets: list[socket.socket] = []
     refused: OSError | None = None
-    for family, address in _addresses(host, port):
+    for family, address in _addresses(host, port, options):
         chosen = sockets[0].getsockname()[1] if sockets else port
         try:
             sockets.append(_listening(family, (address, chosen)))
         except OSError as error:
             if error.errno != errno.EADDRNOTAVAIL:
                 _close(sockets)
-                raise _explained(error, host, port) from None
+                raise _explained(error, host, port, options) from None
             refused = error
     if not sockets:
-        raise _explained(refused, host, port) from None
+        raise _explained(refused, host, port, options) from None
     return sockets
 
 
-def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
+def _addresses(host: str, port: int, options: _Options) -> list[tuple[socket.AddressFamily, str]]:
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise MillraceError(f"{host!r} is no address of this machine: {error.strerror}.", _elsewhere()) from None
+        raise MillraceError(f"{host!r} is no address of this machine: {error.strerror}.", options.elsewhere) from None
     return list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
 
 
@@ -164,22 +188,18 @@ def _close(sockets: list[socket.socket]) -> None:
         listener.close()
 
 
-def _explained(error: OSError | None, host: str, port: int) -> MillraceError:
+def _explained(error: OSError | None, host: str, port: int, options: _Options) -> MillraceError:
     if error is not None and error.errno == errno.EADDRINUSE:
         return InUse(
             f"Port {port} of {host} is taken by {_holder(port)}.",
-            "Stop that, or choose another port with --port or gateway.port (0 takes a free one).",
+            f"Stop that, or choose another port with {options.port} (0 takes a free one).",
         )
     if error is not None and error.errno == errno.EACCES:
         return MillraceError(
-            f"This user may not listen on port {port}.", "Choose a port from 1024 with --port or gateway.port."
+            f"This user may not listen on port {port}.", f"Choose a port from 1024 with {options.port}."
         )
     why = error.strerror if error else "it has no address"
-    return MillraceError(f"Cannot listen on {host}: {why}.", _elsewhere())
-
-
-def _elsewhere() -> str:
-    return "Choose an address of this machine with --host or gateway.host, such as 127.0.0.1."
+    return MillraceError(f"Cannot listen on {host}: {why}.", options.elsewhere)
 
 
 def _holder(port: int) -> str:
