@@ -37,6 +37,8 @@ def _save(source: sqlite3.Connection, new: Path, found: list[tuple[str, str, str
         saved = {name: _copy(source, target, name) for name in tables}
         with contextlib.suppress(sqlite3.DatabaseError):  # there is none, or it cannot be read
             _copy_sequences(source, target)
+        (version,) = source.execute("PRAGMA user_version").fetchone()
+        target.execute(f"PRAGMA user_version = {version:d}")  # what is to be upgraded still is
         target.commit()
         return saved
 

@@ -23,7 +23,7 @@ from millrace.errors import StorageBusy, StorageDamaged, StorageError, StorageFu
 from millrace.stores.sqlite import SqliteTables
 from millrace.testing import ManualClock
 from millrace.testing.bench import outcome
-from millrace.types import Commit, Message, Put, Row
+from millrace.types import Accepted, Commit, Message, Put, Row
 
 WRITER = Path(__file__).with_name("writer.py")
 
@@ -90,6 +90,16 @@ async def test_a_kill_leaves_each_message_or_its_results_once(tmp_path: Path, li
     assert set(said) <= results, "what was reported as settled is durable"
     assert waiting | results == names, "nothing is lost"
     assert not waiting & results, "nothing is there twice"
+
+
+@pytest.mark.parametrize("lines", [1, 30])
+async def test_a_dedupe_key_survives_a_kill(tmp_path: Path, lines: int) -> None:
+    with writer("keyed", tmp_path) as process:
+        said = dict(line.split(":") for line in killed_after(process, lines))
+    async with opened(tmp_path) as (_, broker):
+        answers = await broker.put([Put("q", Message(f"again{number}"), dedupe=number) for number in said])
+    expected = [Accepted(f"m{number}", True, int(place)) for number, place in said.items()]
+    assert answers == expected, "what was accepted under a key is known by it, settled or not"
 
 
 # ---- several processes

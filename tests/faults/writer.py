@@ -1,7 +1,8 @@
 """A process that writes to a queue until it is killed; run by test_storage.py.
 
 `python writer.py put FOLDER` prints the number of each put after it was accepted; `python writer.py settle FOLDER`
-prints each id after its settle, and `python writer.py count FOLDER N` puts N messages and takes N in turn.
+prints each id after its settle; `python writer.py keyed FOLDER` prints the number of each message, its dedupe key, and
+its place after it was settled; `python writer.py count FOLDER N` puts N messages and takes N in turn.
 """
 
 from __future__ import annotations
@@ -38,6 +39,16 @@ async def settle(broker: SqliteBroker) -> None:
             say(lease.message.id)
 
 
+async def keyed(broker: SqliteBroker) -> None:
+    number = 0
+    while True:
+        (accepted,) = await broker.put([Put("q", Message(f"m{number}"), dedupe=str(number))])
+        assert not accepted.duplicate
+        await broker.settle(Commit("q", [outcome(lease) for lease in await broker.take("q", 1)]))
+        say(f"{number}:{accepted.sequence}")
+        number += 1
+
+
 async def count(broker: SqliteBroker, number: int) -> None:
     taken = 0
     for index in range(number):
@@ -52,7 +63,8 @@ async def main() -> None:
     broker = SqliteBroker(Database.open(Path(sys.argv[2]) / "test.db"))
     await broker.declare([Queue("q"), Queue("out")])
     say("ready")
-    await {"put": put, "settle": settle, "count": lambda broker: count(broker, int(sys.argv[3]))}[sys.argv[1]](broker)
+    verbs = {"put": put, "settle": settle, "keyed": keyed, "count": lambda broker: count(broker, int(sys.argv[3]))}
+    await verbs[sys.argv[1]](broker)
 
 
 asyncio.run(main())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from millrace.app import open_backend
-from millrace.broker import Queue, dead_letters
+from millrace.broker import Queue, dead_letters, handle_of, lease_of
 from millrace.brokers.claims import CLAIM, ClaimCheck
 from millrace.brokers.claims.claim import MAX_ID_BYTES, id_of, object_key
 from millrace.brokers.memory import MemoryBroker
@@ -23,7 +23,7 @@ from millrace.stores.memory import MemoryResults
 from millrace.stores.objects import check_key
 from millrace.testing import FaultyBroker, ManualClock
 from millrace.testing.bench import ids, outcome, raised
-from millrace.types import Commit, Lease, Message, Put
+from millrace.types import Commit, Lease, Message, Outcome, Put
 
 LARGE = b"x" * 100
 DAY_S = 86_400.0
@@ -118,6 +118,27 @@ async def test_a_reference_travels_unseen(scene: Scene) -> None:
     assert [each.message for each in await scene.broker.peek("work")] == [sent]
     assert await scene.settle([lease]) == []
     assert scene.shelf.bodies == []
+
+
+@pytest.mark.parametrize("verdict", ["done", "retry"])
+async def test_a_handle_finds_the_body_of_its_message(scene: Scene, verdict: str) -> None:
+    await scene.put("a")
+    (lease,) = await scene.take()
+    bare = lease_of("work", handle_of(lease.receipt))
+    assert len(await scene.broker.extend([bare], 50.0)) == 1
+    assert await scene.broker.settle(Commit("work", [Outcome(bare, verdict)])) == []
+    assert scene.shelf.bodies == ([] if verdict == "done" else [LARGE])
+    assert [each.message.body for each in await scene.take()] == scene.shelf.bodies
+
+
+async def test_a_dropped_queue_leaves_no_bodies(scene: Scene) -> None:
+    await scene.put("dead", "held", "waits")
+    await scene.put("a", queue="other")
+    await scene.settle(await scene.take(1), "dead")
+    await scene.take(1)
+    await scene.broker.drop(["work"])
+    assert scene.shelf.bodies == [LARGE], "the other queue's body is there"
+    assert [lease.message.body for lease in await scene.take(queue="other")] == [LARGE]
 
 
 async def test_a_small_body_costs_the_bucket_nothing(scene: Scene) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from millrace.broker import Queue
+from millrace.broker import Queue, handle_of, lease_of
 from millrace.brokers.memory import MemoryBroker
 from millrace.brokers.memory import queue as memory_queue
 from millrace.brokers.sqlite import SqliteBroker, statements
@@ -17,7 +17,7 @@ from millrace.database import Database
 from millrace.errors import BrokerError, QueueFull, StorageError, UnknownQueue
 from millrace.testing import FaultyBroker, ManualClock
 from millrace.testing.bench import outcome
-from millrace.types import Commit, Lease, Message, Put
+from millrace.types import Commit, Lease, Message, Outcome, Put
 
 
 @pytest.fixture
@@ -172,7 +172,85 @@ async def test_old_records_are_forgotten_a_few_at_a_time(database: Database) -> 
     assert await counted(database, "records") == 110, "only those within the window are left"
 
 
+async def test_nothing_is_left_of_what_was_settled_by_its_handle(database: Database, broker: SqliteBroker) -> None:
+    for verdict in ("done", "retry"):
+        await broker.put(putting("q", verdict, body=b"x" * 10_000))
+        (lease,) = await broker.take("q", 1)
+        bare = lease_of("q", handle_of(lease.receipt))
+        assert await broker.settle(Commit("q", [Outcome(bare, verdict)])) == []
+    assert await counted(database, "bodies") == 1
+    await broker.settle(Commit("q", [outcome(lease) for lease in await broker.take("q", 1)]))
+    assert await counted(database, "bodies") == 0
+    assert await database.read(lambda connection: connection.execute("SELECT id FROM records").fetchall()) == [
+        ("done",),
+        ("retry",),
+    ]
+
+
+async def test_one_lease_twice_in_a_commit_is_settled_once(database: Database) -> None:
+    for broker in (SqliteBroker(database), MemoryBroker()):
+        await broker.declare([Queue("bounded", max_depth=2)])
+        await broker.put(putting("bounded", "a", "b"))
+        (lease,) = await broker.take("bounded", 1)
+        await broker.settle(Commit("bounded", [outcome(lease), outcome(lease)]))
+        await broker.put(putting("bounded", "c"))
+        with pytest.raises(QueueFull):
+            await broker.put(putting("bounded", "d"))
+
+
+async def test_nothing_is_left_of_a_dropped_queue(database: Database, broker: SqliteBroker) -> None:
+    await broker.put([*putting("q", "a", "b", "c", body=b"x" * 10_000), Put("q", Message("d"), dedupe="k")])
+    done, dead = await broker.take("q", 2)
+    await broker.settle(Commit("q", [outcome(done), outcome(dead, "dead")]))
+    await broker.drop(["q"])
+    counts = {table: await counted(database, table) for table in ("messages", "bodies", "records", "dedupes")}
+    assert counts == dict.fromkeys(counts, 0)
+    assert sorted(await broker.queues()) == ["bounded", "bounded.dead"]
+
+
+# ---- dedupe keys
+
+
+async def test_keys_whose_window_is_over_are_forgotten(database: Database) -> None:
+    broker = SqliteBroker(database)
+    await broker.declare([Queue("q", dedupe_s=10)])
+    await broker.put([Put("q", Message(f"a{number}"), dedupe=f"a{number}") for number in range(30)])
+    database.clock.advance(11)
+    assert await counted(database, "dedupes") == 30
+    await broker.put([Put("q", Message(f"b{number}"), dedupe=f"b{number}") for number in range(20)])
+    assert await counted(database, "dedupes") == 20, "only those within the window are left"
+
+
+async def test_puts_without_a_key_cost_no_statement_more(database: Database, broker: SqliteBroker) -> None:
+    async def traced(puts: list[Put]) -> int:
+        said: list[str] = []
+        await database.write(lambda connection: connection.set_trace_callback(said.append))
+        await broker.put(puts)
+        await database.write(lambda connection: connection.set_trace_callback(None))
+        return sum(each.lstrip().startswith(("SELECT", "INSERT", "DELETE", "UPDATE")) for each in said)
+
+    await broker.put(putting("q", "first"))
+    assert await traced(putting("q", "a", "b", "c")) == 1
+    assert await traced([Put("q", Message("d"), dedupe="k")]) > 1
+
+
+async def test_the_same_put_twice_is_stored_once(broker: SqliteBroker) -> None:
+    put, keyed = Put("q", Message("a")), Put("q", Message("b"), dedupe="k")
+    answers = await broker.put([put, keyed, put, keyed])
+    assert [answer.duplicate for answer in answers] == [False, False, True, True]
+    assert [answer.sequence for answer in answers] == [answers[0].sequence, answers[1].sequence] * 2
+
+
 # ---- several brokers on one database
+
+
+async def test_a_queue_dropped_elsewhere_is_soon_unknown(database: Database, broker: SqliteBroker) -> None:
+    other = SqliteBroker(database)
+    await other.put(putting("q", "a"))
+    await broker.drop(["q"])
+    other._queues.forget()  # what else takes a second
+    with pytest.raises(UnknownQueue):
+        await other.put(putting("q", "a"))
 
 
 async def test_a_queue_declared_elsewhere_is_known(database: Database, broker: SqliteBroker) -> None:
