@@ -1,0 +1,133 @@
+"""What a receiver does with a message by its receipt handle: delete it, or change how long it stays hidden.
+
+A handle is a fencing token. Deleting with one that no longer holds is no error in a standard queue and does nothing,
+as in SQS; in a FIFO queue it is one. Source: SQS API reference, DeleteMessage and ChangeMessageVisibility.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from millrace.aws.endpoint.call import Call
+from millrace.aws.sqs.batches import Failures, told
+from millrace.aws.sqs.desk import Desk
+from millrace.aws.sqs.errors import SqsError, invalid_value
+from millrace.aws.sqs.limits import check_entries, check_range
+from millrace.aws.sqs.queue import SqsQueue
+from millrace.aws.sqs.requests import (
+    ChangeMessageVisibilityBatchRequest,
+    ChangeMessageVisibilityRequest,
+    DeleteMessageBatchRequest,
+    DeleteMessageRequest,
+)
+from millrace.aws.sqs.results import (
+    ChangeMessageVisibilityBatchResult,
+    ChangeMessageVisibilityBatchResultEntry,
+    DeleteMessageBatchResult,
+    DeleteMessageBatchResultEntry,
+)
+from millrace.broker import handle_of, lease_of
+from millrace.types import Commit, Lease, Outcome
+
+_LONGEST_S = 43200
+_GONE = "Message does not exist or is not available for visibility timeout change."
+
+
+class _Handled(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def receipt_handle(self) -> str: ...
+
+
+async def delete_message(desk: Desk, request: DeleteMessageRequest, call: Call) -> None:
+    """Delete one message."""
+    queue = desk.registry.at(request.queue_url)
+    for error in (await _delete(desk, queue, {"": _lease(queue, request.receipt_handle)})).values():
+        raise error
+
+
+async def delete_message_batch(desk: Desk, request: DeleteMessageBatchRequest, call: Call) -> DeleteMessageBatchResult:
+    """Delete up to ten messages in one commit."""
+    queue = desk.registry.at(request.queue_url)
+    check_entries(request.entries, "DeleteMessageBatchRequestEntry")
+    leases, failures = _leases(queue, request.entries)
+    failures |= await _delete(desk, queue, leases)
+    done = [DeleteMessageBatchResultEntry(id=each.id) for each in request.entries if each.id not in failures]
+    return DeleteMessageBatchResult(successful=done or None, failed=told(failures))
+
+
+async def change_message_visibility(desk: Desk, request: ChangeMessageVisibilityRequest, call: Call) -> None:
+    """Hide one message for so long from now, or show it at once with 0."""
+    queue = desk.registry.at(request.queue_url)
+    check_range(request.visibility_timeout, "VisibilityTimeout", 0, _LONGEST_S)
+    lease = _lease(queue, request.receipt_handle)
+    for error in (await _hide(desk, {"": lease}, {"": request.visibility_timeout})).values():
+        raise error
+
+
+async def change_message_visibility_batch(
+    desk: Desk, request: ChangeMessageVisibilityBatchRequest, call: Call
+) -> ChangeMessageVisibilityBatchResult:
+    """The same for up to ten messages; those that get the same timeout go together."""
+    queue = desk.registry.at(request.queue_url)
+    check_entries(request.entries, "ChangeMessageVisibilityBatchRequestEntry")
+    leases, failures = _leases(queue, request.entries)
+    timeouts: dict[str, int] = {}
+    for entry in request.entries:
+        try:
+            check_range(entry.visibility_timeout, "VisibilityTimeout", 0, _LONGEST_S)
+            timeouts[entry.id] = entry.visibility_timeout or 0
+        except SqsError as error:
+            failures[entry.id] = error
+    sound = {id: lease for id, lease in leases.items() if id in timeouts}
+    failures |= await _hide(desk, sound, timeouts)
+    done = [ChangeMessageVisibilityBatchResultEntry(id=each.id) for each in request.entries if each.id not in failures]
+    return ChangeMessageVisibilityBatchResult(successful=done or None, failed=told(failures))
+
+
+def _lease(queue: SqsQueue, handle: str) -> Lease:
+    try:
+        return lease_of(queue.name, handle)
+    except ValueError:
+        problem = f'The input receipt handle "{handle[:256]}" is not a valid receipt handle.'
+        raise SqsError("ReceiptHandleIsInvalid", problem) from None
+
+
+def _leases(queue: SqsQueue, entries: Sequence[_Handled]) -> tuple[dict[str, Lease], Failures]:
+    leases: dict[str, Lease] = {}
+    failures: Failures = {}
+    for entry in entries:
+        try:
+            leases[entry.id] = _lease(queue, entry.receipt_handle)
+        except SqsError as error:
+            failures[entry.id] = error
+    return leases, failures
+
+
+async def _delete(desk: Desk, queue: SqsQueue, leases: Mapping[str, Lease]) -> Failures:
+    """Settle them as done; handles of one message given twice are one."""
+    once = {lease.receipt: lease for lease in leases.values()}
+    lost = await desk.broker.settle(Commit(queue.name, [Outcome(lease, "done") for lease in once.values()]))
+    if not queue.fifo:
+        return {}
+    return _failed(leases, lost, "The receipt handle has expired.")
+
+
+async def _hide(desk: Desk, leases: Mapping[str, Lease], timeouts: Mapping[str, int]) -> Failures:
+    held: set[object] = set()
+    for timeout_s in {timeouts[id] for id in leases}:
+        alike = {lease.receipt: lease for id, lease in leases.items() if timeouts[id] == timeout_s}
+        held |= {lease.receipt for lease in await desk.broker.extend(list(alike.values()), timeout_s)}
+    lost = [lease for lease in leases.values() if lease.receipt not in held]
+    return _failed(leases, lost, _GONE)
+
+
+def _failed(leases: Mapping[str, Lease], lost: Sequence[Lease], reason: str) -> Failures:
+    gone = {lease.receipt for lease in lost}
+    return {
+        id: invalid_value(handle_of(lease.receipt), "ReceiptHandle", reason)
+        for id, lease in leases.items()
+        if lease.receipt in gone
+    }
