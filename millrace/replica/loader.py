@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from millrace.errors import LoadError
+from millrace.symbols import definitions, suggestion
 
 _MAX_NAMES = 20
 
@@ -32,7 +33,9 @@ def resolve(target: str, root: str) -> Any:
         module = _import(".".join(parts[:cut]), root, tried)
         if module is not None:
             return _descend(module, parts[cut:], target, root, tried)
-    raise LoadError(f"cannot import {target}: {'; '.join(tried)}", _other_modules(parts[0], root))
+    raise LoadError(
+        f"cannot import {target}: {'; '.join(tried)}", _elsewhere(target, root) or _other_modules(parts[0], root)
+    )
 
 
 def version_of(module: str, *holders: object) -> str:
@@ -76,10 +79,15 @@ def _descend(module: ModuleType, names: list[str], target: str, root: str, tried
         if not hasattr(found, name):
             owner = getattr(found, "__name__", repr(found))
             attempts = "; ".join([*tried, f"{owner} has no {name}"])
-            hint = _shadowed(module, root) or suggest(name, _names(found), owner)
+            hint = _shadowed(module, root) or _elsewhere(target, root) or suggest(name, _names(found), owner)
             raise LoadError(f"cannot find {target}: {attempts}", hint)
         found = getattr(found, name)
     return found
+
+
+def _elsewhere(target: str, root: str) -> str:
+    """The dotted path under which the project has what a target means, as `api.app.main` for `app.main`."""
+    return suggestion(target, Path(root)) if definitions(target.rpartition(".")[2], Path(root)) else ""
 
 
 def _shadowed(module: ModuleType, root: str) -> str:

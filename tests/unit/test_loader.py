@@ -53,6 +53,9 @@ def test_a_missing_module_names_the_nearest_file(root: str) -> None:
     with pytest.raises(LoadError) as caught:
         resolve("petshp.PetClassifier", root)
     assert f"no module petshp in {root}" in caught.value.problem
+    assert caught.value.hint == "did you mean petshop.PetClassifier (petshop.py:2)?"
+    with pytest.raises(LoadError) as caught:
+        resolve("petshp.Nobody", root)
     assert "did you mean petshop?" in caught.value.hint
     assert "shops" in caught.value.hint
 
