@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from millrace.app.backend import Backend, call_queues, durable_queues
+from millrace.app.inside import Inside, unhurried
 from millrace.app.webhook import Webhooks
 from millrace.app.witness import Witness
 from millrace.broker import Broker, Queue
@@ -14,6 +15,7 @@ from millrace.flow.batcher import Batcher, Policy
 from millrace.flow.commit import Committer
 from millrace.flow.outcomes import Decider, Rules
 from millrace.flow.pipeline import Pipeline
+from millrace.flow.process import Process
 from millrace.flow.replicas import ReplicaSet
 from millrace.flow.sinks import Sinks
 from millrace.flow.spec import environment_of, spec_of
@@ -35,8 +37,12 @@ class Mill:
         telemetry: Telemetry,
         clock: Clock,
         endpoint: Mapping[str, str] | None = None,
+        *,
+        debug: str | None = None,
     ) -> None:
-        self._project = project
+        """`debug` names the function that runs inside this process."""
+        self._project = project if debug is None else unhurried(project, debug)
+        self._debug = debug
         self._endpoint = endpoint
         self._backend = backend
         self._webhooks = webhooks
@@ -67,6 +73,7 @@ class Mill:
             load_timeout_s=function.load_timeout,
             on_line=self._witness.writer(name),
             telemetry=self._telemetry,
+            spawn=Inside if name == self._debug else Process,
         )
 
     def _pipelines(self, name: str, replicas: ReplicaSet) -> Iterator[Pipeline]:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 
 from millrace.app.backend import Backend, open_backend
 from millrace.app.holder import Holder
+from millrace.app.inside import unhurried
 from millrace.app.listener import Listener, token_of
 from millrace.app.mill import Mill
 from millrace.app.triggers import sources_of
@@ -62,9 +63,10 @@ async def up(
         witness = Witness(project.state / "logs", announce, on_line)
         stack.callback(witness.close)
         telemetry = Telemetry(observer)
-        worker = Mill(project, backend, webhooks, witness, telemetry, clock).worker(functions)
+        worker = Mill(project, backend, webhooks, witness, telemetry, clock, debug=debug).worker(functions)
         stack.push_async_callback(worker.kill)
-        listener = Listener(project, backend, worker.replicas, telemetry, clock) if gateway else None
+        routed = project if debug is None else unhurried(project, debug)
+        listener = Listener(routed, backend, worker.replicas, telemetry, clock) if gateway else None
         return await _Parts(project, backend, worker, listener, witness, telemetry, clock).run(stop)
 
 

@@ -23,6 +23,7 @@ from millrace.cli.options import (
     examine_project,
 )
 from millrace.cli.output import note
+from millrace.errors import MillraceError
 
 if TYPE_CHECKING:
     from millrace.config.schema import Project
@@ -35,6 +36,10 @@ HostOption = Annotated[
     str | None, typer.Option("--host", help="Address to listen on; anything but loopback needs a token.")
 ]
 PortOption = Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port; 0 takes a free one.")]
+DebugOption = Annotated[
+    str | None,
+    typer.Option("--debug", metavar="FUNCTION", help="Run this function inside this process, for a debugger."),
+]
 ReloadOption = Annotated[bool, typer.Option("--reload", help="Start anew when a .py file or a project file changes.")]
 
 
@@ -42,6 +47,7 @@ def up(
     host: HostOption = None,
     port: PortOption = None,
     reload: ReloadOption = False,
+    debug: DebugOption = None,
     project: ProjectOption = None,
     stage: StageOption = None,
     overrides: SetOption = None,
@@ -52,11 +58,21 @@ def up(
 
     The first Ctrl-C (or SIGTERM) drains: nothing new is taken, what runs is finished. The second one kills;
     even then nothing that was accepted is lost.
+
+    With --debug a function runs in this process without time limits: `breakpoint()` opens pdb in this terminal, and
+    an editor that starts this command under its debugger stops at its breakpoints.
     """
+    if debug and reload:
+        raise MillraceError("expected one of --debug and --reload, got both")
     settings = _settings(overrides, host, port)
     if reload:
         _reload("up", project, stage, settings, *_repeated(parameters, strict))
-    _run(_load(project, stage, settings, parameters, strict), gateway=True, functions=None)
+    found = _load(project, stage, settings, parameters, strict)
+    if debug is not None:
+        from millrace.config.names import check_function
+
+        check_function(found, debug)
+    _run(found, gateway=True, functions=None, debug=debug)
 
 
 def gateway(
@@ -134,14 +150,14 @@ def _reload(command: str, project: Path | None, stage: str | None, settings: lis
     raise typer.Exit(supervise(path.parent, [command, *options, *([f"--stage={stage}"] if stage else [])]))
 
 
-def _run(project: Project, *, gateway: bool, functions: Collection[str] | None) -> None:
+def _run(project: Project, *, gateway: bool, functions: Collection[str] | None, debug: str | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     # The event loop and the database's writer share the interpreter lock, and each gives it up for many short calls:
     # at the default of 5 ms the other could keep it that long each time.
     sys.setswitchinterval(_SWITCH_S)
     gc.set_threshold(*_GC)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        if code := runner.run(_serve(project, gateway, functions)):
+        if code := runner.run(_serve(project, gateway, functions, debug)):
             raise typer.Exit(code)
 
 
@@ -154,7 +170,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(project: Project, gateway: bool, functions: Collection[str] | None) -> int:
+async def _serve(project: Project, gateway: bool, functions: Collection[str] | None, debug: str | None) -> int:
     from millrace.app import up as run
 
     stop = asyncio.Event()
@@ -167,7 +183,9 @@ async def _serve(project: Project, gateway: bool, functions: Collection[str] | N
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ask)
-    return await run(project, gateway=gateway, functions=functions, announce=note, stop=stop, on_line=_show_line)
+    return await run(
+        project, gateway=gateway, functions=functions, announce=note, stop=stop, on_line=_show_line, debug=debug
+    )
 
 
 def _kill() -> None:

@@ -1,4 +1,7 @@
-"""A replica's process: started with one end of a socket pair, ended with everything that it started."""
+"""A replica's process: started with one end of a socket pair, ended with everything that it started.
+
+`Child` is what the flow needs of it; app/inside.py offers another for debugging.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,30 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import IO
+from typing import IO, Protocol
+
+
+class Child(Protocol):
+    """What runs the child's side of the protocol; `connection` is our end of its socket."""
+
+    connection: socket.socket
+
+    @property
+    def pid(self) -> int:
+        """The process in which it runs."""
+        ...
+
+    @property
+    def outputs(self) -> Mapping[str, IO[bytes]]:
+        """What has to be read of it beside the socket, by the name of the stream."""
+        ...
+
+    def kill(self) -> None:
+        """End it now, as far as that is possible; harmless when it has ended."""
+        ...
+
+
+Spawn = Callable[[str, Mapping[str, str], Callable[[int], None]], Child]  # root, environment, ended (exit code)
 
 
 class Process:

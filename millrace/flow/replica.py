@@ -17,7 +17,7 @@ import psutil
 from millrace.aws import errors as lambda_errors
 from millrace.clock import Clock
 from millrace.flow.channel import Channel, Pipe
-from millrace.flow.process import Process, describe_exit
+from millrace.flow.process import Spawn, describe_exit
 from millrace.types import Failure
 from millrace.wire import Began, Frame, Line, LoadFailed, Ran, Ready, Run, Spec, Stop
 
@@ -65,6 +65,7 @@ class Replica:
         load_timeout_s: float,
         on_line: Callable[[Line], None],
         changed: Callable[[], None],
+        spawn: Spawn,
     ) -> None:
         self.state: Literal["loading", "ready", "stopped"] = "loading"
         self.failure: Failure | None = None  # why it stopped
@@ -81,7 +82,7 @@ class Replica:
         self._dying = False
         self._culprit: Request | None = None
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
-        self._process = Process(spec.root, environment, self._ended)
+        self._process = spawn(spec.root, environment, self._ended)
         self._since = clock.monotonic()
         self._pipes = [self._pipe(stream, file) for stream, file in self._process.outputs.items()]
         self._channel = Channel(self._process.connection, self._readable)
@@ -231,7 +232,7 @@ class Replica:
         if self.state == "loading":
             return Failure("Timeout", f"load of {function} took longer than load_timeout {self._load_timeout_s:g} s")
         head = self.inside[0]
-        if self._spec.kind == "handler":
+        if self._spec.kind != "model":
             return lambda_errors.timed_out(head.run.request_id, self._spec.timeout_s)
         what = "predict" if head.began else "preprocess"
         return Failure("Timeout", f"{what} of {function} took longer than timeout {self._spec.timeout_s:g} s")
@@ -269,7 +270,7 @@ class Replica:
             request.finish(Lost(failure, alone))
 
     def _death(self, code: int) -> Failure:
-        if self._spec.kind == "handler" and self.inside:
+        if self._spec.kind != "model" and self.inside:
             said = "\n".join(self._last_lines)
             return msgspec.structs.replace(lambda_errors.exited(self.inside[0].run.request_id, code), traceback=said)
         busy = sum(len(request.run.messages) for request in self.inside)

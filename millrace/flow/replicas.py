@@ -20,6 +20,7 @@ import msgspec
 from millrace.clock import Clock
 from millrace.errors import Draining
 from millrace.flow.hints import hint
+from millrace.flow.process import Process, Spawn
 from millrace.flow.replica import Lost, Replica, Request
 from millrace.flow.seat import ReplicaStatus, Seat, State, backoff_s
 from millrace.telemetry import Telemetry
@@ -42,6 +43,7 @@ class ReplicaSet:
         load_timeout_s: float,
         on_line: Callable[[Line], None],
         telemetry: Telemetry | None = None,
+        spawn: Spawn = Process,
     ) -> None:
         self.spec = msgspec.structs.replace(spec, root=os.path.abspath(spec.root))
         self.version = ""
@@ -51,6 +53,7 @@ class ReplicaSet:
         self._load_timeout_s = load_timeout_s
         self._on_line = on_line
         self._telemetry = telemetry
+        self._child = spawn
         self._seats = [Seat() for _ in range(count)]
         self._waiting: deque[Request] = deque()
         self._numbers = itertools.count(1)
@@ -236,6 +239,7 @@ class ReplicaSet:
             self._load_timeout_s,
             self._on_line,
             lambda: self._seat_changed(seat),
+            self._child,
         )
 
     def _seat_changed(self, seat: Seat) -> None:

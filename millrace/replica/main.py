@@ -6,6 +6,7 @@ the process at once when the parent is gone, whatever user code is doing.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import os
@@ -20,7 +21,7 @@ from importlib import import_module
 
 from millrace.replica.contract import Contract, failure_of
 from millrace.replica.output import Output
-from millrace.wire import Began, Frame, Frames, LoadFailed, Ready, Run, Spec, encode
+from millrace.wire import Began, Frame, Frames, LoadFailed, Ready, Run, Spec, Stop, encode
 
 _PR_SET_PDEATHSIG = 1
 _READ_BYTES = 1 << 20
@@ -31,8 +32,10 @@ LOAD_FAILED = 3
 class Replica:
     """One function in this process, and the socket to the parent."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, *, guest: bool = False) -> None:
+        """`guest`: in a process that is not its own, where it neither takes over the output nor ends the process."""
         self._socket = connection
+        self._guest = guest
         self._frames = Frames()
         self._sending = threading.RLock()
         self._unsent: deque[bytes] = deque()
@@ -45,8 +48,10 @@ class Replica:
         """Serve until Stop; returns the exit code."""
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         spec = self._inbox.get()
-        assert isinstance(spec, Spec)
-        self._output.install()
+        if not isinstance(spec, Spec):
+            return 0
+        if not self._guest:
+            self._output.install()
         if not self._load(spec):
             return LOAD_FAILED
         while isinstance(run := self._inbox.get(), Run):
@@ -65,7 +70,7 @@ class Replica:
                 while self._unsent:
                     self._socket.sendall(self._unsent.popleft())
             except OSError:
-                os._exit(_PARENT_GONE)
+                self._leave()
             finally:
                 self._writing = False
 
@@ -88,12 +93,19 @@ class Replica:
 
     def _read(self) -> None:
         try:
-            while data := self._socket.recv(_READ_BYTES):
-                for frame in self._frames.feed(data):
-                    self._arrived(frame)
+            with contextlib.suppress(OSError):
+                while data := self._socket.recv(_READ_BYTES):
+                    for frame in self._frames.feed(data):
+                        self._arrived(frame)
         finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Nobody is there any more to answer to."""
+        if not self._guest:
             # Not sys.exit: the main thread may be in a predict that never returns.
             os._exit(_PARENT_GONE)
+        self._inbox.put(Stop())
 
     def _arrived(self, frame: Frame) -> None:
         if isinstance(frame, Run) and self._contract is not None:
