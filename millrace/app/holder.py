@@ -17,21 +17,6 @@ class Holder:
         self._path = folder / "up.lock"
         self._descriptor: int | None = None
 
-    def tell(self, text: str) -> None:
-        """Leave one line for whoever reads the lock's file: where this process can be spoken to."""
-        assert self._descriptor is not None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n{text}\n".encode(), 0)
-
-    @staticmethod
-    def told(folder: Path) -> str:
-        """The line that the last holder left, "" without one; it may have ended since."""
-        try:
-            lines = (folder / "up.lock").read_text(errors="replace").splitlines()
-        except OSError:
-            return ""
-        return lines[1] if len(lines) > 1 else ""
-
     def __enter__(self) -> Holder:
         """Take the lock. Raises InUse naming the process that holds it."""
         try:
@@ -44,7 +29,7 @@ class Holder:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pid = os.read(descriptor, 32).decode(errors="replace").partition("\n")[0] or "unknown"
+            pid = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise InUse(
                 f"another millrace runs in {self._path.parent.parent} (process {pid})",

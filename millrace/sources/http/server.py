@@ -144,7 +144,11 @@ def _bind(host: str, port: int, options: _Options = _GATEWAY) -> list[socket.soc
     """Sockets on every address of the host, all on one port."""
     sockets: list[socket.socket] = []
     refused: OSError | None = None
-    for family, address in _addresses(host, port, options):
+    try:
+        addresses = _addresses(host, port)
+    except OSError as error:
+        raise MillraceError(f"{host!r} is no address of this machine: {error.strerror}.", options.elsewhere) from None
+    for family, address in addresses:
         chosen = sockets[0].getsockname()[1] if sockets else port
         try:
             sockets.append(_listening(family, (address, chosen)))
@@ -158,11 +162,8 @@ def _bind(host: str, port: int, options: _Options = _GATEWAY) -> list[socket.soc
     return sockets
 
 
-def _addresses(host: str, port: int, options: _Options) -> list[tuple[socket.AddressFamily, str]]:
-    try:
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise MillraceError(f"{host!r} is no address of this machine: {error.strerror}.", options.elsewhere) from None
+def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((family, str(address[0])) for family, _, _, _, address in found))
 
 
