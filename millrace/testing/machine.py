@@ -16,16 +16,17 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from millrace.broker import Queue, dead_letters
+from millrace.broker import DEAD_FROM_ATTRIBUTE, Queue, dead_letters
 from millrace.testing.bench import BrokerBench, outcome
 from millrace.testing.broker import FreshBroker
-from millrace.types import Commit, Lease, Message, Put, Verdict
+from millrace.types import Accepted, Commit, Lease, Message, Put, Verdict
 
 T = TypeVar("T")
 _LEASE_UNITS = 10.0
 _MAX_RECEIVES = 2
 _IDS = st.sampled_from([f"m{number}" for number in range(12)])
 _GROUPS = {f"m{number}": "ab"[number % 2] for number in range(12)}
+_KEYS = st.sampled_from(["", "", "k", "l"])
 _VERDICTS = st.sampled_from(["done", "retry", "dead", "release"])
 
 
@@ -44,7 +45,7 @@ class Known:
 
 
 class BrokerMachine(RuleBasedStateMachine):
-    """One queue, its dead letters, and time; `fresh` and `fifo` are set by `broker_machine`."""
+    """One queue, where its dead letters go, and time; `fresh` and `fifo` are set by `broker_machine`."""
 
     fresh: FreshBroker
     fifo: bool
@@ -56,9 +57,11 @@ class BrokerMachine(RuleBasedStateMachine):
         self.bench: BrokerBench = self.run(self.context.__aenter__())
         self.waiting: dict[str, Known] = {}
         self.dead: set[str] = set()
+        self.letters: set[str] = set()  # those in a queue of their own
         self.settled: set[str] = set()
+        self.firsts: dict[str, Accepted] = {}  # what the next put with a dedupe key is answered
         self.leases: list[Lease] = []  # all that were ever given
-        self.now = 0.0
+        self.now = 1.0  # so that what is due now is told apart from what was never leased
         self.seq = 0
 
     def run(self, doing: Coroutine[Any, Any, T]) -> T:
@@ -69,31 +72,47 @@ class BrokerMachine(RuleBasedStateMachine):
         self.run(self.context.__aexit__(None, None, None))
         self.loop.close()
 
-    @initialize()
-    def declare(self) -> None:
-        """One queue whose window never ends."""
-        lease_s = _LEASE_UNITS * self.bench.unit_s
-        queue = Queue("q", lease_s, _MAX_RECEIVES, fifo=self.fifo, dedupe_s=1e9)
-        self.run(self.bench.broker.declare([queue]))
+    @initialize(redirected=st.booleans())
+    def begin(self, redirected: bool) -> None:
+        """One queue whose window never ends, and perhaps another for its dead letters."""
+        self.redirected = redirected
+        self.declare()
 
-    @rule(ids=st.lists(_IDS, min_size=1, max_size=6))
-    def put(self, ids: list[str]) -> None:
-        """New ids are stored, known ones are duplicates."""
-        puts = [Put("q", Message(id, id.encode(), group=_GROUPS[id] if self.fifo else "")) for id in ids]
-        accepted = self.run(self.bench.broker.put(puts))
-        for id, answer in zip(ids, accepted, strict=True):
+    def declare(self) -> None:
+        """Both queues, with the settings that they keep."""
+        lease_s = _LEASE_UNITS * self.bench.unit_s
+        dead_to = "letters" if self.redirected else None
+        queue = Queue("q", lease_s, _MAX_RECEIVES, fifo=self.fifo, dedupe_s=1e9, dead_to=dead_to)
+        letters = Queue("letters", lease_s, None, fifo=self.fifo, dedupe_s=1e9)
+        self.run(self.bench.broker.declare([queue, letters]))
+
+    @rule(pairs=st.lists(st.tuples(_IDS, _KEYS), min_size=1, max_size=6))
+    def put(self, pairs: list[tuple[str, str]]) -> None:
+        """New ids are stored; known ones, and those under a known key, are duplicates."""
+        puts = [Put("q", self._message(id), dedupe=key) for id, key in pairs]
+        for put, answer in zip(puts, self.run(self.bench.broker.put(puts)), strict=True):
+            id, first = put.message.id, self.firsts.get(put.dedupe)
+            if first is not None:
+                assert answer == first, f"put {id} as {put.dedupe}: expected {first}, got {answer}"
+                continue
             known = id in self.waiting or id in self.dead or id in self.settled
-            assert answer.duplicate == known, f"put {id}: expected duplicate={known}"
+            assert (answer.id, answer.duplicate) == (id, known), f"put {id}: expected duplicate={known}, got {answer}"
+            if put.dedupe:
+                self.firsts[put.dedupe] = Accepted(id, True, answer.sequence)
             if not known:
                 self.seq += 1
                 self.waiting[id] = Known(self.seq)
 
-    @rule(limit=st.integers(1, 5))
-    def take(self, limit: int) -> None:
+    def _message(self, id: str) -> Message:
+        return Message(id, id.encode(), group=_GROUPS[id] if self.fifo else "")
+
+    @rule(limit=st.integers(1, 5), units=st.sampled_from([None, None, 0.0, 3.0, 20.0]))
+    def take(self, limit: int, units: float | None) -> None:
         """What can be taken is given, up to the limit, with its attempts counted."""
         due = {id for id, known in self.waiting.items() if known.due <= self.now}
         used_up = {id for id in due if self.waiting[id].attempts >= _MAX_RECEIVES}
-        leases = self.run(self.bench.broker.take("q", limit))
+        lease_s = None if units is None else units * self.bench.unit_s
+        leases = self.run(self.bench.broker.take("q", limit, lease_s=lease_s))
         taken = [lease.message.id for lease in leases]
         if self.fifo:
             self._follows_its_groups(taken)
@@ -104,13 +123,13 @@ class BrokerMachine(RuleBasedStateMachine):
         fresh = [self.waiting[id].seq for id in taken if self.waiting[id].due == 0]
         assert fresh == sorted(fresh), f"expected oldest first, got {taken}"
         for lease in leases:
-            self._lease(lease)
+            self._lease(lease, _LEASE_UNITS if units is None else units)
         self._bury_used_up(used_up)
 
-    def _lease(self, lease: Lease) -> None:
+    def _lease(self, lease: Lease, units: float) -> None:
         known = self.waiting[lease.message.id]
         known.attempts += 1
-        known.due = self.now + _LEASE_UNITS
+        known.due = self.now + units
         known.lease = lease
         self.leases.append(lease)
         assert lease.attempt == known.attempts, f"expected attempt {known.attempts}, got {lease}"
@@ -118,11 +137,16 @@ class BrokerMachine(RuleBasedStateMachine):
 
     def _bury_used_up(self, used_up: set[str]) -> None:
         """Of those that used up their receives, the ones that the take came upon are dead letters now."""
-        letters = self.run(self.bench.broker.peek(dead_letters("q"), 100))
-        for id in {letter.message.id for letter in letters} - self.dead:
+        left = {peeked.message.id for peeked in self.run(self.bench.broker.peek("q", 100))}
+        for id in self.waiting.keys() - left:
             assert id in used_up, f"{id} became a dead letter with {self.waiting[id].attempts} attempts"
-            del self.waiting[id]
-            self.dead.add(id)
+            self._bury(id)
+
+    def _bury(self, id: str) -> None:
+        """An id that has a letter in the other queue already stays among the dead of its own."""
+        del self.waiting[id]
+        self.settled.add(id)
+        (self.letters if self.redirected and id not in self.letters else self.dead).add(id)
 
     def _follows_its_groups(self, taken: list[str]) -> None:
         """Nothing is taken of a group past a message that is in flight, delayed, or skipped."""
@@ -150,9 +174,11 @@ class BrokerMachine(RuleBasedStateMachine):
         if known is None or not ours:
             return
         known.lease = None
-        if verdict in ("done", "dead"):
+        if verdict == "done":
             del self.waiting[id]
-            (self.settled if verdict == "done" else self.dead).add(id)
+            self.settled.add(id)
+        elif verdict == "dead":
+            self._bury(id)
         elif verdict == "retry":
             known.due = self.now + delay if delay else 0.0
         else:
@@ -160,7 +186,7 @@ class BrokerMachine(RuleBasedStateMachine):
             known.attempts -= 1
 
     @precondition(lambda self: self.leases)
-    @rule(data=st.data(), units=st.sampled_from([1.0, 20.0]))
+    @rule(data=st.data(), units=st.sampled_from([0.0, 1.0, 20.0]))
     def extend(self, data: st.DataObject, units: float) -> None:
         """Only the last lease of a message can be extended."""
         lease = data.draw(st.sampled_from(self.leases))
@@ -177,13 +203,15 @@ class BrokerMachine(RuleBasedStateMachine):
         self.now += units
         self.run(self.bench.pass_units(units))
 
-    @rule(id=_IDS)
-    def redrive(self, id: str) -> None:
+    @rule(id=_IDS, letters=st.booleans())
+    def redrive(self, id: str, letters: bool) -> None:
         """A dead letter that is moved back runs again, from its first attempt and in its old place."""
-        moved = self.run(self.bench.broker.move(dead_letters("q"), "q", [id]))
-        assert moved == (id in self.dead), f"redrive {id}: got {moved}"
+        source, there = ("letters", self.letters) if letters else (dead_letters("q"), self.dead)
+        moved = self.run(self.bench.broker.move(source, "q", [id]))
+        expected = id in there and id not in self.waiting
+        assert moved == expected, f"redrive {id}: expected {expected}, got {moved}"
         if moved:
-            self.dead.discard(id)
+            there.discard(id)
             self.settled.discard(id)
             self.waiting[id] = Known(self._seq_of(id))
 
@@ -205,6 +233,29 @@ class BrokerMachine(RuleBasedStateMachine):
         assert self.run(self.bench.broker.purge("q", [id])) == expected, f"purge {id}: expected {expected}"
         if expected:
             del self.waiting[id]
+
+    @rule()
+    def read_a_letter(self) -> None:
+        """What died into a queue of its own is a message there like any."""
+        leases = self.run(self.bench.broker.take("letters", 1))
+        assert len(leases) == min(1, len(self.letters)), f"expected one of {sorted(self.letters)}, got {leases}"
+        for lease in leases:
+            id = lease.message.id
+            assert (id in self.letters, lease.attempt) == (True, 1), f"expected a first delivery, got {lease}"
+            assert lease.message.body == id.encode(), f"expected its own body, got {lease}"
+            assert lease.message.attributes == {DEAD_FROM_ATTRIBUTE: "q"}, f"expected where it died, got {lease}"
+            assert self.run(self.bench.broker.settle(Commit("letters", [outcome(lease)]))) == []
+            self.letters.discard(id)
+
+    @rule(anyway=st.sampled_from([False] * 4 + [True]))
+    def drop(self, anyway: bool) -> None:
+        """Dropped and declared again, the queue knows nothing; the letters in the other stay."""
+        if not anyway:  # seldom, or nothing would grow old
+            return
+        self.run(self.bench.broker.drop(["q"]))
+        self.declare()
+        for forgotten in (self.waiting, self.dead, self.settled, self.firsts):
+            forgotten.clear()
 
     @invariant()
     def counts_agree(self) -> None:
