@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from millrace.broker import Broker, Queue
 from millrace.brokers.claims import ClaimCheck
 from millrace.brokers.memory import MemoryBroker
@@ -95,7 +97,7 @@ async def open_backend(project: Project, *, clock: Clock | None = None) -> Backe
 
 
 def durable_queues(project: Project) -> dict[str, Queue]:
-    """Every queue that survives: those declared, and the inboxes of functions without one."""
+    """Every queue that survives: those declared, and the functions' own for calls and changes of tables."""
     queues = {
         name: Queue(
             name=name,
@@ -105,12 +107,19 @@ def durable_queues(project: Project) -> dict[str, Queue]:
             max_depth=queue.max_depth,
             fifo=queue.fifo,
             dedupe_s=queue.dedupe,
+            delay_s=queue.delay,
+            dead_to=queue.dead,
         )
         for name, queue in project.queues.items()
     }
     for name, function in project.functions.items():
-        inbox = project.inbox(name)
-        queues.setdefault(inbox, Queue(name=inbox, lease_s=max(30.0, function.timeout)))
+        lease_s = max(30.0, function.timeout)
+        inbox = Queue(project.inbox(name), lease_s)
+        if function.asynchronous is not None:  # how often it is tried is the function's to say
+            inbox = msgspec.structs.replace(inbox, max_receives=None)
+        queues.setdefault(inbox.name, inbox)
+        for stream in project.streams_of(name):
+            queues[stream] = Queue(stream, lease_s, max_receives=None, fifo=True)
     return queues
 
 

@@ -1,4 +1,4 @@
-"""A project's functions as a Worker: for each function its replicas, and a pipeline for each of its queues."""
+"""A project's functions as a Worker: for each function its replicas, and a pipeline for each way into it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterator, Mapping
 
 from millrace.app.backend import Backend, call_queues, durable_queues
 from millrace.app.inside import Inside, unhurried
+from millrace.app.ways import Way, Ways, alone
 from millrace.app.webhook import Webhooks
 from millrace.app.witness import Witness
-from millrace.broker import Broker, Queue
+from millrace.broker import Broker
 from millrace.clock import Clock
 from millrace.config.schema import FunctionConfig, Project
-from millrace.flow.batcher import Batcher, Policy
+from millrace.flow.batcher import Batcher
 from millrace.flow.commit import Committer
 from millrace.flow.outcomes import Decider, Rules
 from millrace.flow.pipeline import Pipeline
@@ -49,7 +50,7 @@ class Mill:
         self._witness = witness
         self._telemetry = telemetry
         self._clock = clock
-        self._durable = durable_queues(project)
+        self._ways = Ways(self._project, durable_queues(project), clock)
         self._calls = call_queues(project)
 
     def worker(self, functions: Collection[str] | None = None) -> Worker:
@@ -78,32 +79,33 @@ class Mill:
 
     def _pipelines(self, name: str, replicas: ReplicaSet) -> Iterator[Pipeline]:
         broker, committer = self._backend.broker, self._committer(self._backend.broker, self._backend.results)
-        for queue in self._project.queues_of(name):
-            yield self._pipeline(name, self._durable[queue], replicas, broker, committer, self._sinks(name))
+        region = environment_of(self._project, name, self._endpoint).get("AWS_REGION")
+        for way in self._ways.of(name, region):
+            yield self._pipeline(name, way, replicas, broker, committer, self._sinks(name))
 
     def _call(self, name: str, replicas: ReplicaSet) -> Pipeline:
         broker, committer = self._backend.memory, self._committer(self._backend.memory, self._backend.memory_results)
-        return self._pipeline(name, self._calls[name], replicas, broker, committer, None)
+        # Somebody waits for the answer, and for no company; it goes to him alone.
+        way = Way(self._calls[name], alone(self._project.functions[name]), Rules(max_receives=1, call=True))
+        return self._pipeline(name, way, replicas, broker, committer, Sinks(name, [], {}))
 
     def _pipeline(
-        self, name: str, queue: Queue, replicas: ReplicaSet, broker: Broker, committer: Committer, sinks: Sinks | None
+        self, name: str, way: Way, replicas: ReplicaSet, broker: Broker, committer: Committer, sinks: Sinks
     ) -> Pipeline:
-        """`sinks` None: a synchronous call, whose answer goes to the caller alone."""
-        function = self._project.functions[name]
-        rules = _rules(function, queue, call=sinks is None)
         timing = Timing()
         return Pipeline(
             name,
-            queue,
+            way.queue,
             broker=broker,
             replicas=replicas,
-            batcher=Batcher(_policy(function, call=sinks is None), timing),
+            batcher=Batcher(way.policy, timing),
             timing=timing,
-            decider=Decider(name, rules, sinks or Sinks(name, [], {}), self._clock),
+            decider=Decider(name, way.rules, sinks, self._clock, destinations=way.destinations),
             committer=committer,
             clock=self._clock,
             telemetry=self._telemetry,
             on_line=self._witness.writer(name),
+            mapping=way.mapping,
         )
 
     def _committer(self, broker: Broker, results: Results) -> Committer:
@@ -112,21 +114,3 @@ class Mill:
     def _sinks(self, name: str) -> Sinks:
         keys = {table: config.key for table, config in self._project.tables.items()}
         return Sinks(name, self._project.functions[name].to, keys)
-
-
-def _policy(function: FunctionConfig, *, call: bool) -> Policy:
-    if call:  # somebody waits for it, and for no company
-        return Policy(size=1, wait_s=0.0, max_bytes=function.batch.bytes, timeout_s=function.timeout)
-    batch = function.batch
-    return Policy(size=batch.size, wait_s=batch.wait, max_bytes=batch.bytes, timeout_s=function.timeout)
-
-
-def _rules(function: FunctionConfig, queue: Queue, *, call: bool) -> Rules:
-    return Rules(
-        max_receives=queue.max_receives,
-        call=call,
-        base_s=function.retry.base,
-        max_s=function.retry.max,
-        retry_on=tuple(function.retry_on),
-        dead_on=tuple(function.dead_on),
-    )

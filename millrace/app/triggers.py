@@ -23,7 +23,7 @@ def sources_of(project: Project, backend: Backend, clock: Clock) -> Iterator[Sou
         queue = project.inbox(function)
         for number, event in enumerate(config.events):
             name = f"{function}.{number}"
-            if isinstance(event, ScheduleEvent):
+            if isinstance(event, ScheduleEvent) and event.enabled:
                 yield ScheduleSource(name, queue, function, event.schedule, event.input, clock)
             elif isinstance(event, BucketEvent):
                 bucket, _, pattern = event.bucket.partition("/")
@@ -37,8 +37,17 @@ def sources_of(project: Project, backend: Backend, clock: Clock) -> Iterator[Sou
                     backend.bookmarks,
                     clock,
                 )
-            elif isinstance(event, TableEvent):
-                yield TableSource(name, queue, backend.tables[event.table], backend.bookmarks, clock)
+            elif isinstance(event, TableEvent) and event.enabled:
+                yield TableSource(
+                    name,
+                    project.stream(function, event.table),
+                    backend.tables[event.table],
+                    backend.bookmarks,
+                    clock,
+                    sort_field=project.tables[event.table].sort or "",
+                    view=event.view,
+                    start=event.start,
+                )
 
 
 def routes_of(project: Project) -> list[Route]:

@@ -34,10 +34,10 @@ def queues(
 
     With --watch and --json each look is one array on a line of its own.
     """
-    from millrace.config.names import queue_names
+    from millrace.config.names import all_queues
 
     found = load_project(project, stage)
-    names = queue_names(found)
+    names = all_queues(found)
 
     async def look(backend: Backend) -> None:
         if watch:

@@ -11,14 +11,20 @@ from millrace.errors import MillraceError, UnknownQueue
 
 
 def queue_names(project: Project) -> list[str]:
-    """Every durable queue of a project: those declared, and the inbox of each function that has no other."""
+    """The queues to which one may send: those declared, and the inbox of each function that has no other."""
     inboxes = (name for name in project.functions if project.inbox(name) == name)
     return list(dict.fromkeys([*project.queues, *inboxes]))
 
 
+def all_queues(project: Project) -> list[str]:
+    """Every durable queue of a project, with the functions' own for asynchronous calls and changes of tables."""
+    own = (queue for name in project.functions for queue in (project.inbox(name), *project.streams_of(name)))
+    return list(dict.fromkeys([*queue_names(project), *own]))
+
+
 def check_queue(project: Project, name: str) -> str:
     """The name, when it is a queue of the project or its dead letters; raises UnknownQueue."""
-    known = queue_names(project)
+    known = all_queues(project)
     living = name.removesuffix(DEAD_SUFFIX)
     if living in known:
         return name

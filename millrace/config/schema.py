@@ -9,11 +9,12 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from millrace.config.aws import AsyncConfig, AwsConfig, TopicConfig
-from millrace.config.events import BatchConfig, Event, QueueEvent
+from millrace.config.events import BatchConfig, Event, QueueEvent, TableEvent
 from millrace.config.section import Section, Variable
 from millrace.config.units import Bytes, Seconds
 
 ASYNC_SUFFIX = ".async"
+STREAM_SUFFIX = ".stream"
 TOKEN_VARIABLE = "MILLRACE_TOKEN"  # noqa: S105 - its name, not its value
 
 
@@ -173,7 +174,16 @@ class Project(Section):
             return f"{function}{ASYNC_SUFFIX}"
         return next((event.queue for event in config.events if isinstance(event, QueueEvent)), function)
 
+    def stream(self, function: str, table: str) -> str:
+        """The FIFO queue that holds the changes of a table for a function with a `table:` event."""
+        return f"{function}.{table}{STREAM_SUFFIX}"
+
+    def streams_of(self, function: str) -> list[str]:
+        """The queues of the tables that a function follows."""
+        tables = [event.table for event in self.functions[function].events if isinstance(event, TableEvent)]
+        return [self.stream(function, table) for table in dict.fromkeys(tables)]
+
     def queues_of(self, function: str) -> list[str]:
         """Every durable queue that a function takes from, its inbox first."""
         named = [event.queue for event in self.functions[function].events if isinstance(event, QueueEvent)]
-        return list(dict.fromkeys([self.inbox(function), *named]))
+        return list(dict.fromkeys([self.inbox(function), *named, *self.streams_of(function)]))

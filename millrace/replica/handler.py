@@ -100,6 +100,8 @@ class Handler:
             working.reset(token)
         if call.shape == "single" or value == _NULL:
             return value
+        if not run.partial:
+            return _NULL
         return reported(msgspec.json.decode(value), identifiers, stream=call.shape == "stream")
 
 
