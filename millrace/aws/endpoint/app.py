@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from millrace.aws.endpoint.beacon import HEALTH
 from millrace.aws.endpoint.bodies import MAX_BODY_BYTES, MAX_OBJECT_BYTES, Bodies, Disconnected, Receive
 from millrace.aws.endpoint.call import Call, Reply
 from millrace.aws.endpoint.faults import fault
@@ -23,7 +24,6 @@ from millrace.aws.endpoint.sigv4 import Refused
 from millrace.errors import MillraceError
 
 _log = logging.getLogger("millrace.aws")
-HEALTH = "/_millrace/health"
 _BODILESS = frozenset({204, 304})
 _LINGER_S = 2.0
 _WAITING = b"ReceiveMessage"

@@ -31,6 +31,8 @@ _COMMON = {
     "RequestTooLarge": 413,
     "RequestTimeout": 400,
     "UnknownService": 404,
+    "InvalidRequest": 400,
+    "NotImplemented": 501,
     "Busy": 503,
     "ServiceUnavailable": 503,
     "InternalFailure": 500,
