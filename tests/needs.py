@@ -16,7 +16,7 @@ def needs(what: str, found: object) -> None:
         return
     if os.environ.get("CI"):
         pytest.fail(f"CI must have {what}: this test may not be left out there", pytrace=False)
-    pytest.skip(f"needs {what}")
+    pytest.skip(f"needs {what}", allow_module_level=True)
 
 
 def needs_module(*names: str) -> None:

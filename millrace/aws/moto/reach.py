@@ -1,0 +1,59 @@
+"""What of AWS is reached through moto here, and what of it lasts: read by the compatibility page and the start line."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """One service: `how` far it is tied to the project, and a sentence on what that means."""
+
+    service: str
+    how: Literal["durable", "delivers", "memory"]
+    note: str
+
+
+MOTO_SERVICES: tuple[Reach, ...] = (
+    Reach(
+        "s3",
+        "durable",
+        "Objects of the project's buckets are files before the answer goes out, and are loaded back; content type, user"
+        " metadata and tags too. Versions before the last, ACLs, locks and parts of unfinished uploads are in memory.",
+    ),
+    Reach(
+        "dynamodb",
+        "durable",
+        "Items of the project's tables are rows before the answer goes out, and are loaded back. Tables made at run"
+        " time are in memory; items do not expire. A transaction's deletions follow its writes in a second commit.",
+    ),
+    Reach("dynamodbstreams", "memory", "What boto3 reads of a stream begins with this start; `table:` events do not."),
+    Reach(
+        "sns",
+        "delivers",
+        "What is published reaches subscribed queues and functions durably. Topics and subscriptions of the project"
+        " are made at each start; those made at run time are in memory.",
+    ),
+    Reach(
+        "events",
+        "delivers",
+        "Rules send to queues, functions, topics, buses and log groups. Rules with a schedule do not come due: the"
+        " project's `schedule:` events do. Rules made at run time are in memory.",
+    ),
+    Reach("lambda", "delivers", "The project's functions are listed; what moto calls becomes an asynchronous call."),
+    Reach("logs", "memory", "Subscription filters reach functions."),
+    Reach("secretsmanager", "memory", "Those of the project are made at each start."),
+    Reach("ssm", "memory", "Parameters of the project are made at each start."),
+    Reach("iam", "memory", "Recorded, never enforced."),
+    Reach("sts", "memory", "Answers; the account is always the project's."),
+    Reach("kms", "memory", "Keys are made anew at each start: what they encrypted cannot be read after it."),
+    Reach("comprehend", "memory", "Fixed answers, unless the project replaces the call."),
+    Reach("stepfunctions", "memory", "Executions are recorded, not run."),
+    Reach("cloudwatch", "memory", "Metrics and alarms are recorded; alarms do not fire."),
+)
+
+SURVIVES = (
+    "queues and their messages, objects of the project's buckets, items of the project's tables;"
+    " everything else that is made through the endpoint lives until this process ends"
+)
