@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from millrace.app.backend import Backend, call_queues, durable_queues
 from millrace.app.inside import Inside, unhurried
-from millrace.app.ways import Way, Ways, alone
+from millrace.app.ways import Way, Ways, call_way
 from millrace.app.webhook import Webhooks
 from millrace.app.witness import Witness
 from millrace.broker import Broker
@@ -14,7 +14,7 @@ from millrace.clock import Clock
 from millrace.config.schema import FunctionConfig, Project
 from millrace.flow.batcher import Batcher
 from millrace.flow.commit import Committer
-from millrace.flow.outcomes import Decider, Rules
+from millrace.flow.outcomes import Decider
 from millrace.flow.pipeline import Pipeline
 from millrace.flow.process import Process
 from millrace.flow.replicas import ReplicaSet
@@ -85,8 +85,7 @@ class Mill:
 
     def _call(self, name: str, replicas: ReplicaSet) -> Pipeline:
         broker, committer = self._backend.memory, self._committer(self._backend.memory, self._backend.memory_results)
-        # Somebody waits for the answer, and for no company; it goes to him alone.
-        way = Way(self._calls[name], alone(self._project.functions[name]), Rules(max_receives=1, call=True))
+        way = call_way(self._project.functions[name], self._calls[name])
         return self._pipeline(name, way, replicas, broker, committer, Sinks(name, [], {}))
 
     def _pipeline(

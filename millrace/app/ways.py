@@ -104,6 +104,11 @@ class Ways:
         return Way(queue, alone(function), rules, Mapping(request_id=_same_on_each_try), destinations)
 
 
+def call_way(function: FunctionConfig, queue: Queue) -> Way:
+    """The way of synchronous calls: somebody waits for the answer, and for no company."""
+    return Way(queue, alone(function), Rules(max_receives=1, call=True), Mapping(request_id=_same_on_each_try))
+
+
 def policy_of(function: FunctionConfig, batch: BatchConfig | None = None) -> Policy:
     """How a function's messages are batched; one that is called as on Lambda takes no more than Lambda's payload."""
     batch = batch or function.batch
