@@ -40,8 +40,9 @@ class PatternError(ConfigError):
     def __init__(self, path: Sequence[str | int], expected: str, got: Any) -> None:
         self.path = tuple(path)
         self.expected = expected
+        self.got = f"{got!r:.80}"
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-        super().__init__(f"${where}: expected {expected}, got {got!r:.80}", "See EventBridge's event patterns.")
+        super().__init__(f"${where}: expected {expected}, got {self.got}", "See EventBridge's event patterns.")
 
 
 def compile_pattern(pattern: Any) -> Matcher:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import ntpath
 import posixpath
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from millrace.broker import DEAD_SUFFIX
 from millrace.config.circles import circles
 from millrace.config.events import BucketEvent, HttpEvent, QueueEvent, ScheduleEvent, TableEvent
 from millrace.config.faults import nearest, one_of
-from millrace.config.findings import Finding, Path
+from millrace.config.findings import Finding, Path, known
 from millrace.config.limits import check_limits
+from millrace.config.mappings import check_mappings
 from millrace.config.names import queue_names
 from millrace.config.routes import check_routes
 from millrace.config.schema import FunctionConfig, Project, Sink
@@ -44,6 +45,7 @@ def check(project: Project, machine_bytes: int | None = None, *, complete: bool 
     for name, function in project.functions.items():
         found += _check_function(project, name, function)
     found += check_routes(project)
+    found += check_mappings(project)
     found += check_limits(project, machine_bytes) if complete else []
     found += circles(project)
     return found
@@ -147,11 +149,11 @@ def _check_events(project: Project, name: str, function: FunctionConfig) -> Iter
         if isinstance(event, QueueEvent):
             yield from _check_queue_event(project, event.queue, (*path, "queue"))
         elif isinstance(event, TableEvent):
-            yield from _known("table", event.table, project.tables, (*path, "table"))
+            yield from known("table", event.table, project.tables, (*path, "table"))
         elif isinstance(event, ScheduleEvent):
             yield from _check_rule(event.schedule, (*path, "schedule"))
         elif isinstance(event, BucketEvent):
-            yield from _known("bucket", split(event.bucket)[0], project.buckets, (*path, "bucket"))
+            yield from known("bucket", split(event.bucket)[0], project.buckets, (*path, "bucket"))
     inbox = project.inbox(name)
     sharers = [other for other in project.functions if other != name and inbox in _queues_named(project, other)]
     if inbox == name and name not in _queues_named(project, name) and sharers:
@@ -176,7 +178,7 @@ def _check_queue_event(project: Project, queue: str, path: Path) -> Iterator[Fin
             path, "dead letters trigger no function", f"a queue (see `millrace dead list {queue[:-5]}`)", queue
         )
     else:
-        yield from _known("queue", queue, project.queues, path)
+        yield from known("queue", queue, project.queues, path)
 
 
 def _check_sink(project: Project, sink: Sink, path: Path) -> Iterator[Finding]:
@@ -185,9 +187,9 @@ def _check_sink(project: Project, sink: Sink, path: Path) -> Iterator[Finding]:
         expected = "exactly one of " + ", ".join(Sink.model_fields)
         yield Finding(path, "a sink", expected, " and ".join(keys) or "none", absent=not keys)
     if sink.table is not None:
-        yield from _known("table", sink.table, project.tables, (*path, "table"))
+        yield from known("table", sink.table, project.tables, (*path, "table"))
     if sink.queue is not None:
-        yield from _known("queue", sink.queue, queue_names(project), (*path, "queue"))
+        yield from known("queue", sink.queue, queue_names(project), (*path, "queue"))
     if sink.bucket is not None:
         yield from _check_object(project, sink.bucket, (*path, "bucket"))
     if sink.webhook is not None:
@@ -198,17 +200,10 @@ def _check_sink(project: Project, sink: Sink, path: Path) -> Iterator[Finding]:
 
 def _check_object(project: Project, target: str, path: Path) -> Iterator[Finding]:
     bucket, template = split(target)
-    yield from _known("bucket", bucket, project.buckets, path)
+    yield from known("bucket", bucket, project.buckets, path)
     what, expected = problem(template)
     if what:
         yield Finding(path, what, expected or one_of([f"{{{name}}}" for name in KEY_FIELDS]), repr(target))
     elif not names_every_message(template):
         what = "the key template has no {id}, so results overwrite one another"
         yield Finding(path, what, "a template such as {date}/{id}.json", repr(template), severity="warning")
-
-
-def _known(kind: str, name: str, declared: Collection[str], path: Path) -> Iterator[Finding]:
-    if name not in declared:
-        near = nearest(name, declared)
-        what = f"unknown {kind} {name!r}"
-        yield Finding(path, what, one_of(declared, near) or f"a {kind} declared under `{kind}s`", near=near)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+from millrace.config.faults import nearest, one_of
 
 Path = tuple[str | int, ...]
 
@@ -24,3 +27,11 @@ class Finding:
     severity: Literal["error", "warning"] = "error"
     at_key: bool = False
     absent: bool = False
+
+
+def known(kind: str, name: str, declared: Collection[str], path: Path) -> Iterator[Finding]:
+    """A finding where a name of that kind is not declared."""
+    if name not in declared:
+        near = nearest(name, declared)
+        what = f"unknown {kind} {name!r}"
+        yield Finding(path, what, one_of(declared, near) or f"a {kind} declared under `{kind}s`", near=near)
