@@ -74,6 +74,15 @@ def _check_json(content: bytes, option: str) -> None:
 
 
 async def _call(project: Project, function: str, message: Message) -> tuple[bytes | None, Failure | None]:
+    from millrace.cli.standby import endpoint_around
+
+    async with endpoint_around(project) as endpoint:
+        return await _call_with(project, function, message, endpoint)
+
+
+async def _call_with(
+    project: Project, function: str, message: Message, endpoint: dict[str, str] | None
+) -> tuple[bytes | None, Failure | None]:
     from millrace.clock import SystemClock
     from millrace.flow.replicas import ReplicaSet
     from millrace.flow.spec import environment_of, spec_of
@@ -81,7 +90,7 @@ async def _call(project: Project, function: str, message: Message) -> tuple[byte
     replicas = ReplicaSet(
         spec_of(project, function),
         count=1,
-        environment=environment_of(project, function),
+        environment=environment_of(project, function, endpoint),
         clock=SystemClock(),
         load_timeout_s=project.functions[function].load_timeout,
         on_line=_show_line,
