@@ -8,10 +8,12 @@ from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 
 from millrace.app.backend import Backend, open_backend
+from millrace.app.endpoint import AwsEndpoint, check_keys, endpoint_elsewhere
 from millrace.app.holder import Holder
 from millrace.app.inside import unhurried
 from millrace.app.listener import Listener, token_of
 from millrace.app.mill import Mill
+from millrace.app.tails import Tails
 from millrace.app.triggers import sources_of
 from millrace.app.webhook import Webhooks
 from millrace.app.witness import Witness
@@ -19,6 +21,7 @@ from millrace.clock import Clock, SystemClock
 from millrace.config.schema import Project
 from millrace.errors import MillraceError
 from millrace.flow.insist import insist
+from millrace.flow.replicas import ReplicaSet
 from millrace.flow.worker import Worker
 from millrace.source import Source
 from millrace.sources.http import check_bind
@@ -54,17 +57,29 @@ async def up(
     async with AsyncExitStack() as stack:
         if gateway:
             check_bind(project.gateway.host, token_of(project))
+            check_keys(project.aws)
         if gateway and functions is None:
             stack.enter_context(Holder(project.state))
         backend = await open_backend(project, clock=clock)
         stack.push_async_callback(backend.close)
         webhooks = Webhooks()
         stack.push_async_callback(webhooks.close)
-        witness = Witness(project.state / "logs", announce, on_line)
+        tails = Tails(on_line)
+        witness = Witness(project.state / "logs", announce, tails.hear)
         stack.callback(witness.close)
+        announce(f"running {project.service} (stage {project.stage}) in {project.root}")
+        replicas: dict[str, ReplicaSet] = {}
+        leads = endpoint_elsewhere(project)
+        if project.aws is not None and gateway:
+            endpoint = AwsEndpoint(project, backend, tails, replicas, clock)
+            # Started before the functions, which are told where it is, and closed behind them.
+            stack.push_async_callback(endpoint.close)
+            leads = await endpoint.start()
+            announce(endpoint.line)
         telemetry = Telemetry(observer)
-        worker = Mill(project, backend, webhooks, witness, telemetry, clock, debug=debug).worker(functions)
+        worker = Mill(project, backend, webhooks, witness, telemetry, clock, leads, debug=debug).worker(functions)
         stack.push_async_callback(worker.kill)
+        replicas |= worker.replicas
         routed = project if debug is None else unhurried(project, debug)
         listener = Listener(routed, backend, worker.replicas, telemetry, clock) if gateway else None
         return await _Parts(project, backend, worker, listener, witness, telemetry, clock).run(stop)
@@ -93,7 +108,6 @@ class _Parts:
 
     async def run(self, stop: asyncio.Event) -> int:
         say = self._witness.announce
-        say(f"running {self._project.service} (stage {self._project.stage}) in {self._project.root}")
         await self._worker.start()
         beside = [asyncio.create_task(self._witness.loading(name, set)) for name, set in self._worker.replicas.items()]
         beside.append(asyncio.create_task(self._gauges()))
