@@ -19,7 +19,7 @@ from millrace.errors import MillraceError
 
 COMMAND = (sys.executable, "-m", "millrace", "up")
 _MAX_LINE_BYTES = 1 << 20
-_ADDRESS = re.compile(r"http://[\w.\[\]:-]*:\d+")
+_ADDRESS = re.compile(r"listening on (http://[\w.\[\]:-]*:\d+)")
 _REPLICA = "millrace.replica"
 
 
@@ -121,7 +121,7 @@ class Server:
         log.write(line)
         log.flush()
         if not self._address.done() and (found := _ADDRESS.search(line.decode(errors="replace"))):
-            self._address.set_result(found.group())
+            self._address.set_result(found.group(1))
 
     def _ended(self) -> MillraceError:
         last = self.log.read_text(errors="replace")[-2000:].strip()
