@@ -39,11 +39,11 @@ class Replica:
         return Ran(0, [None if i in failures else b"1" for i in range(len(ids))], failures, None, 0.0)
 
 
-def run(count: int, replica: Replica) -> dict[str, bytes | Failure]:
+def run(count: int, replica: Replica, *, bisect: bool = True) -> dict[str, bytes | Failure]:
     async def collect() -> list[tuple[str, bytes | Failure]]:
         return [
             (lease.message.id, answer)
-            async for part, answers in results(leases(count), replica)
+            async for part, answers in results(leases(count), replica, bisect=bisect)
             for lease, answer in zip(part, answers, strict=True)
         ]
 
@@ -84,6 +84,15 @@ def test_refused_items_are_not_run_again_while_bisecting() -> None:
     replica = Replica(poison={"0"}, spoilt={"3"})
     assert run(4, replica) == {"0": BROKEN, "1": b"1", "2": b"1", "3": REFUSED}
     assert all("3" not in ids for ids, _ in replica.calls[1:])
+
+
+def test_without_bisection_all_of_a_batch_are_to_blame_and_it_runs_once() -> None:
+    replica = Replica(poison={"0"}, spoilt={"3"})
+    assert run(4, replica, bisect=False) == {"0": BROKEN, "1": BROKEN, "2": BROKEN, "3": REFUSED}
+    assert len(replica.calls) == 1
+    dying = Replica(killers={"2"})
+    assert set(run(4, dying, bisect=False).values()) == {DIED}
+    assert [alone for _, alone in dying.calls] == [False, True], "not blamed for another batch's death"
 
 
 @given(st.integers(1, 40), st.data())

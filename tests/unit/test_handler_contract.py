@@ -19,7 +19,7 @@ from millrace.errors import Dead, LoadError, Retry
 from millrace.replica import handler as contract
 from millrace.replica.handler import Handler
 from millrace.replica.output import working
-from millrace.source import HttpRequest, ObjectChange, Push, RowChange, Tick
+from millrace.source import BusPost, HttpRequest, ObjectChange, Published, Push, RowChange, Tick
 from millrace.types import Message
 from millrace.wire import Ran, Run
 
@@ -64,6 +64,8 @@ class TestGrouping:
             ("schedule", TICK, lambda event: event["detail-type"] == "Scheduled Event"),
             ("bucket", ObjectChange("created", "b", "k", 1, "e", AT), lambda e: e["Records"][0]["s3"]["object"]),
             ("push", Push("s", "1", b"x", {}, AT), lambda event: event["message"]["messageId"] == "1"),
+            ("topic", Published("t", "1", "x", AT), lambda event: event["Records"][0]["Sns"]["Message"] == "x"),
+            ("bus", BusPost("b", "1", "s", "t", msgspec.Raw(b"{}"), AT), lambda event: event["detail-type"] == "t"),
             ("raw", {"any": ["thing"]}, lambda event: event == {"any": ["thing"]}),
         ],
     )
@@ -214,6 +216,8 @@ class TestPartialBatchResponse:
             ({"batchItemFailures": ["m1"]}, "itemIdentifier"),
             ({"batchItemFailures": {"itemIdentifier": "m1"}}, "to be a list, got dict"),
             ({"batchItemFailures": "m1"}, "to be a list, got str"),
+            ({"batchItemFailures": ""}, "to be a list, got str"),
+            ({"batchItemFailures": {}}, "to be a list, got dict"),
         ],
         ids=repr,
     )
@@ -223,6 +227,11 @@ class TestPartialBatchResponse:
         assert ran.values == [None] * 3
         assert {failure.type for failure in ran.failures.values()} == {"BatchResponseError"}
         assert all(text in failure.message for failure in ran.failures.values())
+
+    def test_an_answer_does_not_count_where_it_is_not_asked_for(self) -> None:
+        whole = msgspec.structs.replace(run_of(*PLAIN), partial=False)
+        ran = Handler(lambda *_: answers("m2", "unknown"), SPEC, "v1").run(whole, lambda: None)
+        assert (ran.values, ran.failures) == ([b"null"] * 3, {})
 
     def test_a_stream_is_read_again_from_the_lowest_failure_on(self) -> None:
         def function(event: Any, context: Any) -> Any:

@@ -301,6 +301,42 @@ async def test_a_table_without_a_stream_does_not_make_the_watch_spin() -> None:
     assert inbox.puts == []
 
 
+async def test_a_watch_from_the_latest_on_announces_what_happens_from_now_on_even_after_a_restart() -> None:
+    table, bookmarks, clock, inbox = await table_and_source()
+    table._clock = clock
+
+    def source() -> TableSource:
+        return TableSource("f.0", "inbox", table, bookmarks, clock, start="latest")
+
+    await table.put([Row("pets", "rex", b"1")])
+    async with running(source(), inbox, clock):
+        pass
+    assert inbox.puts == []
+    await table.put([Row("pets", "rex", b"2")])
+    async with running(source(), inbox, clock):
+        assert [change.sequence for change in inbox.take(RowChange)] == [2], "what happened while it was down counts"
+
+
+async def test_a_watch_from_the_latest_on_of_an_empty_stream_misses_nothing_afterwards() -> None:
+    table, bookmarks, clock, inbox = await table_and_source()
+    table._clock = clock
+    for expected in ([], [1]):
+        async with running(TableSource("f.0", "inbox", table, bookmarks, clock, start="latest"), inbox, clock):
+            assert [change.sequence for change in inbox.take(RowChange)] == expected
+        await table.put([Row("pets", "rex", b"1")])
+
+
+async def test_a_change_says_its_sort_field_and_what_a_handler_sees_of_it() -> None:
+    table, bookmarks, clock, inbox = await table_and_source()
+    table._clock = clock
+    await table.put([Row("pets", "rex", b'{"id":"rex","at":1}')])
+    source = TableSource("f.0", "inbox", table, bookmarks, clock, sort_field="at", view="keys")
+    async with running(source, inbox, clock):
+        (change,) = inbox.take(RowChange)
+    assert (change.sort_field, change.view) == ("at", "keys")
+    assert msgspec.json.decode(change.new) == {"id": "rex", "at": 1}
+
+
 class SameTags(Bucket):
     """One object whose entity tag is a hash of its bytes, as in S3."""
 
