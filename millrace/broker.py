@@ -57,8 +57,9 @@ def _frozen(found: object) -> Hashable:
 class Queue(msgspec.Struct, frozen=True):
     """A queue's declaration; seconds and counts, None where there is no bound.
 
-    `delay_s` is for puts that name no delay. `dead_to` names the queue that gets this one's dead letters, as ordinary
-    messages with the attribute `millrace-dead-from`, instead of `<name>.dead`.
+    `dedupe_s` 0 keeps no memory of ids once their messages are settled. `delay_s` is for puts that name no delay.
+    `dead_to` names the queue that gets this one's dead letters, as ordinary messages with the attribute
+    `millrace-dead-from`, instead of `<name>.dead`.
     """
 
     name: str

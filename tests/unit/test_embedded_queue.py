@@ -42,6 +42,10 @@ async def counted(database: Database, table: str) -> int:
     return await database.read(lambda connection: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
+async def remembered(database: Database) -> set[str]:
+    return await database.read(lambda connection: {id for (id,) in connection.execute("SELECT id FROM records")})
+
+
 async def waiting(broker, queue: str) -> list[str]:
     return [peeked.message.id for peeked in await broker.peek(queue, 1000)]
 
@@ -181,10 +185,7 @@ async def test_nothing_is_left_of_what_was_settled_by_its_handle(database: Datab
     assert await counted(database, "bodies") == 1
     await broker.settle(Commit("q", [outcome(lease) for lease in await broker.take("q", 1)]))
     assert await counted(database, "bodies") == 0
-    assert await database.read(lambda connection: connection.execute("SELECT id FROM records").fetchall()) == [
-        ("done",),
-        ("retry",),
-    ]
+    assert await remembered(database) == {"done", "retry"}
 
 
 async def test_one_lease_twice_in_a_commit_is_settled_once(database: Database) -> None:
@@ -206,6 +207,16 @@ async def test_nothing_is_left_of_a_dropped_queue(database: Database, broker: Sq
     counts = {table: await counted(database, table) for table in ("messages", "bodies", "records", "dedupes")}
     assert counts == dict.fromkeys(counts, 0)
     assert sorted(await broker.queues()) == ["bounded", "bounded.dead"]
+
+
+async def test_an_id_that_nobody_wants_remembered_is_not_written(database: Database) -> None:
+    broker = SqliteBroker(database)
+    await broker.declare([Queue("q", dedupe_s=0)])
+    await broker.put(putting("q", "plain", "told", "dead"))
+    plain, told, dead = await broker.take("q", 3)
+    outcomes = [Outcome(plain, "done"), outcome(told), outcome(dead, "dead", record=None)]
+    assert await broker.settle(Commit("q", outcomes)) == []
+    assert await remembered(database) == {"dead", "told"}
 
 
 # ---- dedupe keys

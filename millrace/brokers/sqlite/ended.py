@@ -47,7 +47,9 @@ def _redirect(connection: sqlite3.Connection, queues: Queues, queue: Queue, rows
 
 
 def remember(connection: sqlite3.Connection, queue: Queue, ended: Sequence[Ended], now: Now) -> None:
-    """Write the records of messages that have ended."""
+    """Write the records of messages that have ended, and of ids alone where the queue has a window for them."""
+    if queue.dedupe_s <= 0:
+        ended = [each for each in ended if each[1] == "dead" or each[2] is not None]
     window_s = now.broker_s + queue.dedupe_s
     kept_until = {"done": window_s, "dead": _FOR_EVER if queue.dead_to is None else window_s}
     for start in range(0, len(ended), _ROWS):
