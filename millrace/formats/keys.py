@@ -38,3 +38,10 @@ def doubts(node: Node, known: Keys, where: str) -> Iterator[Fault]:
         elif key.support in ("partly", "no"):
             said = "is understood in part" if key.support == "partly" else "does nothing here"
             yield Fault(child.key_place, f"{where}: {name} {said}: {key.note}", severity="warning")
+
+
+def tally(node: Node, known: Keys) -> tuple[int, int]:
+    """How many keys of a mapping do here what they do there, and how many there are."""
+    names = list(node.value) if isinstance(node.value, dict) else []
+    understood = [name for name in names if name in known and known[name].support in ("yes", "nothing to do")]
+    return len(understood), len(names)

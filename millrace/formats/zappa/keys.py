@@ -1,0 +1,138 @@
+"""Every key of zappa_settings, and what becomes of it here. Source: Zappa's README, "Advanced Settings"."""
+
+from __future__ import annotations
+
+from millrace.formats.keys import Key, Keys
+
+_ACCESS = "nothing here asks for permissions"
+_DEPLOYMENT = "concerns the deployment"
+_DOMAIN = "the gateway listens on loopback"
+_PACKAGE = "nothing is packaged: the code runs from its folder"
+
+ZAPPA_KEYS: Keys = {
+    "additional_text_mimetypes": Key("nothing to do", "bodies travel as bytes, whatever their type"),
+    "alb_enabled": Key("no", "there is no load balancer; the gateway serves the application"),
+    "alb_vpc_config": Key("no", "there is no load balancer; the gateway serves the application"),
+    "api_key": Key("partly", "the key's value is not in the file: one is made at the first start"),
+    "api_key_required": Key("yes", "the key is made at the first start, in .millrace/api_keys.json"),
+    "apigateway_description": Key("nothing to do", _DEPLOYMENT),
+    "apigateway_enabled": Key("yes", "false: the application has no path at the gateway"),
+    "apigateway_policy": Key("no", "the gateway serves this machine alone unless it is told otherwise"),
+    "app_function": Key("yes", "the WSGI application, at every path and method of the gateway"),
+    "app_module": Key("yes", "its name is understood as an older form of app_function"),
+    "assume_policy": Key("nothing to do", _ACCESS),
+    "async_resources": Key("nothing to do", "asynchronous calls go through the function's own queue"),
+    "async_response_table": Key("no", "zappa.asynchronous reads its name from the deployed package"),
+    "async_response_table_read_capacity": Key("nothing to do", _DEPLOYMENT),
+    "async_response_table_write_capacity": Key("nothing to do", _DEPLOYMENT),
+    "async_source": Key("partly", "lambda; tasks sent over sns find no topic"),
+    "attach_policy": Key("nothing to do", _ACCESS),
+    "authorizer": Key("no", "no authorizer is asked: every request reaches the application"),
+    "aws_endpoint_urls": Key("no", "handlers find the local endpoint by AWS_ENDPOINT_URL"),
+    "aws_environment_variables": Key("yes", "in the replicas' environment"),
+    "aws_kms_key_arn": Key("no", "variables are not decrypted"),
+    "aws_region": Key("yes"),
+    "base_path": Key("no", "the application is served at /"),
+    "binary_support": Key("nothing to do", "bodies travel as bytes, whatever their type"),
+    "bot_events": Key("no", "there is no Lex"),
+    "cache_cluster_enabled": Key("nothing to do", "nothing is cached"),
+    "cache_cluster_encrypted": Key("nothing to do", "nothing is cached"),
+    "cache_cluster_size": Key("nothing to do", "nothing is cached"),
+    "cache_cluster_ttl": Key("nothing to do", "nothing is cached"),
+    "callbacks": Key("nothing to do", _DEPLOYMENT),
+    "certificate": Key("nothing to do", _DOMAIN),
+    "certificate_arn": Key("nothing to do", _DOMAIN),
+    "certificate_chain": Key("nothing to do", _DOMAIN),
+    "certificate_key": Key("nothing to do", _DOMAIN),
+    "cloudwatch_data_trace": Key("nothing to do", "`millrace logs` shows what functions printed"),
+    "cloudwatch_log_level": Key("nothing to do", "`millrace logs` shows what functions printed"),
+    "cloudwatch_metrics_enabled": Key("nothing to do", "/metrics has them"),
+    "cognito": Key("no", "there is no Cognito"),
+    "context_header_mappings": Key("no", "the application's request has no headers of API Gateway's context"),
+    "cors": Key("yes", "preflight requests are answered; the application writes the headers of its own answers"),
+    "dead_letter_arn": Key("yes", "where the event of a call that was given up goes"),
+    "debug": Key("nothing to do", "a failed call is told in the terminal and the log"),
+    "delete_local_zip": Key("nothing to do", _PACKAGE),
+    "delete_s3_zip": Key("nothing to do", _PACKAGE),
+    "django_settings": Key("yes", "the application of the wsgi.py beside the settings, with DJANGO_SETTINGS_MODULE"),
+    "domain": Key("nothing to do", _DOMAIN),
+    "endpoint_configuration": Key("nothing to do", _DOMAIN),
+    "environment_variables": Key("yes", "in the replicas' environment, stronger than aws_environment_variables"),
+    "ephemeral_storage": Key("nothing to do", "the space is this machine's"),
+    "events": Key("yes", "see the events' own keys"),
+    "exception_handler": Key("no", "what a function raises is its failure"),
+    "exclude": Key("nothing to do", _PACKAGE),
+    "exclude_glob": Key("nothing to do", _PACKAGE),
+    "extends": Key("yes"),
+    "extra_permissions": Key("nothing to do", _ACCESS),
+    "iam_authorization": Key("no", "the gateway asks for no signature"),
+    "include": Key("nothing to do", "libraries are this machine's"),
+    "keep_warm": Key("nothing to do", "replicas stay loaded"),
+    "keep_warm_expression": Key("nothing to do", "replicas stay loaded"),
+    "lambda_concurrency": Key("no", "say how many processes with --set functions.app.replicas=4"),
+    "lambda_description": Key("yes", "the description in /openapi.json"),
+    "lambda_handler": Key("no", "the application and the events' functions are called without a handler between"),
+    "layers": Key("no", "install what they hold into this environment"),
+    "lets_encrypt_key": Key("nothing to do", _DOMAIN),
+    "log_level": Key("nothing to do", "everything that is logged is shown"),
+    "manage_roles": Key("nothing to do", _ACCESS),
+    "memory_size": Key("yes", "resident memory beyond which a replica is killed"),
+    "num_retained_versions": Key("nothing to do", _DEPLOYMENT),
+    "payload_compression": Key("no", "answers go out as the application writes them"),
+    "payload_minimum_compression_size": Key("no", "answers go out as the application writes them"),
+    "prebuild_script": Key("nothing to do", _PACKAGE),
+    "profile_name": Key("nothing to do", "functions get credentials that open nothing"),
+    "project_name": Key("yes", "the service's name, and with the stage the function's name on AWS"),
+    "remote_env": Key(
+        "no", "its file is in AWS: put the variables into environment_variables, or --set environment.X="
+    ),
+    "role_arn": Key("nothing to do", _ACCESS),
+    "role_name": Key("nothing to do", _ACCESS),
+    "route53_enabled": Key("nothing to do", _DOMAIN),
+    "runtime": Key("nothing to do", "functions run on the Python that runs millrace"),
+    "s3_bucket": Key("nothing to do", _PACKAGE),
+    "settings_file": Key("no", "a server-side settings file is not read"),
+    "slim_handler": Key("nothing to do", _PACKAGE),
+    "snap_start": Key("nothing to do", "replicas stay loaded"),
+    "tags": Key("nothing to do", _DEPLOYMENT),
+    "timeout_seconds": Key("yes"),
+    "touch": Key("nothing to do", _DEPLOYMENT),
+    "touch_path": Key("nothing to do", _DEPLOYMENT),
+    "use_precompiled_packages": Key("nothing to do", _PACKAGE),
+    "vpc_config": Key("nothing to do", "functions are in this machine's network"),
+    "xray_tracing": Key("no", "no X-Ray daemon runs here"),
+}
+
+ZAPPA_EVENT_KEYS: Keys = {
+    "description": Key("nothing to do", _DEPLOYMENT),
+    "enabled": Key("yes", "false never comes due"),
+    "event_pattern": Key("yes", "events of the default bus"),
+    "event_source": Key("yes", "see its own keys"),
+    "expression": Key("yes"),
+    "expressions": Key("yes"),
+    "function": Key("yes", "a dotted path; called with (event, context), (event) or nothing, as it takes them"),
+    "kwargs": Key("partly", "the event is {kwargs: ...} alone, without the scheduled event's own fields"),
+    "name": Key("nothing to do", _DEPLOYMENT),
+}
+
+ZAPPA_SOURCE_KEYS: Keys = {
+    "arn": Key("yes", "queues, topics, buckets and tables of that name; Kinesis streams are not here"),
+    "batch_size": Key("yes"),
+    "batch_window": Key("yes"),
+    "enabled": Key("yes", "where it is left out the source is on"),
+    "event_pattern": Key("yes", "events of the default bus"),
+    "events": Key(
+        "partly", "of a bucket, objects created or removed; which of the ways to create one is not told apart"
+    ),
+    "filters": Key("yes", "SNS's filter policy"),
+    "key_filters": Key("yes", "prefix and suffix"),
+    "prefix": Key("yes"),
+    "starting_position": Key("yes"),
+    "suffix": Key("yes"),
+}
+
+ZAPPA_CORS_KEYS: Keys = {
+    "allowed_headers": Key("yes"),
+    "allowed_methods": Key("yes"),
+    "allowed_origin": Key("yes"),
+}
