@@ -98,6 +98,8 @@ class Endpoint:
             if _may_wait(service, call):
                 return await _while_connected(chosen.handle(call), receive)
             return await chosen.handle(call)
+        except Disconnected:
+            raise
         except MillraceError as error:
             _log.warning("%s cannot answer now: %s", service, error.problem)
             return fault(service, call.headers, "ServiceUnavailable", error.problem)
@@ -140,6 +142,7 @@ async def _while_connected(work: Awaitable[Reply], receive: Receive) -> Reply:
     finally:
         working.cancel()
         leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 async def _left(receive: Receive) -> None:
