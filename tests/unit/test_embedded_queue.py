@@ -287,18 +287,29 @@ async def test_a_purge_of_dead_letters_needs_no_living_queue(broker: SqliteBroke
 # ---- growth
 
 
-@pytest.mark.parametrize("name", ["CANDIDATES", "FIFO_NEAR", "FIFO_FAR", "LEASE", "OURS", "DELETE", "RETRY", "BURY"])
-async def test_no_statement_of_the_flow_walks_through_the_queue(database: Database, name: str) -> None:
+_OF_LEASES = ["LEASE", "OURS", "EXTEND", "DELETE", "RETRY", "RELEASE", "BURY", "REDIRECT", "MOVE"]
+_OF_PUTS = ["PLACES", "FIRSTS", "REMEMBER_KEYS", "FORGET_KEYS"]
+
+
+async def plan(database: Database, name: str) -> list[str]:
     statement = getattr(statements, name)
     named = {"queue": "q", "limit": 1, "now": 1.0, "window": 1}
     values = named if ":queue" in statement else ["[]"] * statement.count("?")
+    steps = await database.read(lambda connection: connection.execute(f"EXPLAIN QUERY PLAN {statement}", values))
+    return [step for *_, step in steps]
 
-    def plan(connection: sqlite3.Connection) -> list[str]:
-        return [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
 
-    steps = await database.read(plan)
+@pytest.mark.parametrize("name", ["CANDIDATES", "FIFO_NEAR", "FIFO_FAR", *_OF_LEASES, *_OF_PUTS])
+async def test_no_statement_of_the_flow_walks_through_the_queue(database: Database, name: str) -> None:
+    steps = await plan(database, name)
     assert steps
-    assert not [step for step in steps if step.startswith("SCAN messages")]
+    assert not [step for step in steps if step.startswith(("SCAN messages", "SCAN dedupes"))]
+
+
+@pytest.mark.parametrize("name", _OF_LEASES)
+async def test_leased_messages_are_found_by_their_numbers(database: Database, name: str) -> None:
+    (step,) = [step for step in await plan(database, name) if "messages" in step]
+    assert "INTEGER PRIMARY KEY" in step, "the index of the queue would be walked through"
 
 
 # ---- the broker that fails on demand
