@@ -10,6 +10,7 @@ from typing import Protocol
 from millrace.config.faults import Fault
 from millrace.config.tree import Node
 from millrace.formats.iam.policy import Policy
+from millrace.formats.iam.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Draft:
 
     `policies` are what the functions' roles allow, where the file says so.
     `faults` has errors and warnings; `understood` and `keys` count the keys that do here what they do there, of all.
-    `stages` are the names that --stage may take, where the file has a list of them.
+    `stages` are the names that --stage may take, where the file has a list of them. `grants` are the statements of
+    IAM policies that hold for each function of the tree whose role the file describes.
     """
 
     tree: Node | None
@@ -35,6 +37,8 @@ class Draft:
     understood: int = 0
     keys: int = 0
     stages: list[str] = field(default_factory=list)
+    grants: dict[str, list[Node]] = field(default_factory=dict)
+    policies: dict[str, Policy] = field(default_factory=dict)
 
 
 class Reader(Protocol):

@@ -1,0 +1,174 @@
+"""`functions`: each as a function of millrace.yml under its own key, called as Lambda calls it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from millrace.config.tree import Node
+from millrace.formats.cloudformation.resolver import is_call
+from millrace.formats.cloudformation.values import below, entries, integer, is_true, items, measured, text_of
+from millrace.formats.iam import Policy
+from millrace.formats.iam.policy import statements
+from millrace.formats.keys import Key, Keys
+from millrace.formats.nodes import put, text
+from millrace.formats.serverless.events.asked import Asked
+from millrace.formats.serverless.events.kinds import EVENT_KEYS, read_event
+from millrace.formats.serverless.ledger import Ledger
+from millrace.formats.serverless.mending import event_list
+from millrace.formats.serverless.reading import Reading
+from millrace.formats.serverless.targets import destination, seconds
+
+DEFAULT_TIMEOUT_S = 6
+DEFAULT_MEMORY_MB = 1024
+_DEPLOYMENT = Key("nothing to do")
+FUNCTION_KEYS: Keys = {
+    "handler": Key("yes", "module.function, with folders before it"),
+    "name": Key("yes", "service-stage-key without it"),
+    "description": Key("yes"),
+    "runtime": Key("partly", "functions in Python run, in the Python that runs millrace"),
+    "memorySize": Key("yes", "1024 without it"),
+    "timeout": Key("yes", "6 without it"),
+    "environment": Key("yes"),
+    "events": Key("yes"),
+    "reservedConcurrency": Key("yes", "0 runs none; otherwise `replicas` says how many run here"),
+    "provisionedConcurrency": Key("nothing to do"),
+    "destinations": Key("yes"),
+    "onError": Key("yes"),
+    "maximumRetryAttempts": Key("yes"),
+    "maximumEventAge": Key("yes"),
+    "condition": Key("yes"),
+    "module": Key("yes", "of the plugin python-requirements: the folder of the function's code"),
+    "iamRoleStatements": Key("yes", "of the plugin iam-roles-per-function; compared, never enforced"),
+    "iamRoleStatementsInherit": Key("yes"),
+    "iamRoleStatementsName": Key("nothing to do"),
+    "role": Key("nothing to do"),
+    "layers": Key("no", "what a layer holds is to be installed into the environment"),
+    "url": Key("no", "use an httpApi event"),
+    "image": Key("no", "container images do not run here"),
+    "fileSystemConfig": Key("no", "the function sees this machine's files"),
+    "ephemeralStorageSize": _DEPLOYMENT,
+    **dict.fromkeys(
+        (
+            *("package", "tags", "vpc", "tracing", "versionFunction", "dependsOn", "kmsKeyArn", "awsKmsKeyArn"),
+            *("disableLogs", "logRetentionInDays", "logDataProtectionPolicy", "architecture", "snapStart", "logs"),
+            *("runtimeManagement", "permissionsBoundary", "recursiveLoop", "build", "vpcEndpointIds"),
+        ),
+        _DEPLOYMENT,
+    ),
+}
+DESTINATION_KEYS: Keys = {"onSuccess": Key("yes"), "onFailure": Key("yes")}
+
+
+def declared(section: Node | None, ledger: Ledger) -> dict[str, Node]:
+    """The functions by key; those of a list of mappings all together."""
+    found: dict[str, Node] = {}
+    for part in items(section):
+        if not isinstance(part.value, dict):
+            ledger.refuse(part, "functions", "a mapping of functions by name", part.shown)
+        for key, function in entries(part):
+            if isinstance(function.value, dict):
+                found[key] = function
+            elif function.value is not None:
+                ledger.refuse(function, f"functions.{key}", "a mapping with a handler", function.shown)
+    return found
+
+
+def aws_name(key: str, function: Node, service: str, stage: str) -> str:
+    """What AWS calls a function."""
+    return text_of(below(function, "name")) or f"{service}-{stage}-{key}"
+
+
+def read_function(key: str, function: Node, provider: Node | None, reading: Reading) -> None:
+    """A function without its events."""
+    known = {**FUNCTION_KEYS, "runtime": Key("yes")}
+    reading.ledger.examine(function, known, f"functions.{key}")
+    reading.ledger.examine(below(function, "destinations"), DESTINATION_KEYS, f"functions.{key}.destinations")
+    put(reading.tree, ("functions", key), {}, function)
+    made = reading.tree.value["functions"].value[key]
+    settings: dict[str, Any] = {
+        **_code(function),
+        "name": aws_name(key, function, reading.service, reading.stage),
+        **_given(function, "description"),
+        "timeout": seconds(_setting("timeout", function, provider, DEFAULT_TIMEOUT_S)),
+        "memory": measured(_setting("memorySize", function, provider, DEFAULT_MEMORY_MB), "MiB"),
+    }
+    if (environment := below(function, "environment")) is not None:
+        settings["environment"] = reading.resolve(environment)
+    if text_of(below(function, "reservedConcurrency")) == "0":
+        settings["replicas"] = 0
+    for name, value in settings.items():
+        put(made, (name,), value, function)
+    _read_policy(key, function, provider, reading)
+
+
+def read_calls(key: str, function: Node, reading: Reading) -> None:
+    """How a function is called where nobody waits; after all functions are known, since some are destinations."""
+    where = f"functions.{key}"
+    calls: dict[str, Any] = {}
+    if (tries := below(function, "maximumRetryAttempts")) is not None:
+        calls["tries"] = integer(tries)
+    if (age := below(function, "maximumEventAge")) is not None:
+        calls["max_age"] = seconds(age)
+    targets = {
+        "on_success": (below(function, "destinations", "onSuccess"), f"{where}.destinations.onSuccess"),
+        "on_failure": (below(function, "destinations", "onFailure"), f"{where}.destinations.onFailure"),
+        "dead_letter": (below(function, "onError"), f"{where}.onError"),
+    }
+    for name, (node, described) in targets.items():
+        if node is not None and (found := destination(node, described, reading)) is not None:
+            calls[name] = found
+    put(reading.tree, ("functions", key, "asynchronous"), calls, function)
+
+
+def read_events(key: str, function: Node, provider: Node | None, reading: Reading) -> None:
+    """A function's events."""
+    events = below(function, "events")
+    if events is None:
+        return
+    timeout = integer(_setting("timeout", function, provider, DEFAULT_TIMEOUT_S)).value
+    timeout_s = timeout if isinstance(timeout, int) else DEFAULT_TIMEOUT_S
+    for kind, node in event_list(events, f"functions.{key}.events", set(EVENT_KEYS), reading.ledger):
+        short = reading.resolve(node) if is_call(node) else node  # `- sqs: !GetAtt Queue.Arn`
+        read_event(Asked(key, kind, short, timeout_s, reading))
+
+
+def _code(function: Node) -> dict[str, Any]:
+    """The handler, and the folder of its code where the python-requirements plugin says one."""
+    code: dict[str, Any] = {}
+    if (handler := below(function, "handler")) is not None:
+        code["handler"] = text(text_of(handler).removeprefix("./"), handler)
+    if (module := below(function, "module")) is not None:
+        code["root"] = module
+    return code
+
+
+def _given(function: Node, name: str) -> dict[str, Any]:
+    found = below(function, name)
+    return {} if found is None else {name: found}
+
+
+def _setting(name: str, function: Node, provider: Node | None, default: int) -> Node:
+    """A function's own setting, or the provider's, or Serverless's default."""
+    found = below(function, name) or below(provider, name)
+    return Node(default, function.place, function.key_place) if found is None else found
+
+
+def _read_policy(key: str, function: Node, provider: Node | None, reading: Reading) -> None:
+    """What the function's role allows; nothing where the role stands elsewhere or has policies of AWS's own."""
+    role = below(provider, "iam", "role")
+    shared = [*items(below(provider, "iamRoleStatements"))]
+    if role is not None and isinstance(role.value, dict):
+        shared += items(below(role, "statements"))
+    own = below(function, "iamRoleStatements")
+    elsewhere = (
+        below(function, "role")
+        or below(provider, "role")
+        or below(provider, "iamManagedPolicies")
+        or below(role, "managedPolicies")
+        or (role if role is not None and (not isinstance(role.value, dict) or is_call(role)) else None)
+    )
+    if elsewhere is not None and own is None:
+        return
+    chosen = [*items(own), *(shared if is_true(below(function, "iamRoleStatementsInherit")) else [])] if own else shared
+    listed = Node(chosen, function.place, function.key_place)
+    reading.policies[key] = Policy(tuple(statements(reading.resolve(listed))))

@@ -1,0 +1,40 @@
+"""How much of the file is understood: every key that is read is looked up in its section's mapping, and counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from millrace.config.faults import Fault
+from millrace.config.tree import Node
+from millrace.formats.keys import Keys, doubts
+
+
+@dataclass
+class Ledger:
+    """Faults in the order in which they were found, and the count of keys."""
+
+    faults: list[Fault] = field(default_factory=list)
+    understood: int = 0
+    keys: int = 0
+
+    def examine(self, node: Node | None, known: Keys, where: str) -> None:
+        """Count the keys of a mapping and warn of those that are not, or not wholly, understood."""
+        if node is None or not isinstance(node.value, dict):
+            return
+        self.faults += doubts(node, known, where)
+        for name in node.value:
+            key = known.get(name)
+            self.count(key is not None and key.support in ("yes", "nothing to do"))
+
+    def count(self, understood: bool) -> None:
+        """One key more."""
+        self.keys += 1
+        self.understood += understood
+
+    def warn(self, node: Node, what: str, expected: str = "", got: str = "", near: str = "") -> None:
+        """Something worth saying at a node."""
+        self.faults.append(Fault(node.place, what, expected, got, near, severity="warning"))
+
+    def refuse(self, node: Node, what: str, expected: str = "", got: str = "", near: str = "") -> None:
+        """Something wrong at a node."""
+        self.faults.append(Fault(node.place, what, expected, got, near))

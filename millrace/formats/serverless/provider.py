@@ -1,0 +1,172 @@
+"""`provider`: what all functions share, where the service is deployed, its gateways and their keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from millrace.config.tree import Node
+from millrace.formats.cloudformation.values import below, entries, items, text_of
+from millrace.formats.keys import Key, Keys
+from millrace.formats.nodes import node as made
+from millrace.formats.nodes import put
+from millrace.formats.serverless.events.cors import HTTP_API_CORS_KEYS, read_cors
+from millrace.formats.serverless.reading import Reading
+
+_DEPLOYMENT = Key("nothing to do")
+PROVIDER_KEYS: Keys = {
+    "name": Key("yes", "aws"),
+    "runtime": Key("partly", "functions in Python run, in the Python that runs millrace"),
+    "region": Key("yes"),
+    "stage": Key("yes"),
+    "environment": Key("yes"),
+    "memorySize": Key("yes"),
+    "timeout": Key("yes"),
+    "iam": Key("yes", "statements are compared with what functions do, never enforced"),
+    "iamRoleStatements": Key("yes", "as iam.role.statements"),
+    "iamManagedPolicies": Key("nothing to do"),
+    "role": Key("nothing to do"),
+    "stackName": Key("yes"),
+    "apiGateway": Key("partly", "API keys"),
+    "apiKeys": Key("yes"),
+    "usagePlan": Key("no", "nothing is throttled or counted"),
+    "httpApi": Key("partly", "cors and payload"),
+    "s3": Key("yes"),
+    "layers": Key("no", "what a layer holds is to be installed into the environment"),
+    "vpc": Key("nothing to do"),
+    "resourcePolicy": Key("no", "all may call on loopback"),
+    "ecr": Key("no", "container images do not run here"),
+    "eventBridge": Key("nothing to do"),
+    "websocketsApiName": Key("no", "the gateway speaks HTTP alone"),
+    "websocketsApiRouteSelectionExpression": Key("no", "the gateway speaks HTTP alone"),
+    "alb": Key("no", "use httpApi events"),
+    "cloudFront": Key("no", "there is no edge here"),
+    "variableSyntax": Key("no", "variables are written ${...}"),
+    "credentials": _DEPLOYMENT,
+    **dict.fromkeys(
+        (
+            *("profile", "tags", "stackTags", "stackPolicy", "stackParameters", "deploymentBucket", "cfnRole", "logs"),
+            *(
+                "deploymentPrefix",
+                "deploymentMethod",
+                "notificationArns",
+                "rollbackConfiguration",
+                "tracing",
+                "runtimes",
+            ),
+            *("logRetentionInDays", "logDataProtectionPolicy", "kmsKeyArn", "architecture", "versionFunctions"),
+            *(
+                "lambdaHashingVersion",
+                "endpointType",
+                "apiName",
+                "vpcEndpointIds",
+                "disableRollback",
+                "runtimeManagement",
+            ),
+            *("rolePermissionsBoundary", "disableDefaultOutputExportNames", "snapStart", "lambda", "build", "domain"),
+        ),
+        _DEPLOYMENT,
+    ),
+}
+API_GATEWAY_KEYS: Keys = {
+    "apiKeys": Key("yes", "a key without a value has its name as its value"),
+    "usagePlan": Key("no", "nothing is throttled or counted"),
+    "apiKeySourceType": Key("partly", "HEADER"),
+    "resourcePolicy": Key("no", "all may call on loopback"),
+    "request": Key("no", "requests are not checked"),
+    "binaryMediaTypes": Key("yes", "bodies that are no text come in base64"),
+    "minimumCompressionSize": Key("no", "answers are not compressed"),
+    **dict.fromkeys(
+        (
+            *("restApiId", "restApiRootResourceId", "restApiResources", "websocketApiId", "description", "metrics"),
+            *("shouldStartNameWithService", "disableDefaultEndpoint", "timeoutInMillis", "stage"),
+        ),
+        _DEPLOYMENT,
+    ),
+}
+HTTP_API_KEYS: Keys = {
+    "cors": Key("yes"),
+    "payload": Key("yes"),
+    "authorizers": Key("no", "nobody is asked who he is; on loopback all may call"),
+    **dict.fromkeys(("id", "name", "metrics", "useProviderTags", "disableDefaultEndpoint", "timeout"), _DEPLOYMENT),
+}
+API_KEY_KEYS: Keys = {
+    "name": Key("yes"),
+    "value": Key("yes"),
+    "description": Key("nothing to do"),
+    "customerId": Key("nothing to do"),
+    "enabled": Key("yes"),
+    "usagePlan": Key("nothing to do"),
+}
+
+
+def read_provider(provider: Node, reading: Reading) -> None:
+    """The provider's part of the tree: environment, API keys; and what events will ask of it."""
+    ledger = reading.ledger
+    if (name := below(provider, "name")) is not None and name.value != "aws":
+        ledger.refuse(name, "provider.name", "aws", name.shown)
+    ledger.examine(provider, {**PROVIDER_KEYS, "runtime": Key("yes"), **_nested(provider)}, "provider")
+    ledger.examine(
+        below(provider, "apiGateway"), {**API_GATEWAY_KEYS, **_header_source(provider)}, "provider.apiGateway"
+    )
+    ledger.examine(below(provider, "httpApi"), HTTP_API_KEYS, "provider.httpApi")
+    environment = below(provider, "environment")
+    if environment is not None and environment.value:
+        put(reading.tree, ("environment",), reading.resolve(environment), environment)
+    _read_http_api(below(provider, "httpApi"), reading)
+    for key, bucket in entries(below(provider, "s3")):
+        reading.buckets[key] = text_of(below(bucket, "name")) or key
+    for node in (below(provider, "apiGateway", "apiKeys"), below(provider, "apiKeys")):
+        for each in items(node):
+            _read_api_key(each, reading)
+
+
+def _nested(provider: Node) -> Keys:
+    """Sections whose own keys are told one by one, so that they themselves are not doubted."""
+    return {name: Key("yes") for name in ("apiGateway", "httpApi") if isinstance(child_value(provider, name), dict)}
+
+
+def child_value(node: Node, name: str) -> Any:
+    """The plain value at a key, None where there is none."""
+    found = below(node, name)
+    return None if found is None else found.value
+
+
+def _header_source(provider: Node) -> Keys:
+    source = text_of(below(provider, "apiGateway", "apiKeySourceType"))
+    return {"apiKeySourceType": Key("yes")} if source.upper() == "HEADER" else {}
+
+
+def _read_http_api(node: Node | None, reading: Reading) -> None:
+    """The payload's version, which was 1.0 before version 3 of the framework, and the cross-origin settings."""
+    payload = below(node, "payload")
+    version = text_of(payload) or ("2.0" if reading.major >= 3 else "1.0")
+    if version not in ("1.0", "2.0", "1", "2") and payload is not None:
+        reading.ledger.refuse(payload, "provider.httpApi.payload", "'1.0' or '2.0'", payload.shown)
+    reading.http_payload = "v1" if version.startswith("1") else "v2"
+    reading.http_cors = read_cors(below(node, "cors"), HTTP_API_CORS_KEYS, "provider.httpApi", reading.ledger)
+
+
+def _read_api_key(node: Node, reading: Reading) -> None:
+    """A name, {name, value}, or {plan: [keys]}."""
+    node = reading.resolve(node)
+    if isinstance(node.value, dict) and not {"name", "value"} & set(node.value):
+        for _, keys in entries(node):
+            for each in items(keys):
+                _read_api_key(each, reading)
+        return
+    reading.ledger.examine(node, API_KEY_KEYS, "provider.apiGateway.apiKeys")
+    named = below(node, "name") if isinstance(node.value, dict) else node
+    value = below(node, "value") if isinstance(node.value, dict) else None
+    name = text_of(named) or f"key-{node.place.line}"
+    if value is None and named is not None:
+        what = "AWS would choose the value of this API key at the deploy: here it is its name"
+        reading.ledger.warn(named, what, f"{{name: {named.shown}, value: ...}}")
+        value = named
+    if value is not None:
+        key = made(text_of(value), value)
+        put(
+            reading.tree,
+            ("gateway", "api_keys", name),
+            Node(key.value, value.place, value.key_place, value.written),
+            node,
+        )

@@ -1,0 +1,40 @@
+"""What every part of the reader shares while one file is read: who the service is, its stack, the tree that grows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from millrace.config.tree import Node
+from millrace.formats.cloudformation.weave import Weave
+from millrace.formats.iam import Policy
+from millrace.formats.serverless.ledger import Ledger
+
+
+@dataclass
+class Reading:
+    """`weave` holds the stack and the tree in millrace.yml's words.
+
+    `buckets` are the names of provider.s3's buckets by their keys. `major` is the version of the framework that the
+    file asks for; `policies` are what functions' roles allow.
+    """
+
+    service: str
+    stage: str
+    region: str
+    major: int
+    ledger: Ledger
+    weave: Weave
+    buckets: dict[str, str] = field(default_factory=dict)
+    http_payload: str = "v2"
+    http_cors: dict[str, Any] = field(default_factory=dict)
+    policies: dict[str, Policy] = field(default_factory=dict)
+
+    def resolve(self, node: Node) -> Node:
+        """A value without CloudFormation's functions."""
+        return self.weave.stack.resolve(node)
+
+    @property
+    def tree(self) -> Node:
+        """The project in millrace.yml's words, as far as it has come."""
+        return self.weave.tree
