@@ -88,6 +88,13 @@ class Bucket(ABC):
     async def get(self, key: str) -> bytes | None:
         """The object's bytes, None when there is none."""
 
+    async def head(self, key: str) -> ObjectInfo | None:
+        """What a listing says of one object, None when there is none."""
+        async for info in self.list(key):
+            if info.key == key:
+                return info
+        return None
+
     @abstractmethod
     async def delete(self, key: str) -> None:
         """Delete an object; none is no error."""

@@ -55,7 +55,8 @@ class Backend:
 
     async def start(self) -> None:
         """Make the declared queues and tables exist."""
-        streamed = set(_streamed(self._project))
+        # Those that DynamoDB's API shows are followed by it, so that it sees what functions write.
+        streamed = set(self._project.tables) if self._project.aws else set(_streamed(self._project))
         for name, table in self._project.tables.items():
             self.tables[name] = await self._open_table(name, table.key, stream=name in streamed)
         await self.broker.declare(list(durable_queues(self._project).values()))

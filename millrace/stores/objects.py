@@ -104,6 +104,15 @@ class ObjectBucket(Bucket):
         except (BaseError, OSError) as error:
             raise self._translated(error, "read", key) from error
 
+    async def head(self, key: str) -> ObjectInfo | None:
+        check_key(key)
+        try:
+            return _info(await obstore.head_async(self._store, key))
+        except FileNotFoundError:
+            return None
+        except (BaseError, OSError) as error:
+            raise self._translated(error, "look at", key) from error
+
     async def delete(self, key: str) -> None:
         check_key(key)
         try:

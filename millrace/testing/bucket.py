@@ -51,6 +51,7 @@ async def starts_empty(bucket: Bucket) -> None:
     assert await bucket.get("a/b") is None, "expected no object in an empty bucket"
     assert await _keys(bucket) == [], "expected an empty listing"
     assert await _keys(bucket, "a/") == [], "expected an empty listing of a folder that is not there"
+    assert await bucket.head("a/b") is None, "expected to hear of no object in an empty bucket"
     await bucket.delete("a/b")
 
 
@@ -61,6 +62,9 @@ async def put_is_read_back(bucket: Bucket) -> None:
         await bucket.put(key, body)
     for key, body in bodies.items():
         assert await bucket.get(key) == body, f"expected the object {key!r} as it was put"
+    (listed,) = [info async for info in bucket.list("b/") if info.key == "b/c/d.bin"]
+    assert await bucket.head("b/c/d.bin") == listed, "expected to hear of an object what a listing says"
+    assert await bucket.head("b/c") is None, "expected to hear nothing of a folder"
     await bucket.put("a", b"again")
     assert await bucket.get("a") == b"again", "expected the object to be replaced"
     assert await _keys(bucket) == sorted(bodies), "expected every key once"

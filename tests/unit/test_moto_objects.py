@@ -122,7 +122,10 @@ async def test_files_that_come_change_and_go_meanwhile(house: House) -> None:
     file.write_bytes(b"one")
     assert await body(s3, "new.txt") == b"one"
     file.write_bytes(b"longer")
-    assert await body(s3, "new.txt") == b"longer"
+    assert (await ask(s3.head_object, Bucket="lake", Key="new.txt"))["ContentLength"] == 6
+    file.write_bytes(b"still longer")
+    await ask(s3.download_file, Bucket="lake", Key="new.txt", Filename=str(house.root / "copy"))
+    assert (house.root / "copy").read_bytes() == b"still longer"
     assert await keys(s3) == ["new.txt"]
     file.unlink()
     with pytest.raises(ClientError, match="NoSuchKey"):
@@ -143,6 +146,12 @@ async def test_older_versions_keep_their_bytes(house: House) -> None:
     await ask(s3.delete_object, Bucket="lake", Key="v")
     assert not (house.root / "lake/v").exists()
     assert await body(s3, "v", VersionId=first["VersionId"]) == b"one"
+    (house.root / "lake/v").write_bytes(b"by hand")
+    assert await body(s3, "v") == b"by hand"
+    (house.root / "lake/v").write_bytes(b"again by hand")
+    assert await body(s3, "v") == b"again by hand"
+    await ask(s3.put_object, Bucket="lake", Key="v", Body=b"three")
+    assert await body(s3, "v") == b"three"
 
 
 @pytest.mark.parametrize("key", ["a//b", "../x", "a\\b", "dir/"])

@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from hashlib import md5
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -28,19 +27,22 @@ from millrace.types import Row
 
 _log = logging.getLogger("millrace.aws")
 _PAGE = 1000
-_SAME_S = 0.05  # by which a file may look younger than the note written after it
 
 Run = Callable[..., Awaitable[Any]]  # calls a function in moto's thread
 Wait = Callable[[Awaitable[Any]], Any]  # in moto's thread: the result of something in the event loop
 
 
 class Note(msgspec.Struct, frozen=True):
-    """What is kept beside an object's bytes; `at` (Unix seconds) is after they were written."""
+    """What is kept beside an object's bytes; `at` (Unix seconds) is after they were written.
+
+    `etag` is S3's, `tag` our bucket's, by which the bytes are known again.
+    """
 
     id: str  # bucket/key
     size: int
     etag: str
-    at: float
+    tag: str = ""
+    at: float = 0.0
     metadata: dict[str, str] = {}
     tags: dict[str, str] = {}
     storage: str = "STANDARD"
@@ -94,7 +96,7 @@ class ObjectMirror:
         self._account = account
         self._run = run
         self._wait = wait
-        self._seen: dict[tuple[str, str], float] = {}  # when we last wrote or took in an object
+        self._seen: dict[tuple[str, str], str] = {}  # our bucket's tag of what moto shows
 
     async def load(self) -> None:
         """Make every object of the buckets known to moto, with what was noted of it."""
@@ -143,7 +145,12 @@ class ObjectMirror:
             return
         found = backend.buckets[bucket].keys.get(key) if backend.buckets[bucket].is_versioned else None
         if found is not None and isinstance(getattr(found, "_value_buffer", None), StoredBody):
-            body = found.value
+            keys = backend.buckets[bucket].keys
+            try:
+                body = found.value
+            except Changed:  # somebody replaced the file by hand: the older bytes are nowhere
+                keys.setlist(key, [version for version in keys.getlist(key) if version is not found])
+                return
             found._value_buffer = tempfile.SpooledTemporaryFile(1_000_000)  # noqa: SIM115 - moto closes it
             found.value = body
 
@@ -161,10 +168,11 @@ class ObjectMirror:
                     await self._notes.delete([f"{write.bucket}/{write.key}"])
             elif not _is_marker(write.key, write.body):
                 await bucket.put(write.key, write.body)
-                at = time.time()
-                note = msgspec.structs.replace(write.note, at=at)
+                info = await bucket.head(write.key)
+                tag = info.etag if info else ""
+                note = msgspec.structs.replace(write.note, tag=tag, at=time.time())
                 await self._notes.put([Row(self._notes.name, note.id, msgspec.json.encode(note))])
-                self._seen[(write.bucket, write.key)] = at
+                self._seen[(write.bucket, write.key)] = tag
 
     def settle(self, writes: Sequence[ObjectWrite]) -> None:
         """Let go of the bytes that are in our bucket now; in moto's thread."""
@@ -188,29 +196,31 @@ class ObjectMirror:
             f"{bucket}/{key}",
             len(body),
             found.etag.strip('"'),
-            0.0,
-            {name: str(value) for name, value in found.metadata.items()},
-            _backend(self._account).tagger.get_tag_dict_for_resource(found.arn),
-            found.storage_class or "STANDARD",
+            metadata={name: str(value) for name, value in found.metadata.items()},
+            tags=_backend(self._account).tagger.get_tag_dict_for_resource(found.arn),
+            storage=found.storage_class or "STANDARD",
         )
         return ObjectWrite(bucket, key, body, note)
 
     async def _look(self, bucket: str, key: str) -> None:
-        """Take in one object, if moto does not know it and our bucket does."""
-        if self._find(bucket, key) is not None or key.endswith("/"):
+        """Let moto know of one object what our bucket knows."""
+        if key.endswith("/"):
             return
         try:
-            body = await self._buckets[bucket].get(key)
+            info = await self._buckets[bucket].head(key)
         except StorageError:  # a key that our bucket cannot have
             return
-        if body is not None:
-            info = ObjectInfo(key, len(body), md5(body, usedforsecurity=False).hexdigest(), time.time())
+        found = self._find(bucket, key)
+        if info is None:
+            if found is not None and _is_stored(found):
+                await self._run(self._forget, bucket, key)
+        elif found is None or self._differs(bucket, found, info):
             await self._run(self._take_in, bucket, [info], await self._noted(bucket, key))
 
     async def _list(self, bucket: str, query: str) -> None:
         """Compare a listing with what moto knows; not for its further pages."""
         asked = parse_qs(query, keep_blank_values=True)
-        if not asked.keys() <= _LISTING:
+        if not {name for name in asked if not name.startswith("X-Amz-")} <= _LISTING:
             return
         prefix = asked.get("prefix", [""])[0]
         try:
@@ -233,18 +243,14 @@ class ObjectMirror:
         return fresh, gone
 
     def _differs(self, bucket: str, found: Any, info: ObjectInfo) -> bool:
-        if not _is_stored(found):
-            return False
-        seen = self._seen.get((bucket, info.key), 0.0)
-        return bool(found.contentsize != info.size or info.modified_at > seen + _SAME_S)
+        return _is_stored(found) and self._seen.get((bucket, info.key)) != info.etag
 
     def _take_in(self, bucket: str, infos: Sequence[ObjectInfo], notes: Mapping[str, Note]) -> None:
         backend = _backend(self._account)
         with recording(Journal()):
             for info in infos:
                 note = notes.get(f"{bucket}/{info.key}")
-                if note is not None and (note.size != info.size or not _as_noted(note, info)):
-                    note = None
+                note = note if note is not None and _is_of(note, info) else None
                 etag = note.etag if note else info.etag
                 storage = note.storage if note else None
                 found = backend.put_object(bucket, info.key, b"", storage, etag=etag, disable_notification=True)
@@ -254,7 +260,7 @@ class ObjectMirror:
                     found.set_metadata(dict(note.metadata), replace=False)
                     if note.tags:
                         backend.put_object_tagging(found, note.tags)
-                self._seen[(bucket, info.key)] = max(info.modified_at, note.at if note else 0.0)
+                self._seen[(bucket, info.key)] = info.etag
 
     def _store(self, bucket: str, found: Any, size: int) -> None:
         """Let an object's bytes be read from our bucket."""
@@ -326,5 +332,6 @@ def _is_marker(key: str, body: bytes) -> bool:
     return key.endswith("/") and not body
 
 
-def _as_noted(note: Note, info: ObjectInfo) -> bool:
-    return info.etag == note.etag or info.modified_at <= note.at + _SAME_S
+def _is_of(note: Note, info: ObjectInfo) -> bool:
+    """Whether the note was written with these bytes; a copy of the folder keeps times and sizes, not tags."""
+    return info.etag == note.tag or (info.size == note.size and info.modified_at <= note.at)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterator
+from importlib import import_module
+from secrets import token_urlsafe
 from typing import Any
 
 import msgspec
@@ -72,19 +74,19 @@ class Resources:
         kind, properties = resource["Type"], json.loads(json.dumps(resource.get("Properties") or {}))
         if kind.startswith(_OURS + _PASSED) or kind in _TOPICS:
             return
-        from moto.cloudformation.parsing import resource_class_from_type, resource_name_property_from_type
-
-        model = resource_class_from_type(kind)
-        if model is None or kind.startswith("Custom::"):
+        if kind == "AWS::SecretsManager::Secret":
+            self._secret(logical, properties)
+            return
+        model = _model(kind)
+        if model is None:
             self.warnings.append(f"aws.resources.{logical}: {kind} is not made here")
             return
         if kind == "AWS::Events::Rule":
             properties["Targets"] = [one for one in properties.get("Targets", []) if not self._is_event(one)]
             if not properties["Targets"]:
                 return  # a schedule, or a `bus:` event of the project
-        property_name = resource_name_property_from_type(kind)
-        name = properties.get(property_name) if property_name else None
-        made: Any = model.create_from_cloudformation_json(
+        name = properties.get(model.cloudformation_name_type() or "")
+        made = model.create_from_cloudformation_json(
             name or f"{self._project.service}-{logical}",
             {"Type": kind, "Properties": properties},
             self._account,
@@ -95,6 +97,21 @@ class Resources:
         )
         if kind == "AWS::S3::Bucket" and properties.get("VersioningConfiguration", {}).get("Status") == "Enabled":
             made.versioning_status = "Enabled"
+
+    def _secret(self, logical: str, properties: dict[str, Any]) -> None:
+        """moto's CloudFormation has no secrets; a generated one is new at each start."""
+        from moto.secretsmanager.models import secretsmanager_backends
+
+        backend = secretsmanager_backends[self._account][self._region]
+        text = properties.get("SecretString")
+        if text is None:
+            wanted = properties.get("GenerateSecretString", {})
+            text = token_urlsafe(wanted.get("PasswordLength", 32))[: wanted.get("PasswordLength", 32)]
+            if wanted.get("GenerateStringKey"):
+                template = json.loads(wanted.get("SecretStringTemplate", "{}"))
+                text = json.dumps(template | {wanted["GenerateStringKey"]: text})
+        name = properties.get("Name") or f"{self._project.service}-{logical}"
+        backend.create_secret(name, text, None, properties.get("Description"), None, None, None, [], False)
 
     def _is_event(self, target: dict[str, Any]) -> bool:
         arn = str(target.get("Arn", ""))
@@ -205,3 +222,18 @@ class Resources:
             for index, event in enumerate(function.events):
                 if isinstance(event, kind):
                     yield name, index, event
+
+
+def _model(kind: str) -> Any:
+    """moto's class for a CloudFormation type, None where it has none.
+
+    Only the type's own service is imported: moto's list of all types costs seconds.
+    """
+    from moto.backends import list_of_moto_modules
+    from moto.core.common_models import CloudFormationModel
+
+    service = kind.split("::")[1].lower() if kind.startswith("AWS::") else ""
+    if service not in set(list_of_moto_modules()):
+        return None
+    import_module(f"moto.{service}.models")
+    return next((each for each in CloudFormationModel.__subclasses__() if each.cloudformation_type() == kind), None)

@@ -142,14 +142,16 @@ class Services:
     def _start(self) -> list[str]:
         """Import and change moto, empty it, and make the resources; in its thread."""
         from moto.core.base_backend import BackendDict
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+        from moto.moto_server import werkzeug_app
 
         from millrace.aws.moto import hooks
 
         hooks.install(self)
         with recording(Journal()):
             BackendDict.reset()
-            self._application = DomainDispatcherApplication(create_backend_app)
+            # moto would let every web page read every answer.
+            werkzeug_app.DISABLE_GLOBAL_CORS = True  # type: ignore[attr-defined]
+            self._application = werkzeug_app.DomainDispatcherApplication(werkzeug_app.create_backend_app)
             return self._resources.create()
 
     async def _answer(self, service: str, call: Call) -> Reply:
