@@ -10,7 +10,6 @@ from typing import Protocol
 from millrace.config.faults import Fault
 from millrace.config.tree import Node
 from millrace.formats.iam.policy import Policy
-from millrace.formats.iam.policy import Policy
 
 
 @dataclass(frozen=True)
