@@ -295,7 +295,9 @@ async def plan(database: Database, name: str) -> list[str]:
     statement = getattr(statements, name)
     named = {"queue": "q", "limit": 1, "now": 1.0, "window": 1}
     values = named if ":queue" in statement else ["[]"] * statement.count("?")
-    steps = await database.read(lambda connection: connection.execute(f"EXPLAIN QUERY PLAN {statement}", values))
+    steps = await database.read(
+        lambda connection: connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+    )
     return [step for *_, step in steps]
 
 
