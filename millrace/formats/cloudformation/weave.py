@@ -21,6 +21,17 @@ class Tally(Protocol):
     keys: int
 
 
+def examine(tally: Tally, part: Node | None, known: Keys, where: str) -> None:
+    """Count the keys of a mapping, and tell which are not, or not wholly, understood."""
+    if part is None or not isinstance(part.value, dict):
+        return
+    tally.faults += doubts(part, known, where)
+    for name in part.value:
+        key = known.get(name)
+        tally.keys += 1
+        tally.understood += key is not None and key.support in ("yes", "nothing to do")
+
+
 class Weave:
     """Puts what resources mean into the tree; the reader of other formats may have put functions there already."""
 
@@ -37,13 +48,7 @@ class Weave:
 
     def examine_part(self, part: Node | None, known: Keys, where: str) -> None:
         """The same for a mapping anywhere."""
-        if part is None or not isinstance(part.value, dict):
-            return
-        self._tally.faults += doubts(part, known, where)
-        for name in part.value:
-            key = known.get(name)
-            self._tally.keys += 1
-            self._tally.understood += key is not None and key.support in ("yes", "nothing to do")
+        examine(self._tally, part, known, where)
 
     def warn(self, at: Node, what: str, expected: str = "") -> None:
         """Something worth saying at a node."""
