@@ -71,6 +71,7 @@ async def delete_queue(desk: Desk, request: DeleteQueueRequest, call: Call) -> N
             problem = f"Queue {queue.name} is declared in the project file: take it out there. PurgeQueue empties it."
             raise SqsError("UnsupportedOperation", problem)
         await desk.registry.delete(queue)
+        desk.purged_at.pop(queue.name, None)
 
 
 async def get_queue_url(desk: Desk, request: GetQueueUrlRequest, call: Call) -> QueueUrlResult:
