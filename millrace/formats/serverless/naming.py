@@ -6,7 +6,7 @@ import re
 
 
 def function_id(key: str) -> str:
-    """The logical id of a function: HelloLambdaFunction, SendDashMailLambdaFunction."""
+    """The logical id of a function: HelloLambdaFunction, SendDashmailLambdaFunction."""
     return f"{normalized(key)}LambdaFunction"
 
 
