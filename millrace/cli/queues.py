@@ -40,12 +40,21 @@ def queues(
     names = all_queues(found)
 
     async def look(backend: Backend) -> None:
+        if found.aws is not None:
+            names.extend(await _made(backend, names))
         if watch:
             await _watch(backend, names, interval, json)
         else:
             _print(await _rows(backend, names), json)
 
     with_backend(found, look)
+
+
+async def _made(backend: Backend, names: list[str]) -> list[str]:
+    """Queues that are there without being in the project file: made through AWS's API."""
+    from millrace.broker import DEAD_SUFFIX
+
+    return [name for name in await backend.broker.queues() if not name.endswith(DEAD_SUFFIX) and name not in names]
 
 
 async def _rows(backend: Backend, names: list[str]) -> list[dict[str, Any]]:

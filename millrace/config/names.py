@@ -23,10 +23,13 @@ def all_queues(project: Project) -> list[str]:
 
 
 def check_queue(project: Project, name: str) -> str:
-    """The name, when it is a queue of the project or its dead letters; raises UnknownQueue."""
+    """The name, when it is a queue of the project or its dead letters; raises UnknownQueue.
+
+    With `aws:` queues are made through the API as well: those the broker alone knows, and refuses the rest.
+    """
     known = all_queues(project)
     living = name.removesuffix(DEAD_SUFFIX)
-    if living in known:
+    if living in known or project.aws is not None:
         return name
     raise UnknownQueue(unknown("queue", living, known), "declare it under `queues:` in millrace.yml")
 

@@ -222,6 +222,26 @@ async def test_elsewhere_signatures_count(folder: Path) -> None:
         await asyncio.to_thread(drive, url)
 
 
+async def test_commands_see_the_queues_that_were_made_through_the_api(folder: Path) -> None:
+    def drive(url: str) -> None:
+        sqs = client("sqs", url)
+        made = sqs.create_queue(QueueName="made")["QueueUrl"]
+        sqs.send_message(QueueUrl=made, MessageBody="first")
+        millrace = (sys.executable, "-m", "millrace")
+        rows = json.loads(quiet(folder, *millrace, "queues", "--json"))
+        assert [row["depth"] for row in rows if row["queue"] == "made"] == [1]
+        assert json.loads(quiet(folder, *millrace, "peek", "made", "--json"))[0]["body"] == "first"
+        quiet(folder, *millrace, "send", "made", "second")
+        bodies = {sqs.receive_message(QueueUrl=made)["Messages"][0]["Body"] for _ in range(2)}
+        assert bodies == {"first", "second"}
+        unknown = subprocess.run([*millrace, "peek", "maed"], cwd=folder, capture_output=True, text=True, check=False)
+        assert unknown.returncode != 0
+        assert "did you mean made?" in unknown.stderr
+
+    async with running(folder) as url:
+        await asyncio.to_thread(drive, url)
+
+
 @pytest.mark.parametrize(
     ("setting", "why"), [("aws.keys={}", "without keys"), (f"aws.keys.{KEY}=short", "shorter than 16 characters")]
 )
