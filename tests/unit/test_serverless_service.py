@@ -384,6 +384,42 @@ def test_dotenv(tmp_path: Path) -> None:
     assert project_of(drafted(text, tmp_path), tmp_path).functions["f"].environment == {"C": "red"}
 
 
+def test_a_role_of_the_file_s_own(tmp_path: Path) -> None:
+    text = """
+service: pets
+provider: {name: aws, runtime: python3.12, iam: {role: !GetAtt Mine.Arn}}
+functions:
+  a: {handler: a.f}
+  b: {handler: a.f, role: Mine}
+  c: {handler: a.f, role: 'arn:aws:iam::1:role/theirs'}
+resources:
+  Resources:
+    Mine:
+      Type: AWS::IAM::Role
+      Properties:
+        RoleName: mine
+        Policies: [{PolicyDocument: {Statement: [{Effect: Allow, Action: 'sqs:*', Resource: '*'}]}}]
+"""
+    draft = drafted(text, tmp_path)
+    project_of(draft, tmp_path)
+    assert {key: [each.actions for each in policy.statements] for key, policy in draft.policies.items()} == {
+        "a": [("sqs:*",)],
+        "b": [("sqs:*",)],
+    }
+    assert not draft.policies["a"].polls  # Serverless adds what events need to its own role alone
+
+
+def test_a_bucket_under_the_provider_is_made_by_its_own_name(tmp_path: Path) -> None:
+    text = """
+service: pets
+provider: {name: aws, runtime: python3.12, s3: {images: {name: pets-images}}}
+functions: {f: {handler: a.f, environment: {B: !Ref S3BucketImages}, events: [{s3: images}]}}
+"""
+    project = project_of(drafted(text, tmp_path), tmp_path)
+    assert list(project.buckets) == ["pets-images"]
+    assert project.functions["f"].environment == {"B": "pets-images"}
+
+
 def test_statements_of_the_iam_roles_per_function_plugin(tmp_path: Path) -> None:
     text = """
 service: pets
@@ -474,9 +510,9 @@ def test_every_node_of_the_tree_has_a_place_in_the_file(tmp_path: Path) -> None:
 
 WORDS = re.findall(
     r"\S+",
-    """events sqs http httpApi s3 sns stream schedule eventBridge arn service provider functions resources custom plugins
-    name runtime python3.12 Fn::GetAtt Ref Resources Type Properties AWS::SQS::Queue f handler a.f environment iam role
-    statements ${self:custom} ${self:} ${opt:stage} ${file(x.yml)} #{AWS::Region} rate path method cors onError
+    """events sqs http httpApi s3 sns stream schedule eventBridge arn service provider functions resources custom
+    plugins name runtime python3.12 Fn::GetAtt Ref Resources Type Properties AWS::SQS::Queue f handler a.f iam role
+    environment statements ${self:custom} ${self:} ${opt:stage} ${file(x.yml)} #{AWS::Region} rate path method cors onError
     destinations onSuccess Q Arn Fn::Sub bucket rules prefix apiGateway apiKeys condition extensions layers memorySize
     timeout pattern Conditions""",
 )

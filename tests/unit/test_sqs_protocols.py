@@ -317,6 +317,9 @@ def spelled(request: dict[str, Any], struct: type[msgspec.Struct]) -> dict[str, 
     names = {member.name: member for member in members(struct)}
     found: dict[str, Any] = {}
     for name, value in request.items():
+        if name not in names:
+            found[name] = value
+            continue
         member = names[name]
         if member.kind == "map" and isinstance(value, dict):
             value = [{"Name": key, "Value": item} for key, item in value.items()]

@@ -11,14 +11,14 @@ from typing import Protocol
 
 from millrace.aws.sqs.errors import SqsError, invalid, invalid_value
 
-MOST_ENTRIES = 10
+_MOST_ENTRIES = 10
 _ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _TOKEN = re.compile(r"[!-~]{1,128}")
 _FIFO = ".fifo"
-# Bytes that no character of UTF-8 but the forbidden one has; U+FFFE and U+FFFF are the two others.
+# Bytes that no character of UTF-8 but the forbidden one has; U+FFFE and U+FFFF, which begin alike, are the two others.
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r")
-_NONCHARACTERS = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")
+_FFFE, _FFFF = "\ufffe".encode(), "\uffff".encode()
 
 
 class Entry(Protocol):
@@ -32,15 +32,17 @@ class Entry(Protocol):
 
 def allowed(data: bytes) -> bool:
     """Whether a text, as UTF-8, has only characters that XML 1.0 knows, which are those that SQS carries."""
-    return len(data.translate(None, _CONTROLS)) == len(data) and not any(each in data for each in _NONCHARACTERS)
+    if len(data.translate(None, _CONTROLS)) != len(data):
+        return False
+    return data.isascii() or (_FFFE not in data and _FFFF not in data)
 
 
 def check_entries(entries: Sequence[Entry], kind: str) -> None:
     """Raise SqsError for a batch that is refused as a whole; `kind` is what AWS calls its entries."""
     if not entries:
         raise SqsError("EmptyBatchRequest", f"There should be at least one {kind} in the request.")
-    if len(entries) > MOST_ENTRIES:
-        problem = f"Maximum number of entries per request are {MOST_ENTRIES}. You have sent {len(entries)}."
+    if len(entries) > _MOST_ENTRIES:
+        problem = f"Maximum number of entries per request are {_MOST_ENTRIES}. You have sent {len(entries)}."
         raise SqsError("TooManyEntriesInBatchRequest", problem)
     ids: set[str] = set()
     for entry in entries:
