@@ -6,9 +6,7 @@ from typing import Any
 
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.resolver import is_call
-from millrace.formats.cloudformation.values import below, entries, integer, is_true, items, measured, text_of
-from millrace.formats.iam import Policy
-from millrace.formats.iam.policy import statements
+from millrace.formats.cloudformation.values import below, entries, integer, items, measured, text_of
 from millrace.formats.keys import Key, Keys
 from millrace.formats.nodes import put, text
 from millrace.formats.serverless.events.asked import Asked
@@ -98,7 +96,6 @@ def read_function(key: str, function: Node, provider: Node | None, reading: Read
         settings["replicas"] = 0
     for name, value in settings.items():
         put(made, (name,), value, function)
-    _read_policy(key, function, provider, reading)
 
 
 def read_calls(key: str, function: Node, reading: Reading) -> None:
@@ -151,24 +148,3 @@ def _setting(name: str, function: Node, provider: Node | None, default: int) -> 
     """A function's own setting, or the provider's, or Serverless's default."""
     found = below(function, name) or below(provider, name)
     return Node(default, function.place, function.key_place) if found is None else found
-
-
-def _read_policy(key: str, function: Node, provider: Node | None, reading: Reading) -> None:
-    """What the function's role allows; nothing where the role stands elsewhere or has policies of AWS's own."""
-    role = below(provider, "iam", "role")
-    shared = [*items(below(provider, "iamRoleStatements"))]
-    if role is not None and isinstance(role.value, dict):
-        shared += items(below(role, "statements"))
-    own = below(function, "iamRoleStatements")
-    elsewhere = (
-        below(function, "role")
-        or below(provider, "role")
-        or below(provider, "iamManagedPolicies")
-        or below(role, "managedPolicies")
-        or (role if role is not None and (not isinstance(role.value, dict) or is_call(role)) else None)
-    )
-    if elsewhere is not None and own is None:
-        return
-    chosen = [*items(own), *(shared if is_true(below(function, "iamRoleStatementsInherit")) else [])] if own else shared
-    listed = Node(chosen, function.place, function.key_place)
-    reading.policies[key] = Policy(tuple(statements(reading.resolve(listed))))

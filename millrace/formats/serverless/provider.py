@@ -113,11 +113,14 @@ def read_provider(provider: Node, reading: Reading) -> None:
     if environment is not None and environment.value:
         put(reading.tree, ("environment",), reading.resolve(environment), environment)
     _read_http_api(below(provider, "httpApi"), reading)
-    for key, bucket in entries(below(provider, "s3")):
-        reading.buckets[key] = text_of(below(bucket, "name")) or key
     for node in (below(provider, "apiGateway", "apiKeys"), below(provider, "apiKeys")):
         for each in items(node):
             _read_api_key(each, reading)
+
+
+def bucket_names(provider: Node | None) -> dict[str, str]:
+    """The names of the buckets that provider.s3 configures, by their keys."""
+    return {key: text_of(below(bucket, "name")) or key for key, bucket in entries(below(provider, "s3"))}
 
 
 def _nested(provider: Node) -> Keys:

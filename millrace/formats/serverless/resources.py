@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from millrace.config.tree import Node, overlay
 from millrace.formats.cloudformation.values import below, entries, items, text_of
@@ -27,6 +28,7 @@ RESOURCES_KEYS: Keys = {
     "Hooks": Key("nothing to do"),
 }
 # What Serverless makes whether or not it is asked, so that a Ref to it means something.
+_TOPIC = "AWS::SNS::Topic"
 ALWAYS = {
     "ServerlessDeploymentBucket": "AWS::S3::Bucket",
     "IamRoleLambdaExecution": "AWS::IAM::Role",
@@ -35,10 +37,18 @@ ALWAYS = {
 }
 
 
+class Made(NamedTuple):
+    """A function by its name in AWS, as written, with the role that stands elsewhere."""
+
+    name: str
+    node: Node
+    role: Node | None
+
+
 def template(
-    resources: Node | None, functions: Mapping[str, tuple[str, Node]], root: Node, ledger: Ledger
+    resources: Node | None, functions: Mapping[str, Made], buckets: Mapping[str, str], root: Node, ledger: Ledger
 ) -> tuple[Node, set[str]]:
-    """The template and the logical ids of what Serverless adds; `functions` are names in AWS and nodes by key."""
+    """The template and the logical ids of what Serverless adds; `buckets` are the names of provider.s3's by key."""
     whole = Node({}, root.place, root.key_place)
     for part in items(resources):
         if not isinstance(part.value, dict):
@@ -49,7 +59,7 @@ def template(
             if (found := below(part, section)) is not None:
                 before = whole.value.get(section)
                 whole.value[section] = found if before is None else overlay(before, found)
-    own = _own(functions, root)
+    own = _own(functions, buckets, root)
     for part in items(resources):
         for name, extension in entries(below(part, "extensions")):
             own[name] = overlay(own.get(name, Node({}, extension.place, extension.key_place)), extension)
@@ -63,26 +73,27 @@ def template(
     return whole, added
 
 
-def _own(functions: Mapping[str, tuple[str, Node]], root: Node) -> dict[str, Node]:
+def _own(functions: Mapping[str, Made], buckets: Mapping[str, str], root: Node) -> dict[str, Node]:
     """Functions, roles and gateways, and the topics and buckets that events make."""
     own = {name: made({"Type": kind}, root) for name, kind in ALWAYS.items()}
-    for key, (name, function) in functions.items():
-        own[function_id(key)] = _resource("AWS::Lambda::Function", "FunctionName", name, function)
-        if (condition := below(function, "condition")) is not None:
-            own[function_id(key)].value["Condition"] = condition
-        for event in items(below(function, "events")):
-            own |= _of_event(event)
+    for key, function in functions.items():
+        resource = _resource("AWS::Lambda::Function", "FunctionName", function.name, function.node)
+        if (condition := below(function.node, "condition")) is not None:
+            resource.value["Condition"] = condition
+        if function.role is not None:
+            resource.value["Properties"].value["Role"] = function.role
+        own[function_id(key)] = resource
+        for event in items(below(function.node, "events")):
+            own |= _of_event(event, buckets)
     return own
 
 
-def _of_event(event: Node) -> dict[str, Node]:
+def _of_event(event: Node, buckets: Mapping[str, str]) -> dict[str, Node]:
     bucket, topic = event.child("s3"), event.child("sns")
     if bucket is not None and below(bucket, "existing") is None and (name := _named(bucket, "bucket")):
-        return {bucket_id(name): _resource("AWS::S3::Bucket", "BucketName", name, bucket)}
+        return {bucket_id(name): _resource("AWS::S3::Bucket", "BucketName", buckets.get(name, name), bucket)}
     if topic is not None and below(topic, "arn") is None and (name := _named(topic, "topicName")):
-        return (
-            {} if name.startswith("arn:") else {topic_id(name): _resource("AWS::SNS::Topic", "TopicName", name, topic)}
-        )
+        return {} if name.startswith("arn:") else {topic_id(name): _resource(_TOPIC, "TopicName", name, topic)}
     return {}
 
 

@@ -12,6 +12,7 @@ from millrace.config.faults import Fault, Place
 from millrace.config.load import content_of, name_of
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.contribute import contribute
+from millrace.formats.cloudformation.grants import grants
 from millrace.formats.cloudformation.stack import Stack
 from millrace.formats.cloudformation.surroundings import ACCOUNT, Surroundings
 from millrace.formats.cloudformation.values import below, entries, is_true, text_of
@@ -25,9 +26,10 @@ from millrace.formats.serverless.ledger import Ledger
 from millrace.formats.serverless.mending import mend
 from millrace.formats.serverless.naming import function_id
 from millrace.formats.serverless.plugins import PSEUDO_PARAMETERS, listed, read_custom, read_plugins
-from millrace.formats.serverless.provider import read_provider
+from millrace.formats.serverless.policies import read_policy, role_of
+from millrace.formats.serverless.provider import bucket_names, read_provider
 from millrace.formats.serverless.reading import Reading
-from millrace.formats.serverless.resources import ALWAYS, template
+from millrace.formats.serverless.resources import ALWAYS, Made, template
 from millrace.formats.serverless.runtimes import runs_here
 from millrace.formats.serverless.variables.answers import Known
 from millrace.formats.serverless.variables.dotenv import with_dotenv
@@ -114,12 +116,15 @@ def _reading(root: Node, sections: dict[str, Node], resolver: Resolver, request:
     surroundings = Surroundings(ACCOUNT, region, stack_name, stage, request.parameters)
     functions = declared(mend(sections["functions"], ledger) if "functions" in sections else None, ledger)
     resources = mend(sections["resources"], ledger) if "resources" in sections else None
-    named = {key: (aws_name(key, each, service, stage), each) for key, each in functions.items()}
-    whole, added = template(resources, named, root, ledger)
+    named = {
+        key: Made(aws_name(key, each, service, stage), each, role_of(each, provider)) for key, each in functions.items()
+    }
+    buckets = bucket_names(provider)
+    whole, added = template(resources, named, buckets, root, ledger)
     stack = Stack(whole, surroundings, ledger.faults, added)
     sections["functions"] = Node(functions, root.place, root.key_place)
     weave = Weave(stack, mapping(root.place), ledger)
-    reading = Reading(service, stage, region, _major(sections.get("frameworkVersion")), ledger, weave)
+    reading = Reading(service, stage, region, _major(sections.get("frameworkVersion")), ledger, weave, buckets)
     at = root.child("service") or root
     put(reading.tree, ("service",), service, at)
     put(reading.tree, ("stage",), stage, root)
@@ -142,6 +147,9 @@ def _read_sections(root: Node, sections: dict[str, Node], reading: Reading) -> N
         reading.weave.leave_out(aws_name(key, functions.pop(key), reading.service, reading.stage))
     for key, function in functions.items():
         read_function(key, function, provider, reading)
+    granted = grants(stack)
+    for key, function in functions.items():
+        read_policy(key, function, provider, granted.get(function_id(key)), reading)
     # What Serverless adds is there to be referred to; the functions among it are in the tree already.
     for name in [*ALWAYS, *(function_id(key) for key, _ in entries(sections["functions"]))]:
         if name in stack.resources and stack.resources[name].generated:
