@@ -51,22 +51,27 @@ class Places:
         candidates = [each for each in (original.child("Properties"), shared) if each is not None]
         return self._with_events(self._graft(translated, candidates, original))
 
-    def _made(self, name: str, translated: dict[str, Any]) -> Node:
+    def origin(self, name: str) -> tuple[Node | None, Node | None]:
+        """The resource and its event that a made name begins with: FQ is made from F's event Q."""
         owner = max((each for each in self._resources if name.startswith(each)), key=len, default="")
         if not owner:
+            return None, None
+        events = dict(entries(below(self._resources[owner], "Properties", "Events")))
+        event = max((each for each in events if name[len(owner) :].startswith(each)), key=len, default="")
+        return self._resources[owner], events.get(event)
+
+    def _made(self, name: str, translated: dict[str, Any]) -> Node:
+        original, event = self.origin(name)
+        if original is None:
             like = next(self._events_of(_PATH_TYPES), self._root.child("Resources") or self._root)
             return self._with_events(self._graft(translated, [], like))
-        original = self._resources[owner]
-        events = dict(entries(below(original, "Properties", "Events")))
-        rest = name[len(owner) :]
-        event = max((each for each in events if rest.startswith(each)), key=len, default="")
-        if event:
-            found = events[event]
-            return self._graft(translated, [each for each in (found.child("Properties"),) if each is not None], found)
-        config = next(
-            (each for key, each in entries(original.child("Properties")) if rest and key.startswith(rest)), None
-        )
-        return self._graft(translated, [config] if config is not None else [], config or original)
+        found = event or original
+        properties = found.child("Properties")
+        if event is not None:
+            return self._graft(translated, [] if properties is None else [properties], event)
+        # FEventInvokeConfig and FUrl are made from properties of F whose names they end in
+        config = next((each for key, each in entries(properties) if _is_made_from(name, key)), None)
+        return self._graft(translated, [] if config is None else [config], config or original)
 
     def _graft(self, value: Any, candidates: Sequence[Node], like: Node) -> Node:
         """A plain value as nodes; `candidates` are what it may have been made from, the first that has a key wins."""
@@ -112,6 +117,10 @@ class Places:
             for _, event in entries(below(resource, "Properties", "Events")):
                 if text_of(event.child("Type")) in kinds and owner in ("", name):
                     yield event
+
+
+def _is_made_from(name: str, key: str) -> bool:
+    return name.endswith(key) or (key == "FunctionUrlConfig" and name.endswith("Url"))
 
 
 def _under(candidates: Sequence[Node], key: str) -> Iterator[Node]:

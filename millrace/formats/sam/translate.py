@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from millrace.config.faults import Fault, nearest
+from millrace.config.faults import Fault
 from millrace.config.tree import Node
 from millrace.errors import MillraceError
 from millrace.formats.cloudformation.surroundings import Surroundings
-from millrace.formats.cloudformation.values import below, entries
+from millrace.formats.cloudformation.values import below
+from millrace.formats.sam.places import Places
 
 _PROPERTY = re.compile(r"[Pp]roperty '?(?P<name>\w+)'?")
 _RESOURCE = re.compile(r"(?:Resource with id|Event with id) \[(?P<id>[^\]]*)\]")
@@ -82,14 +83,10 @@ def _leave_versions_out(plain: dict[str, Any]) -> None:
 
 def _fault(message: str, root: Node) -> Fault:
     """What the translator refuses, at the resource or the event that it names."""
-    resources = dict(entries(root.child("Resources")))
     node: Node = root
     for match in _RESOURCE.finditer(message):
-        found = resources.get(match["id"])
-        if found is None:
-            near = nearest(match["id"], resources).strip("'")
-            found = resources.get(near)
-        node = found or node
+        resource, event = Places(root).origin(match["id"])
+        node = event or resource or node
     named = _PROPERTY.search(message)
     if named is not None and (culprit := below(node, "Properties", named["name"])) is not None:
         node = culprit
