@@ -41,7 +41,6 @@ MOTO_SERVICES: tuple[Reach, ...] = (
         "Rules send to queues, functions, topics, buses and log groups. Rules with a schedule do not come due: the"
         " project's `schedule:` events do. Rules made at run time are in memory.",
     ),
-    Reach("lambda", "delivers", "The project's functions are listed; what moto calls becomes an asynchronous call."),
     Reach("logs", "memory", "Subscription filters reach functions."),
     Reach("secretsmanager", "memory", "Those of the project are made at each start."),
     Reach("ssm", "memory", "Parameters of the project are made at each start."),

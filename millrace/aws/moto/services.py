@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -141,6 +142,7 @@ class Services:
 
     def _start(self) -> list[str]:
         """Import and change moto, empty it, and make the resources; in its thread."""
+        os.environ.pop("MOTO_ACCOUNT_ID", None)  # would overrule the account that each call names
         from moto.core.base_backend import BackendDict
         from moto.moto_server import werkzeug_app
 
