@@ -512,9 +512,9 @@ WORDS = re.findall(
     r"\S+",
     """events sqs http httpApi s3 sns stream schedule eventBridge arn service provider functions resources custom
     plugins name runtime python3.12 Fn::GetAtt Ref Resources Type Properties AWS::SQS::Queue f handler a.f iam role
-    environment statements ${self:custom} ${self:} ${opt:stage} ${file(x.yml)} #{AWS::Region} rate path method cors onError
-    destinations onSuccess Q Arn Fn::Sub bucket rules prefix apiGateway apiKeys condition extensions layers memorySize
-    timeout pattern Conditions""",
+    environment statements ${self:custom} ${self:} ${opt:stage} ${file(x.yml)} #{AWS::Region} rate path method cors
+    onError destinations onSuccess Q Arn Fn::Sub bucket rules prefix apiGateway apiKeys condition extensions layers
+    memorySize timeout pattern Conditions""",
 )
 EVENTS = WORDS[1:9]
 scalars = st.one_of(st.sampled_from(WORDS), st.integers(-2, 10**12), st.booleans(), st.none(), st.text(max_size=6))
