@@ -65,6 +65,7 @@ PROJECT = {
     },
     "queues": {"work": {}},
     "buckets": {"lake": {"url": "./lake"}},
+    "tables": {"t": {"key": "id"}},
     "functions": {"clerk": {"handler": "a.b", "asynchronous": {}}},
 }
 # What the hooks name or count on, by position.
@@ -223,3 +224,60 @@ def test_every_service_is_said_once() -> None:
     names: list[Any] = [reach.service for reach in MOTO_SERVICES]
     assert len(names) == len(set(names))
     assert "sqs" not in names
+
+
+async def test_a_caller_who_goes_away_leaves_nothing_half_done(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    await house.services.load()
+    bucket, reached, go_on = house.buckets["lake"], asyncio.Event(), asyncio.Event()
+    put = bucket.put
+
+    async def slow(key: str, body: bytes) -> None:
+        reached.set()
+        await go_on.wait()
+        await put(key, body)
+
+    monkeypatch.setattr(bucket, "put", slow)
+    call = Call("PUT", "/lake/a", headers={"content-length": "1"}, body=b"x", region=REGION, account=ACCOUNT)
+    caller = asyncio.create_task(house.services.handle(call))
+    await reached.wait()
+    caller.cancel()
+    go_on.set()
+    await asyncio.gather(caller, return_exceptions=True)
+    found = await ask(house.client("s3").get_object, Bucket="lake", Key="a")
+    assert found["Body"].read() == b"x"
+    assert (house.root / "lake/a").read_bytes() == b"x"
+
+
+NONSENSE = [
+    Call("POST", "/", headers={"x-amz-target": "DynamoDB_20120810.PutItem"}, body=b'{"TableName": "t", "Item": []}'),
+    Call(
+        "POST",
+        "/",
+        headers={"x-amz-target": "DynamoDB_20120810.PutItem"},
+        body=b'{"TableName": "t", "Item": {"id": 7}}',
+    ),
+    Call("POST", "/", headers={"x-amz-target": "DynamoDB_20120810.UpdateItem"}, body=b'{"TableName": "t", "Key": "x"}'),
+    Call("POST", "/", headers={"x-amz-target": "DynamoDB_20120810.Nothing"}, body=b"{}"),
+    Call("POST", "/", headers={"x-amz-target": "DynamoDB_20120810.PutItem"}, body=b"\xff"),
+    Call("POST", "/", headers={"x-amz-target": "nothing"}, body=b""),
+    Call("PUT", "/lake/%ff%00/%2e%2e", headers={"content-length": "x"}, body=b"x"),
+    Call("GET", "/lake", "prefix=%ff&list-type=2"),
+    Call("GET", "/lake", "prefix=../&list-type=2"),
+    Call("GET", "/lake/a", headers={"range": "bytes=9-1"}),
+    Call("PUT", "/lake/b", headers={"x-amz-copy-source": "%"}),
+    Call("POST", "/lake", "delete", body=b"<Delete>"),
+    Call(
+        "POST",
+        "/",
+        headers={"content-type": "application/x-www-form-urlencoded"},
+        body=b"Action=Publish&Version=2010-03-31",
+    ),
+    Call("BREW", "/"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(NONSENSE)))
+async def test_nonsense_is_answered(house: House, number: int) -> None:
+    reply = await house.services.handle(NONSENSE[number])
+    assert 200 <= reply.status < 600
+    assert b"Traceback" not in reply.body

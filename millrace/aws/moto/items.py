@@ -65,13 +65,13 @@ class ItemMirror:
         """Remember what an item is before it changes, unless this call touched it before."""
         if not self._holds(table):
             return
-        key = {name: attributes.get(name) for name in table.table_key_attrs}
-        if not all(isinstance(value, dict) and len(value) == 1 for value in key.values()):
-            return  # moto will refuse it
-        whole = {name: dict(value) for name, value in key.items() if value}
-        place = (str(table.name), row_key(list(whole.values())))
-        if place not in journal.items:
-            journal.items[place] = (whole, _attributes(table, whole))
+        try:
+            key = {name: dict(attributes[name]) for name in table.table_key_attrs}
+            place = (str(table.name), row_key(list(key.values())))
+            if place not in journal.items:
+                journal.items[place] = (key, _attributes(table, key))
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            _log.debug("no key of table %r, which moto will refuse: %r", table.name, error)
 
     def note_drop(self, journal: Journal, region: str, table: str) -> None:
         """A table was deleted: so are its rows, as on AWS."""

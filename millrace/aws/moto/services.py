@@ -69,6 +69,7 @@ class Services:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="moto")
         self._loading: asyncio.Task[None] | None = None
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._running: set[asyncio.Task[Reply]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._application: Any = None
 
@@ -94,8 +95,11 @@ class Services:
             return fault(service, call.headers, "UnknownService", f"{service} is not answered at {call.path[:200]}")
         try:
             await self.load()
-            async with self._locks["dynamodb" if service.startswith("dynamodb") else service]:
-                return await self._answer(service, call)
+            # Shielded: a caller who goes away must not leave moto with what no disk has.
+            running = asyncio.ensure_future(self._in_turn(service, call))
+            self._running.add(running)
+            running.add_done_callback(self._running.discard)
+            return await asyncio.shield(running)
         except MillraceError as error:
             _log.error("%s: %s", service, error.problem)
             reason = "ServiceUnavailable" if isinstance(error, QueueFull) else "InternalFailure"
@@ -103,6 +107,8 @@ class Services:
 
     async def close(self) -> None:
         """Let moto finish what it answers, and its thread end."""
+        if self._running:
+            await asyncio.wait(self._running)
         if self._loading is not None and not self._loading.done():
             self._loading.cancel()
             with suppress(asyncio.CancelledError, MillraceError):
@@ -156,6 +162,10 @@ class Services:
             self._application = werkzeug_app.DomainDispatcherApplication(werkzeug_app.create_backend_app)
             return self._resources.create()
 
+    async def _in_turn(self, service: str, call: Call) -> Reply:
+        async with self._locks["dynamodb" if service.startswith("dynamodb") else service]:
+            return await self._answer(service, call)
+
     async def _answer(self, service: str, call: Call) -> Reply:
         refusal = self._objects.refusal(call) if service == "s3" else ""
         if refusal:
@@ -184,8 +194,9 @@ class Services:
                 text = str(error) or "moto does not know this action"
                 reply = fault(service, call.headers, "NotImplemented", f"{service}: {text}")
             except Exception as error:
-                _log.exception("moto could not answer %s %s of %s", call.method, call.path[:200], service)
+                _log.debug("moto's traceback", exc_info=True)
                 text = f"moto failed: {type(error).__name__}: {error}"
+                _log.error("%s %s of %s: %s", call.method, call.path[:200], service, text)
                 reply = fault(service, call.headers, "InternalFailure", text)
         return reply, journal, self._items.collect(journal), self._objects.collect(journal)
 
