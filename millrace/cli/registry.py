@@ -28,6 +28,7 @@ COMMANDS: dict[str, Command] = {
     "init": Command("init:init", "Start a project from a template.", "Project"),
     "demo": Command("demo:demo", "Run the digits project under fire and print what became of it.", "Project"),
     "check": Command("check:check", "Say everything that is wrong with a project, with file:line.", "Project"),
+    "convert": Command("convert:convert", "Write the millrace.yml of another tool's project file.", "Project"),
     "schema": Command("schema:schema", "Print the JSON Schema of millrace.yml for editors.", "Project"),
     "up": Command("up:up", "Run everything: gateway, schedules, queues, workers.", "Run"),
     "gateway": Command("up:gateway", "Run the gateway and the sources alone.", "Run"),

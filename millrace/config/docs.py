@@ -35,8 +35,8 @@ prints its JSON Schema, with which editors complete and check it.
 A **duration** is written `20ms`, `30s`, `10m`, `24h` or `7d`, or as a number of seconds. A **size** is written `16MB`,
 `1GiB` or as a number of bytes. A key without a value is as if left out.
 
-`${env:NAME}` is replaced by an environment variable, `${env:NAME, default}` by the default where it is not set. Tokens
-and passwords belong there and not in the file.
+`${env:NAME}` is replaced by an environment variable, `${env:NAME, default}` by the default where it is not set; `$${`
+stands for `${` itself. Tokens and passwords belong there and not in the file.
 """
 
 _CLOSING = """\

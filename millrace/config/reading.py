@@ -16,7 +16,9 @@ MAX_DEPTH = 64
 MAX_NODES = 100_000  # aliases repeat a node for a few bytes: count what they stand for
 _CORE = "tag:yaml.org,2002:"
 _REFERENCE = re.compile(r"\$\{env:\s*([A-Za-z_]\w*)\s*(?:,\s*([^{}]*?)\s*)?\}")
-_FOREIGN_REFERENCE = re.compile(r"\$\{(?!env:)\w+:")
+_ESCAPED = "$${"  # stands for ${ itself
+_SPECIAL = re.compile(rf"{re.escape(_ESCAPED)}|{_REFERENCE.pattern}")
+_FOREIGN_REFERENCE = re.compile(r"(?<!\$)\$\{(?!env:)\w+:")
 
 
 def read_bytes(data: bytes, source: str, faults: list[Fault]) -> Node | None:
@@ -177,13 +179,15 @@ class Builder:
                 Fault(place, "a reference that millrace does not know", expected, repr(match[0] + "…}"))
             )
             return Node(text, place, key_place)
-        filled = _REFERENCE.sub(lambda match: self._variable(match, place), text)
+        filled = _SPECIAL.sub(lambda match: self._variable(match, place), text)
         if plain and _REFERENCE.fullmatch(text):
             return Node(retype(filled), place, key_place, written=text)
-        return Node(filled, place, key_place, written=text)
+        return Node(filled, place, key_place, written=text if refers(text) else None)
 
     def _variable(self, match: re.Match[str], place: Place) -> str:
         name, default = match[1], match[2]
+        if name is None:
+            return _ESCAPED[1:]
         value = self._environment.get(name, default)
         if value is None:
             expected = f"it to be set, or a default: ${{env:{name}, default}}"
@@ -194,6 +198,16 @@ class Builder:
 
 class _TooMany(Exception):
     pass
+
+
+def refers(text: str) -> bool:
+    """Whether a text of millrace.yml holds a reference to the environment."""
+    return any(match[1] is not None for match in _SPECIAL.finditer(text))
+
+
+def escaped(text: str) -> str:
+    """A text such that read as a value of millrace.yml it is itself, without a reference."""
+    return text.replace(_ESCAPED[1:], _ESCAPED)
 
 
 def resolve(text: str, tag: str) -> Any:
