@@ -24,7 +24,7 @@ FUNCTION_KEYS: Keys = {
     "Environment": Key("yes"),
     "DeadLetterConfig": Key("yes"),
     "Layers": Key("yes", "those of the same template; for others, install what is in them"),
-    "ReservedConcurrentExecutions": Key("partly", "1 or 0 as said; any other number is one process, see `replicas`"),
+    "ReservedConcurrentExecutions": Key("yes", "1 or 0 as said; any other number is one process, see `replicas`"),
     "PackageType": Key("yes", "images are run from their folder (Metadata.DockerContext), if they are Python"),
     "ImageConfig": Key("yes", "Command is the handler"),
     "Role": Key("nothing to do", "functions may do everything here"),
@@ -70,6 +70,8 @@ def add_function(weave: Weave, resource: Resource) -> None:
     reserved = resource.get("ReservedConcurrentExecutions")
     if reserved is not None and integer(reserved).value in (0, 1):
         weave.put([*path, "replicas"], integer(reserved), reserved)
+    elif reserved is not None:
+        weave.warn(reserved, f"{resource.logical_id}: one process runs it, not {reserved.shown}", "`replicas`")
     weave.put([*path, "asynchronous"], {}, like)
 
 

@@ -52,7 +52,7 @@ SAM_FUNCTION_KEYS: Keys = {
     "DeadLetterQueue": Key("yes"),
     "EventInvokeConfig": Key("yes"),
     "FunctionUrlConfig": Key("yes", "nobody is asked who is calling"),
-    "ReservedConcurrentExecutions": Key("partly", "1 or 0 as said; any other number is one process, see `replicas`"),
+    "ReservedConcurrentExecutions": Key("yes", "1 or 0 as said; any other number is one process, see `replicas`"),
     "Policies": Key("yes", "policy templates, statements and AWS's own, as far as `millrace check` knows them"),
     "Role": Key("nothing to do", "functions may do everything here"),
     "FileSystemConfigs": Key("no", "no file system is mounted"),
@@ -96,7 +96,7 @@ SAM_FUNCTION_KEYS: Keys = {
     ),
 }
 SAM_API_KEYS: Keys = {
-    "Auth": Key("partly", "ApiKeyRequired; authorizers are not asked, every caller may call"),
+    "Auth": Key("yes", "ApiKeyRequired; authorizers are not asked, which is told"),
     "Cors": Key("yes"),
     "DefinitionBody": Key("yes"),
     "DefinitionUri": Key("yes", "a file beside the template"),
@@ -231,7 +231,7 @@ _RULE = {
 _PATH = {
     "Path": Key("yes"),
     "Method": Key("yes"),
-    "Auth": Key("partly", "ApiKeyRequired; authorizers are not asked, every caller may call"),
+    "Auth": Key("yes", "ApiKeyRequired; authorizers are not asked, which is told"),
     "TimeoutInMillis": Key("nothing to do", "the function's own time limit counts"),
 }
 SAM_EVENT_PROPERTIES: dict[str, Keys] = {
