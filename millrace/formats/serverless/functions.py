@@ -9,6 +9,7 @@ from millrace.formats.cloudformation.resolver import is_call
 from millrace.formats.cloudformation.values import below, entries, integer, items, measured, text_of
 from millrace.formats.keys import Key, Keys
 from millrace.formats.nodes import put, text
+from millrace.formats.serverless.environments import of_function
 from millrace.formats.serverless.events.asked import Asked
 from millrace.formats.serverless.events.kinds import EVENT_KEYS, read_event
 from millrace.formats.serverless.ledger import Ledger
@@ -40,7 +41,7 @@ FUNCTION_KEYS: Keys = {
     "iamRoleStatementsInherit": Key("yes"),
     "iamRoleStatementsName": Key("nothing to do"),
     "role": Key("nothing to do"),
-    "layers": Key("no", "what a layer holds is to be installed into the environment"),
+    "layers": Key("yes", "those of the same file; for others, install what is in them"),
     "url": Key("no", "use an httpApi event"),
     "image": Key("no", "container images do not run here"),
     "fileSystemConfig": Key("no", "the function sees this machine's files"),
@@ -90,8 +91,8 @@ def read_function(key: str, function: Node, provider: Node | None, reading: Read
         "timeout": seconds(_setting("timeout", function, provider, DEFAULT_TIMEOUT_S)),
         "memory": measured(_setting("memorySize", function, provider, DEFAULT_MEMORY_MB), "MiB"),
     }
-    if (environment := below(function, "environment")) is not None:
-        settings["environment"] = reading.resolve(environment)
+    if environment := of_function(key, function, provider, reading):
+        settings["environment"] = environment
     if text_of(below(function, "reservedConcurrency")) == "0":
         settings["replicas"] = 0
     for name, value in settings.items():

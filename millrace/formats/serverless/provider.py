@@ -9,6 +9,7 @@ from millrace.formats.cloudformation.values import below, entries, items, text_o
 from millrace.formats.keys import Key, Keys
 from millrace.formats.nodes import node as made
 from millrace.formats.nodes import put
+from millrace.formats.serverless.environments import variables
 from millrace.formats.serverless.events.cors import HTTP_API_CORS_KEYS, read_cors
 from millrace.formats.serverless.reading import Reading
 
@@ -31,7 +32,7 @@ PROVIDER_KEYS: Keys = {
     "usagePlan": Key("no", "nothing is throttled or counted"),
     "httpApi": Key("partly", "cors and payload"),
     "s3": Key("yes"),
-    "layers": Key("no", "what a layer holds is to be installed into the environment"),
+    "layers": Key("yes", "those of the same file; for others, install what is in them"),
     "vpc": Key("nothing to do"),
     "resourcePolicy": Key("no", "all may call on loopback"),
     "ecr": Key("no", "container images do not run here"),
@@ -110,8 +111,8 @@ def read_provider(provider: Node, reading: Reading) -> None:
     )
     ledger.examine(below(provider, "httpApi"), HTTP_API_KEYS, "provider.httpApi")
     environment = below(provider, "environment")
-    if environment is not None and environment.value:
-        put(reading.tree, ("environment",), reading.resolve(environment), environment)
+    if environment is not None and (found := variables(environment, reading)):
+        put(reading.tree, ("environment",), found, environment)
     _read_http_api(below(provider, "httpApi"), reading)
     for node in (below(provider, "apiGateway", "apiKeys"), below(provider, "apiKeys")):
         for each in items(node):

@@ -15,8 +15,8 @@ from millrace.formats.serverless.ledger import Ledger
 class Reading:
     """`weave` holds the stack and the tree in millrace.yml's words.
 
-    `buckets` are the names of provider.s3's buckets by their keys. `major` is the version of the framework that the
-    file asks for; `policies` are what functions' roles allow.
+    `layers` are the file's own; `buckets` are the names of provider.s3's buckets by their keys. `major` is the version
+    of the framework that the file asks for; `policies` are what functions' roles allow.
     """
 
     service: str
@@ -25,6 +25,7 @@ class Reading:
     major: int
     ledger: Ledger
     weave: Weave
+    layers: Node | None = None
     buckets: dict[str, str] = field(default_factory=dict)
     http_payload: str = "v2"
     http_cors: dict[str, Any] = field(default_factory=dict)

@@ -50,7 +50,7 @@ SERVICE_KEYS: Keys = {
     "params": Key("yes"),
     "stages": Key("partly", "params"),
     "useDotenv": Key("yes"),
-    "layers": Key("no", "what a layer holds is to be installed into the environment"),
+    "layers": Key("yes", "folders with a folder `python` in them"),
     "package": Key("nothing to do", "the project's folder is the package"),
     "constructs": Key("no", "declare them under `resources:`"),
     "stepFunctions": Key("no", "state machines do not run here"),
@@ -68,7 +68,7 @@ SERVICE_NAME_KEYS: Keys = {
     "name": Key("yes"),
     "awsKmsKeyArn": Key("nothing to do"),
 }
-_SECTIONS = ("provider", "functions", "resources", "plugins", "frameworkVersion")
+_SECTIONS = ("provider", "functions", "resources", "plugins", "frameworkVersion", "layers")
 _NEWEST = 3
 
 
@@ -124,7 +124,9 @@ def _reading(root: Node, sections: dict[str, Node], resolver: Resolver, request:
     stack = Stack(whole, surroundings, ledger.faults, added)
     sections["functions"] = Node(functions, root.place, root.key_place)
     weave = Weave(stack, mapping(root.place), ledger)
-    reading = Reading(service, stage, region, _major(sections.get("frameworkVersion")), ledger, weave, buckets)
+    reading = Reading(
+        service, stage, region, _major(sections.get("frameworkVersion")), ledger, weave, sections.get("layers"), buckets
+    )
     at = root.child("service") or root
     put(reading.tree, ("service",), service, at)
     put(reading.tree, ("stage",), stage, root)
