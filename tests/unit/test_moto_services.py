@@ -44,7 +44,19 @@ PROJECT = {
             "Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": "key", "SecretString": "s"}},
             "Lake": {
                 "Type": "AWS::S3::Bucket",
-                "Properties": {"BucketName": "lake", "VersioningConfiguration": {"Status": "Enabled"}},
+                "Properties": {
+                    "BucketName": "lake",
+                    "VersioningConfiguration": {"Status": "Enabled"},
+                    "NotificationConfiguration": {
+                        "QueueConfigurations": [
+                            {
+                                "Queue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:work",
+                                "Event": "s3:ObjectCreated:*",
+                                "Filter": {"S3Key": {"Rules": [{"Name": "Suffix", "Value": ".png"}]}},
+                            }
+                        ]
+                    },
+                },
             },
             "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "work"}},
             "Rule": {
@@ -140,6 +152,21 @@ async def test_a_rule_of_a_template_reaches_its_queue_but_not_the_function_twice
     await ask(house.client("events").put_events, Entries=[entry])
     assert len(await house.messages("work")) == 1
     assert await house.messages("clerk.async") == []  # the format's reader made that a `bus:` event
+
+
+async def test_a_templates_bucket_tells_its_queue_once_of_each_object(house: House) -> None:
+    s3 = house.client("s3")
+    await ask(s3.put_object, Bucket="lake", Key="a.png", Body=b"x")
+    await ask(s3.put_object, Bucket="lake", Key="a.txt", Body=b"x")
+    upload = (await ask(s3.create_multipart_upload, Bucket="lake", Key="b.png"))["UploadId"]
+    named = {"Bucket": "lake", "Key": "b.png", "UploadId": upload}
+    tag = (await ask(s3.upload_part, **named, PartNumber=1, Body=b"x"))["ETag"]
+    await ask(s3.complete_multipart_upload, **named, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": tag}]})
+    told = [json.loads(message.body)["Records"][0] for message in await house.messages("work")]
+    assert [(each["s3"]["object"]["key"], each["eventName"]) for each in told] == [
+        ("a.png", "ObjectCreated:Put"),
+        ("b.png", "ObjectCreated:CompleteMultipartUpload"),
+    ]
 
 
 @pytest.mark.parametrize("path", ["/moto-api/reset", "/latest/meta-data/x"])

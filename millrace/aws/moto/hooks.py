@@ -114,6 +114,8 @@ def _put_object(
 ) -> Any:
     host.keep_body(backend, bucket_name, key_name)
     host.note_object(journal, bucket_name, key_name)
+    if named.get("multipart") is not None:
+        named["disable_notification"] = True  # moto tells of an upload in parts twice, as a put and as an upload
     return original(backend, bucket_name, key_name, *rest, **named)
 
 

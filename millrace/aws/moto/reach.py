@@ -20,7 +20,8 @@ MOTO_SERVICES: tuple[Reach, ...] = (
         "s3",
         "durable",
         "Objects of the project's buckets are files before the answer goes out, and are loaded back; content type, user"
-        " metadata and tags too. Versions before the last, ACLs, locks and parts of unfinished uploads are in memory.",
+        " metadata and tags too. Versions before the last, ACLs, locks and parts of unfinished uploads are in memory."
+        " Queues and topics are told of what comes through this API, `bucket:` events of every object.",
     ),
     Reach(
         "dynamodb",

@@ -82,6 +82,8 @@ class Resources:
             self.warnings.append(f"aws.resources.{logical}: {kind} is not made here")
             return
         if kind == "AWS::Events::Rule":
+            if "ScheduleExpression" in properties:
+                self.warnings.append(f"aws.resources.{logical}: a rule with a schedule does not come due here")
             properties["Targets"] = [one for one in properties.get("Targets", []) if not self._is_event(one)]
             if not properties["Targets"]:
                 return  # a schedule, or a `bus:` event of the project
@@ -95,8 +97,8 @@ class Resources:
             StackId=self._project.service,
             ResourceType=kind,
         )
-        if kind == "AWS::S3::Bucket" and properties.get("VersioningConfiguration", {}).get("Status") == "Enabled":
-            made.versioning_status = "Enabled"
+        if kind == "AWS::S3::Bucket":
+            _complete_bucket(made, properties)
 
     def _secret(self, logical: str, properties: dict[str, Any]) -> None:
         """moto's CloudFormation has no secrets; a generated one is new at each start."""
@@ -237,3 +239,25 @@ def _model(kind: str) -> Any:
         return None
     import_module(f"moto.{service}.models")
     return next((each for each in CloudFormationModel.__subclasses__() if each.cloudformation_type() == kind), None)
+
+
+def _complete_bucket(bucket: Any, properties: dict[str, Any]) -> None:
+    """What moto's CloudFormation leaves out of a bucket; functions that it calls have `bucket:` events instead."""
+    if properties.get("VersioningConfiguration", {}).get("Status") == "Enabled":
+        bucket.versioning_status = "Enabled"
+    told = properties.get("NotificationConfiguration", {})
+    wanted = {
+        f"{kind}Configuration": [_notification(kind, each) for each in told.get(f"{kind}Configurations", [])]
+        for kind in ("Queue", "Topic")
+    }
+    if any(wanted.values()):
+        bucket.set_notification_configuration(wanted)
+
+
+def _notification(kind: str, written: dict[str, Any]) -> dict[str, Any]:
+    """A notification of a template in the words of S3's API."""
+    made: dict[str, Any] = {kind: written[kind], "Event": [written["Event"]]}
+    rules = written.get("Filter", {}).get("S3Key", {}).get("Rules")
+    if rules:
+        made["Filter"] = {"S3Key": {"FilterRule": [{**rule, "Name": rule["Name"].lower()} for rule in rules]}}
+    return made
