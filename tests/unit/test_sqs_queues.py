@@ -243,6 +243,20 @@ class TestRedrive:
         stranger = {"QueueName": "stranger", "Attributes": {"RedrivePolicy": redrive("dead")}}
         assert await refused(sqs, "CreateQueue", **stranger) == "InvalidParameterValue"
 
+    async def test_the_dead_letter_queue_goes_and_comes_back(self, sqs: Sqs) -> None:
+        dead = await sqs.queue("dead")
+        url = await sqs.queue(RedrivePolicy=redrive("dead", 1))
+        await sqs.ask("DeleteQueue", QueueUrl=dead)
+        await sqs.ask("SetQueueAttributes", QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
+        await sqs.again().start([])
+        assert json.loads((await attributes(sqs, url, "RedrivePolicy"))["RedrivePolicy"])["maxReceiveCount"] == 1
+        await sqs.queue("dead")
+        await sqs.send(url, "poison")
+        await sqs.receive(url)
+        sqs.clock.advance(2)
+        assert await sqs.receive(url) == []
+        assert [each["Body"] for each in await sqs.receive(dead)] == ["poison"]
+
     async def test_expired_messages_are_not_lost(self, sqs: Sqs) -> None:
         url = await sqs.queue(MessageRetentionPeriod=60)
         await sqs.send(url, "old")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, NamedTuple
 
-from millrace.aws.sqs import moving, permissions, queues, receipts, receiving, requests, sending
+from millrace.aws.sqs import moving, permissions, queues, receipts, receiving, requests, sending, settings, tags
 from millrace.aws.sqs.requests import Request
 from millrace.aws.sqs.results import Result
 
@@ -59,7 +59,7 @@ SQS_ACTIONS: Mapping[str, Action] = {
         "partly",
         "done at once; a queue that the project file declares is refused",
     ),
-    "GetQueueAttributes": Action(requests.GetQueueAttributesRequest, queues.get_queue_attributes),
+    "GetQueueAttributes": Action(requests.GetQueueAttributesRequest, settings.get_queue_attributes),
     "GetQueueUrl": Action(
         requests.GetQueueUrlRequest, queues.get_queue_url, "partly", "one account: another owner's is the same queue"
     ),
@@ -72,7 +72,7 @@ SQS_ACTIONS: Mapping[str, Action] = {
         "partly",
         "tasks are forgotten at a restart; what they moved stays moved",
     ),
-    "ListQueueTags": Action(requests.ListQueueTagsRequest, queues.list_queue_tags),
+    "ListQueueTags": Action(requests.ListQueueTagsRequest, tags.list_queue_tags),
     "ListQueues": Action(requests.ListQueuesRequest, queues.list_queues, "yes", "one list for all regions"),
     "PurgeQueue": Action(
         requests.PurgeQueueRequest,
@@ -94,13 +94,13 @@ SQS_ACTIONS: Mapping[str, Action] = {
     "SendMessageBatch": Action(requests.SendMessageBatchRequest, sending.send_message_batch),
     "SetQueueAttributes": Action(
         requests.SetQueueAttributesRequest,
-        queues.set_queue_attributes,
+        settings.set_queue_attributes,
         "partly",
         "at once; a new retention counts for messages sent from then on; what the project file declares comes back at "
         "the next start",
     ),
     "StartMessageMoveTask": Action(requests.StartMessageMoveTaskRequest, moving.start_message_move_task),
-    "TagQueue": Action(requests.TagQueueRequest, queues.tag_queue),
-    "UntagQueue": Action(requests.UntagQueueRequest, queues.untag_queue),
+    "TagQueue": Action(requests.TagQueueRequest, tags.tag_queue),
+    "UntagQueue": Action(requests.UntagQueueRequest, tags.untag_queue),
 }
 INPUTS: Mapping[str, type[Request]] = {name: action.request for name, action in SQS_ACTIONS.items()}

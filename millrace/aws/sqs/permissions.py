@@ -14,8 +14,8 @@ from millrace.aws.endpoint.call import Call
 from millrace.aws.sqs.desk import Desk
 from millrace.aws.sqs.errors import SqsError, invalid_value
 from millrace.aws.sqs.queue import SqsQueue
-from millrace.aws.sqs.queues import change
 from millrace.aws.sqs.requests import AddPermissionRequest, RemovePermissionRequest
+from millrace.aws.sqs.settings import change
 
 _MOST_ACTIONS = 7
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,80}")

@@ -1,48 +1,39 @@
-"""Actions on queues: make, find, list, describe, change, tag, purge, delete.
+"""Actions on queues as a whole: make, find, list, empty, delete.
 
 Source: SQS API reference.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import msgspec
 
 from millrace.aws.endpoint.call import Call
-from millrace.aws.sqs.attributes import COUNTED, SHOWN, check, check_together
+from millrace.aws.sqs.attributes import check
 from millrace.aws.sqs.desk import Desk
-from millrace.aws.sqs.errors import SqsError, invalid, invalid_value
+from millrace.aws.sqs.errors import SqsError
 from millrace.aws.sqs.limits import check_name
 from millrace.aws.sqs.paging import page
-from millrace.aws.sqs.queue import Kept, SqsQueue, changed, made
-from millrace.aws.sqs.redrive import allow_policy, redrive_policy
+from millrace.aws.sqs.queue import Kept, SqsQueue, made
+from millrace.aws.sqs.redrive import redrive_policy
 from millrace.aws.sqs.requests import (
     CreateQueueRequest,
     DeleteQueueRequest,
-    GetQueueAttributesRequest,
     GetQueueUrlRequest,
     ListDeadLetterSourceQueuesRequest,
     ListQueuesRequest,
-    ListQueueTagsRequest,
     PurgeQueueRequest,
-    SetQueueAttributesRequest,
-    TagQueueRequest,
-    UntagQueueRequest,
 )
 from millrace.aws.sqs.results import (
-    GetQueueAttributesResult,
     ListDeadLetterSourceQueuesResult,
     ListQueuesResult,
-    ListQueueTagsResult,
     QueueUrlResult,
 )
+from millrace.aws.sqs.settings import checked
+from millrace.aws.sqs.tags import check_tags
 
 _PURGE_EVERY_S = 60.0
-_MOST_TAGS = 50
-_TAG_KEY = re.compile(r"(?!aws:)[\w .:/=+@-]{1,128}")
-_TAG_VALUE = re.compile(r"[\w .:/=+@-]{0,256}")
 
 
 async def create_queue(desk: Desk, request: CreateQueueRequest, call: Call) -> QueueUrlResult:
@@ -51,12 +42,12 @@ async def create_queue(desk: Desk, request: CreateQueueRequest, call: Call) -> Q
     fifo = "FifoQueue" in attributes
     check_name(name, fifo=fifo)
     check(attributes, fifo=fifo, creating=True)
-    _check_tags(tags)
+    check_tags(tags)
     async with desk.registry.lock:
         found = desk.registry.find(name)
         if found is None:
             kept = Kept(name, desk.now_s(), desk.now_s(), attributes, tags)
-            kept = msgspec.structs.replace(kept, attributes=_checked(desk, name, kept.fifo, attributes, attributes))
+            kept = msgspec.structs.replace(kept, attributes=checked(desk, name, kept.fifo, attributes, attributes))
             await desk.registry.keep(made(kept))
         else:
             _check_alike(found, attributes)
@@ -100,63 +91,6 @@ async def list_dead_letter_source_queues(
     )
 
 
-async def get_queue_attributes(desk: Desk, request: GetQueueAttributesRequest, call: Call) -> GetQueueAttributesResult:
-    """Those attributes that were asked for by name, or All of them."""
-    queue = desk.registry.at(request.queue_url)
-    names = set(request.attribute_names or ())
-    for name in names.difference(SHOWN, ["All"]):
-        raise SqsError("InvalidAttributeName", f"Unknown Attribute {name[:256]}.")
-    if "All" in names:
-        names = set(SHOWN)
-    found = queue.attributes | {
-        "QueueArn": desk.registry.arn(queue.name),
-        "CreatedTimestamp": str(queue.kept.created_at),
-        "LastModifiedTimestamp": str(queue.kept.modified_at),
-    }
-    if names.intersection(COUNTED):
-        stats = await desk.broker.stats(queue.name)
-        found |= zip(COUNTED, map(str, (stats.depth, stats.in_flight, stats.delayed)), strict=True)
-    return GetQueueAttributesResult(
-        attributes={name: found[name] for name in SHOWN if name in names & found.keys()} or None
-    )
-
-
-async def set_queue_attributes(desk: Desk, request: SetQueueAttributesRequest, call: Call) -> None:
-    """Change attributes from now on; messages that wait already keep their time to live."""
-    async with desk.registry.lock:
-        queue = desk.registry.at(request.queue_url)
-        await change(desk, queue, request.attributes)
-
-
-async def change(desk: Desk, queue: SqsQueue, attributes: Mapping[str, str]) -> None:
-    """Check attributes and make them the queue's; the registry's lock is held. Raises SqsError."""
-    check(attributes, fifo=queue.fifo, creating=False)
-    sound = _checked(desk, queue.name, queue.fifo, attributes, queue.kept.attributes | dict(attributes))
-    await desk.registry.keep(changed(queue, sound, desk.now_s()))
-
-
-async def tag_queue(desk: Desk, request: TagQueueRequest, call: Call) -> None:
-    """Add tags, or replace those of the same key."""
-    async with desk.registry.lock:
-        queue = desk.registry.at(request.queue_url)
-        tags = queue.kept.tags | request.tags
-        _check_tags(tags)
-        await desk.registry.note(queue, msgspec.structs.replace(queue.kept, tags=tags))
-
-
-async def untag_queue(desk: Desk, request: UntagQueueRequest, call: Call) -> None:
-    """Take tags away; those that it does not have are no error."""
-    async with desk.registry.lock:
-        queue = desk.registry.at(request.queue_url)
-        tags = {key: value for key, value in queue.kept.tags.items() if key not in request.tag_keys}
-        await desk.registry.note(queue, msgspec.structs.replace(queue.kept, tags=tags))
-
-
-async def list_queue_tags(desk: Desk, request: ListQueueTagsRequest, call: Call) -> ListQueueTagsResult:
-    """The tags of a queue."""
-    return ListQueueTagsResult(tags=desk.registry.at(request.queue_url).kept.tags or None)
-
-
 async def purge_queue(desk: Desk, request: PurgeQueueRequest, call: Call) -> None:
     """Delete what waits; what is in flight is its receiver's, and stays."""
     queue = desk.registry.at(request.queue_url)
@@ -185,34 +119,3 @@ def _same(name: str, there: str, value: str) -> bool:
 def _redrive_text(value: str) -> str:
     policy = redrive_policy(value)
     return "" if policy is None else policy.text()
-
-
-def _checked(
-    desk: Desk, name: str, fifo: bool, attributes: Mapping[str, str], together: Mapping[str, str]
-) -> dict[str, str]:
-    """The attributes as they are kept, once they are sound beside each other and the other queues."""
-    check_together(together)
-    allow_policy(attributes.get("RedriveAllowPolicy", ""))
-    policy = redrive_policy(attributes.get("RedrivePolicy", ""))
-    if policy is None:
-        return dict(attributes)
-    text, target = attributes["RedrivePolicy"], desk.registry.of_arn(policy.deadLetterTargetArn)
-    if target is None:
-        raise invalid_value(text, "RedrivePolicy", "Dead letter target does not exist.")
-    if target.name == name:
-        raise invalid_value(text, "RedrivePolicy", "A queue cannot be its own dead letter queue.")
-    if target.fifo != fifo:
-        raise invalid_value(text, "RedrivePolicy", "Dead-letter queue must be same type of queue as the source.")
-    if not target.kept.allowed.allows(desk.registry.arn(name)):
-        raise invalid_value(text, "RedrivePolicy", "The dead letter target's RedriveAllowPolicy denies it.")
-    return {**attributes, "RedrivePolicy": policy.text()}
-
-
-def _check_tags(tags: Mapping[str, str]) -> None:
-    if len(tags) > _MOST_TAGS:
-        raise invalid(f"Too many tags added for queue: {len(tags)}, at most {_MOST_TAGS} are allowed.")
-    for key, value in tags.items():
-        if _TAG_KEY.fullmatch(key) is None or _TAG_VALUE.fullmatch(value) is None:
-            raise invalid_value(
-                key, "Tags", "A tag's key has 1 to 128 and its value up to 256 letters, digits or .:/=+@_-"
-            )

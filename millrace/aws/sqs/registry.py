@@ -89,7 +89,9 @@ class Registry:
     async def keep(self, queue: SqsQueue) -> None:
         """Remember a queue, new or changed, and tell the broker. Durable when it returns."""
         await self._save([queue.kept])
-        await self._broker.declare([queue.declaration])
+        # Those whose dead letters it gets were told of no such queue, if it was gone when they were declared.
+        sources = self.sources(queue.name) if queue.name not in self._queues else []
+        await self._broker.declare([self._reachable(each.declaration, [queue]) for each in [queue, *sources]])
         self._queues[queue.name] = queue
 
     async def note(self, queue: SqsQueue, kept: Kept) -> None:
