@@ -104,7 +104,7 @@ def test_a_variable(text: str, expected: object) -> None:
 
 def test_what_the_person_said() -> None:
     said = {"color": "red", "region": "eu-north-1", "table": "mine", "ssm:/app/key": "k1"}
-    text = "x: ['${opt:stage}', '${opt:color}', '${opt:region}', '${param:table}', '${ssm:/app/key}', "
+    text = "x: ['${opt:stage}', '${opt:color}', '${opt:region}', '${param:table}', '${ssm:/app/key~true}', "
     assert value(text + "'${self:provider.stage}']\nprovider: {stage: dev}", stage="prod", parameters=said) == [
         *("prod", "red", "eu-north-1", "mine", "k1", "prod")
     ]
@@ -174,6 +174,7 @@ def test_what_is_wrong_is_said_once_and_with_its_place(text: str, expected: str,
     ("text", "stand_in"),
     [
         ("${ssm:/app/password}", "ssm-app-password"),
+        ("${ssm:/app/password~true}", "ssm-app-password"),
         ("${cf:other-dev.QueueUrl}", "cf-other-dev-QueueUrl"),
         ("${cf(eu-west-1):other.Url}", "cf-eu-west-1-other-Url"),
         ("${cf.eu-west-1:other.Url}", "cf-eu-west-1-other-Url"),

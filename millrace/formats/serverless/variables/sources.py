@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -31,6 +32,7 @@ VARIABLE_KEYS: Keys = {
     "vault": Key("partly", "as ssm"),
     "doppler": Key("partly", "as ssm"),
 }
+_DECRYPTION = re.compile(r"~(?:true|false|split|raw)$")
 DEFAULT_STAGE = "dev"
 DEFAULT_REGION = "us-east-1"
 
@@ -75,6 +77,7 @@ class Sources:
         kind = ask.kind.partition(".")[0]  # cf.eu-west-1: of version 1 is cf(eu-west-1): of version 3
         if kind in self._kinds:
             return self._kinds[kind](ask, tree)
+        ask = ask._replace(address=_without_decryption(ask.address))
         if (given := self._known.parameters.get(f"{kind}:{ask.key}")) is not None:
             return text(given, ask.site)
         what = f"only the cloud knows ${{{ask.shown}}}"
@@ -162,6 +165,12 @@ class Sources:
         if ask.key in values:
             return text(values[ask.key], ask.site)
         return Missing(f"${{{ask.shown}}} is unknown", one_of(list(values)), nearest(ask.key, values))
+
+
+def _without_decryption(address: Node) -> Node:
+    """An address without the `~true` by which version 1 asks for a parameter in the clear."""
+    written = None if address.written is None else _DECRYPTION.sub("", address.written)
+    return Node(_DECRYPTION.sub("", as_text(address.value)), address.place, address.key_place, written)
 
 
 def _setting(tree: Tree, name: str) -> str:
