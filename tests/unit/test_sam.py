@@ -304,6 +304,27 @@ def test_a_described_api_is_read_from_its_file(shop: Path) -> None:
     assert "cannot read nope.yaml" in " ".join(told(shop, template % "nope.yaml"))
 
 
+def test_a_translation_is_kept_for_the_next_start(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = draft_of(shop, HEAD + AGGREGATE, Environment="prod")
+    assert first.tree is not None
+    assert not (shop / ".millrace").exists()
+    (shop / ".millrace").mkdir()
+    draft_of(shop, HEAD + AGGREGATE, Environment="prod")
+    kept = shop / ".millrace" / "template.json"
+    assert kept.stat().st_mode & 0o077 == 0
+    monkeypatch.setattr("millrace.formats.sam.translate", lambda *_: pytest.fail("translated again"))
+    again = draft_of(shop, HEAD + AGGREGATE, Environment="prod")
+    assert again.tree is not None
+    assert again.tree.plain() == first.tree.plain()
+    monkeypatch.undo()
+    monkeypatch.chdir(shop)
+    other = draft_of(shop, HEAD + AGGREGATE, Environment="staging")
+    assert other.tree is not None
+    assert "staging_master_UserTable" in other.tree.plain()["tables"]
+    kept.write_text('{"key": 3')
+    assert draft_of(shop, HEAD + AGGREGATE, Environment="prod").tree is not None
+
+
 FUNCTION = """
 Resources:
   F:

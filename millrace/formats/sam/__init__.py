@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any
 
@@ -17,6 +16,7 @@ from millrace.formats.cloudformation.values import entries, items, text_of
 from millrace.formats.documents import read_document
 from millrace.formats.nodes import mapping, put
 from millrace.formats.reader import Draft, Request
+from millrace.formats.sam.cache import keep, kept, key_of
 from millrace.formats.sam.examine import examine_template
 from millrace.formats.sam.local import local_paths, put_addresses, put_paths, read_descriptions
 from millrace.formats.sam.places import Places
@@ -52,8 +52,7 @@ def surroundings_of(request: Request) -> Surroundings:
     folder = request.file.resolve().parent.name
     name = re.sub(r"[^A-Za-z0-9]+", "-", folder).strip("-")[:_LONGEST].rstrip("-")
     stack = name if name[:1].isalpha() else f"app-{name}".rstrip("-")
-    stage = request.stage or os.environ.get("MILLRACE_STAGE") or "dev"
-    return Surroundings(stack=stack, stage=stage, parameters=request.parameters)
+    return Surroundings(stack=stack, stage=request.stage or "dev", parameters=request.parameters)
 
 
 def _stack(root: Node, at: Surroundings, request: Request, draft: Draft) -> Stack | None:
@@ -70,10 +69,13 @@ def _stack(root: Node, at: Surroundings, request: Request, draft: Draft) -> Stac
         Stack(root, at, draft.faults).resources  # noqa: B018 - says which are none
         return None
     put_addresses(plain, paths)
-    translated = translate(plain, root, values, at, draft.faults)
+    folder = request.file.resolve().parent
+    key = key_of(plain, values, at.region)
+    translated = kept(folder, key) or translate(plain, root, values, at, draft.faults)
     if translated is None:
         Stack(root, at, draft.faults)  # tells what is wrong with the parameters as well
         return None
+    keep(folder, key, translated)
     put_paths(translated, paths)
     originals = dict(entries(root.child("Resources")))
     made = {
