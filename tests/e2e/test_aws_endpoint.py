@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from needs import tool
 
-from millrace.app import up
+from millrace.app import open_backend, up
 from millrace.config.load import load
 from millrace.errors import InUse, MillraceError
 
@@ -240,6 +240,36 @@ async def test_commands_see_the_queues_that_were_made_through_the_api(folder: Pa
 
     async with running(folder) as url:
         await asyncio.to_thread(drive, url)
+
+
+async def test_a_drain_leaves_the_endpoint_to_what_still_runs(folder: Path) -> None:
+    slow = """
+def slow(event, context):
+    import time
+    sqs = boto3.client("sqs")
+    sqs.send_message(QueueUrl=queue("shouted"), MessageBody="began")
+    while not os.path.exists("draining"):
+        time.sleep(0.05)
+    time.sleep(0.5)
+    sqs.send_message(QueueUrl=queue("shouted"), MessageBody="ended")
+"""
+    (folder / "app.py").write_text(APP + slow)
+    (folder / "millrace.yml").write_text(PROJECT.replace("  own:", "  slow: {handler: app.slow}\n  own:"))
+
+    def drive(url: str) -> None:
+        client("lambda", url).invoke(FunctionName="slow", InvocationType="Event")
+        sqs = client("sqs", url)
+        shouted = sqs.get_queue_url(QueueName="shouted")["QueueUrl"]
+        assert sqs.receive_message(QueueUrl=shouted, WaitTimeSeconds=20)["Messages"][0]["Body"] == "began"
+
+    async with running(folder) as url:
+        await asyncio.to_thread(drive, url)
+        (folder / "draining").touch()
+    backend = await open_backend(load(folder))
+    try:
+        assert [peeked.message.body for peeked in await backend.broker.peek("shouted")] == [b"began", b"ended"]
+    finally:
+        await backend.close()
 
 
 @pytest.mark.parametrize(
