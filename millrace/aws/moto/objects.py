@@ -21,6 +21,7 @@ import msgspec
 
 from millrace.aws.endpoint.call import Call
 from millrace.aws.moto.journal import Journal, recording
+from millrace.aws.moto.stored import Changed, Note, ObjectWrite, StoredBody, is_of, place_of
 from millrace.errors import StorageError
 from millrace.store import Bucket, ObjectInfo, Table
 from millrace.types import Row
@@ -30,61 +31,6 @@ _PAGE = 1000
 
 Run = Callable[..., Awaitable[Any]]  # calls a function in moto's thread
 Wait = Callable[[Awaitable[Any]], Any]  # in moto's thread: the result of something in the event loop
-
-
-class Note(msgspec.Struct, frozen=True):
-    """What is kept beside an object's bytes; `at` (Unix seconds) is after they were written.
-
-    `etag` is S3's, `tag` our bucket's, by which the bytes are known again.
-    """
-
-    id: str  # bucket/key
-    size: int
-    etag: str
-    tag: str = ""
-    at: float = 0.0
-    metadata: dict[str, str] = {}
-    tags: dict[str, str] = {}
-    storage: str = "STANDARD"
-
-
-class ObjectWrite(msgspec.Struct, frozen=True):
-    """What one call did to one object: its bytes and note, or None where it is gone."""
-
-    bucket: str
-    key: str
-    body: bytes | None = None
-    note: Note | None = None
-
-
-class Changed(Exception):
-    """An object was changed or removed beside moto while it was asked for."""
-
-    def __init__(self, bucket: str, key: str) -> None:
-        super().__init__(f"object {key!r} of bucket {bucket!r} changed")
-        self.bucket = bucket
-        self.key = key
-
-
-class StoredBody:
-    """Stands where moto keeps an object's bytes in a file of its own, and reads them from the bucket."""
-
-    def __init__(self, read: Callable[[], bytes]) -> None:
-        self._read = read
-        self._at = 0
-
-    def seek(self, place: int) -> None:
-        """Where the next read begins."""
-        self._at = place
-
-    def read(self, size: int = -1) -> bytes:
-        """The rest of the bytes, or `size` of them. Raises Changed."""
-        body = self._read()[self._at :] if size < 0 else self._read()[self._at : self._at + size]
-        self._at += len(body)
-        return body
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 class ObjectMirror:
@@ -250,7 +196,7 @@ class ObjectMirror:
         with recording(Journal()):
             for info in infos:
                 note = notes.get(f"{bucket}/{info.key}")
-                note = note if note is not None and _is_of(note, info) else None
+                note = note if note is not None and is_of(note, info) else None
                 etag = note.etag if note else info.etag
                 storage = note.storage if note else None
                 found = backend.put_object(bucket, info.key, b"", storage, etag=etag, disable_notification=True)
@@ -301,17 +247,6 @@ class ObjectMirror:
 _LISTING = {"list-type", "prefix", "delimiter", "max-keys", "encoding-type", "fetch-owner", "versions", "start-after"}
 
 
-def place_of(call: Call, buckets: Mapping[str, Any]) -> tuple[str, str]:
-    """The bucket and key that a call names, in its path or its host; ("", "") for a bucket that is not ours."""
-    path = unquote(call.path).lstrip("/")
-    bucket, _, key = path.partition("/")
-    if bucket in buckets:
-        return bucket, key
-    host = call.headers.get("host", "").partition(":")[0]
-    named = next((name for name in buckets if host.startswith(f"{name}.")), "")
-    return (named, path) if named else ("", "")
-
-
 def _backend(account: str) -> Any:
     from moto.s3.models import s3_backends
 
@@ -330,8 +265,3 @@ def _is_stored(found: Any) -> bool:
 def _is_marker(key: str, body: bytes) -> bool:
     """A folder as consoles make it, an empty object whose key ends in a slash: our buckets have no use for it."""
     return key.endswith("/") and not body
-
-
-def _is_of(note: Note, info: ObjectInfo) -> bool:
-    """Whether the note was written with these bytes; a copy of the folder keeps times and sizes, not tags."""
-    return info.etag == note.tag or (info.size == note.size and info.modified_at <= note.at)

@@ -25,9 +25,10 @@ from millrace.aws.moto import wsgi
 from millrace.aws.moto.deliveries import Receivers
 from millrace.aws.moto.items import ItemMirror, TableWrite
 from millrace.aws.moto.journal import Journal, recording
-from millrace.aws.moto.objects import Changed, ObjectMirror, ObjectWrite
+from millrace.aws.moto.objects import ObjectMirror
 from millrace.aws.moto.reach import SURVIVES
 from millrace.aws.moto.resources import Resources
+from millrace.aws.moto.stored import Changed, ObjectWrite
 from millrace.config.schema import Project
 from millrace.errors import MillraceError, QueueFull, UnknownQueue
 from millrace.store import Bucket, Table
