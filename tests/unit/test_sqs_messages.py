@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import uuid
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -364,12 +363,24 @@ class TestDelete:
         sqs.clock.advance(100)
         assert await sqs.receive(url) == []
 
-    @pytest.mark.parametrize("handle", ["", "nonsense", "W10=", "é", "W1tbXV1d", "x" * 5000])
+    @pytest.mark.parametrize("handle", ["", "nonsense", "é", "x" * 5000, handle_of(()), handle_of((1, 2, 3, 4))])
     async def test_what_is_no_handle(self, sqs: Sqs, handle: str) -> None:
         url = await sqs.queue()
+        await sqs.send(url)
+        (message,) = await sqs.receive(url)
         for action, more in (("DeleteMessage", {}), ("ChangeMessageVisibility", {"VisibilityTimeout": 1})):
-            reply = await sqs.raw(action, json.dumps({"QueueUrl": url, "ReceiptHandle": handle, **more}).encode())
-            assert reply.status in (200, 400), action
+            with pytest.raises(Refused) as refused:
+                await sqs.ask(action, QueueUrl=url, ReceiptHandle=handle, **more)
+            assert refused.value.code == "ReceiptHandleIsInvalid"
+            entries = [
+                {"Id": "good", "ReceiptHandle": message["ReceiptHandle"], **more},
+                {"Id": "bad", "ReceiptHandle": handle, **more},
+            ]
+            result = await sqs.ask(f"{action}Batch", QueueUrl=url, Entries=entries)
+            assert [(each["Id"], each["Code"]) for each in result["Failed"]] == [("bad", "ReceiptHandleIsInvalid")]
+            if action == "DeleteMessage":
+                await sqs.send(url)
+                (message,) = await sqs.receive(url)
 
 
 class TestBatches:

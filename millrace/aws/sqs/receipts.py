@@ -6,7 +6,7 @@ as in SQS; in a FIFO queue it is one. Source: SQS API reference, DeleteMessage a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from millrace.aws.endpoint.call import Call
@@ -28,6 +28,7 @@ from millrace.aws.sqs.results import (
     DeleteMessageBatchResultEntry,
 )
 from millrace.broker import handle_of, lease_of
+from millrace.errors import BrokerError, UnknownQueue
 from millrace.types import Commit, Lease, Outcome
 
 _LONGEST_S = 43200
@@ -44,7 +45,8 @@ class _Handled(Protocol):
 async def delete_message(desk: Desk, request: DeleteMessageRequest, call: Call) -> None:
     """Delete one message."""
     queue = desk.registry.at(request.queue_url)
-    for error in (await _delete(desk, queue, {"": _lease(queue, request.receipt_handle)})).values():
+    lease = _lease(queue, request.receipt_handle)
+    for error in (await _each({"": lease}, lambda leases: _delete(desk, queue, leases))).values():
         raise error
 
 
@@ -53,7 +55,7 @@ async def delete_message_batch(desk: Desk, request: DeleteMessageBatchRequest, c
     queue = desk.registry.at(request.queue_url)
     check_entries(request.entries, "DeleteMessageBatchRequestEntry")
     leases, failures = _leases(queue, request.entries)
-    failures |= await _delete(desk, queue, leases)
+    failures |= await _each(leases, lambda some: _delete(desk, queue, some))
     done = [DeleteMessageBatchResultEntry(id=each.id) for each in request.entries if each.id not in failures]
     return DeleteMessageBatchResult(successful=done or None, failed=told(failures))
 
@@ -63,7 +65,8 @@ async def change_message_visibility(desk: Desk, request: ChangeMessageVisibility
     queue = desk.registry.at(request.queue_url)
     check_range(request.visibility_timeout, "VisibilityTimeout", 0, _LONGEST_S)
     lease = _lease(queue, request.receipt_handle)
-    for error in (await _hide(desk, {"": lease}, {"": request.visibility_timeout})).values():
+    timeouts = {"": request.visibility_timeout}
+    for error in (await _each({"": lease}, lambda leases: _hide(desk, leases, timeouts))).values():
         raise error
 
 
@@ -82,7 +85,7 @@ async def change_message_visibility_batch(
         except SqsError as error:
             failures[entry.id] = error
     sound = {id: lease for id, lease in leases.items() if id in timeouts}
-    failures |= await _hide(desk, sound, timeouts)
+    failures |= await _each(sound, lambda some: _hide(desk, some, timeouts))
     done = [ChangeMessageVisibilityBatchResultEntry(id=each.id) for each in request.entries if each.id not in failures]
     return ChangeMessageVisibilityBatchResult(successful=done or None, failed=told(failures))
 
@@ -91,8 +94,12 @@ def _lease(queue: SqsQueue, handle: str) -> Lease:
     try:
         return lease_of(queue.name, handle)
     except ValueError:
-        problem = f'The input receipt handle "{handle[:256]}" is not a valid receipt handle.'
-        raise SqsError("ReceiptHandleIsInvalid", problem) from None
+        raise _no_handle(handle) from None
+
+
+def _no_handle(handle: str) -> SqsError:
+    problem = f'The input receipt handle "{handle[:256]}" is not a valid receipt handle.'
+    return SqsError("ReceiptHandleIsInvalid", problem)
 
 
 def _leases(queue: SqsQueue, entries: Sequence[_Handled]) -> tuple[dict[str, Lease], Failures]:
@@ -104,6 +111,21 @@ def _leases(queue: SqsQueue, entries: Sequence[_Handled]) -> tuple[dict[str, Lea
         except SqsError as error:
             failures[entry.id] = error
     return leases, failures
+
+
+async def _each(leases: Mapping[str, Lease], do: Callable[[Mapping[str, Lease]], Awaitable[Failures]]) -> Failures:
+    """Do it for all at once; where the broker finds a receipt that is none of its own, for each alone."""
+    try:
+        return await do(leases)
+    except UnknownQueue:
+        raise
+    except BrokerError:
+        if len(leases) == 1:
+            return {id: _no_handle(handle_of(lease.receipt)) for id, lease in leases.items()}
+    failures: Failures = {}
+    for id, lease in leases.items():
+        failures |= await _each({id: lease}, do)
+    return failures
 
 
 async def _delete(desk: Desk, queue: SqsQueue, leases: Mapping[str, Lease]) -> Failures:
