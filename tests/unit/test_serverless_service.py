@@ -228,6 +228,14 @@ functions:
     ]
 
 
+def test_an_api_key_out_of_the_environment_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PETS_KEY", "s3cret-s3cret-s3cret")
+    text = "service: a\nprovider: {name: aws, runtime: python3.12, apiKeys: ['${env:PETS_KEY}']}\n" + FUNCTION
+    draft = drafted(text, tmp_path)
+    assert project_of(draft, tmp_path).gateway.api_keys == {"key-2": "s3cret-s3cret-s3cret"}
+    assert "s3cret" not in repr(draft.faults)
+
+
 def test_the_reader_is_found_by_the_file_s_name(tmp_path: Path) -> None:
     (tmp_path / "serverless.json").write_text(
         json.dumps({"service": "s", "provider": {"name": "aws", "runtime": "python3.12"}, "functions": {}})
@@ -406,8 +414,12 @@ def test_null_takes_a_variable_out(tmp_path: Path) -> None:
 
 
 def test_dotenv(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("PETS_COLOR=red\n")
-    text = HEAD + "useDotenv: true\nfunctions: {f: {handler: app.f, environment: {C: '${env:PETS_COLOR}'}}}\n"
+    (tmp_path / ".env").write_text("PETS_COLOR=blue\n")
+    (tmp_path / ".env.qa").write_text("PETS_COLOR=red\n")
+    text = (
+        "service: a\nuseDotenv: true\nprovider: {name: aws, runtime: python3.12, stage: '${opt:stage, ''qa''}'}\n"
+        "functions: {f: {handler: app.f, environment: {C: '${env:PETS_COLOR}'}}}\n"
+    )
     assert project_of(drafted(text, tmp_path), tmp_path).functions["f"].environment == {"C": "red"}
 
 

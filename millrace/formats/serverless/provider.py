@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.values import below, entries, items, text_of
 from millrace.formats.keys import Key, Keys
-from millrace.formats.nodes import node as made
 from millrace.formats.nodes import put
 from millrace.formats.serverless.environments import variables
 from millrace.formats.serverless.events.cors import HTTP_API_CORS_KEYS, read_cors
@@ -126,13 +123,11 @@ def bucket_names(provider: Node | None) -> dict[str, str]:
 
 def _nested(provider: Node) -> Keys:
     """Sections whose own keys are told one by one, so that they themselves are not doubted."""
-    return {name: Key("yes") for name in ("apiGateway", "httpApi") if isinstance(child_value(provider, name), dict)}
-
-
-def child_value(node: Node, name: str) -> Any:
-    """The plain value at a key, None where there is none."""
-    found = below(node, name)
-    return None if found is None else found.value
+    return {
+        name: Key("yes")
+        for name in ("apiGateway", "httpApi")
+        if isinstance(getattr(below(provider, name), "value", None), dict)
+    }
 
 
 def _header_source(provider: Node) -> Keys:
@@ -161,16 +156,12 @@ def _read_api_key(node: Node, reading: Reading) -> None:
     reading.ledger.examine(node, API_KEY_KEYS, "provider.apiGateway.apiKeys")
     named = below(node, "name") if isinstance(node.value, dict) else node
     value = below(node, "value") if isinstance(node.value, dict) else None
-    name = text_of(named) or f"key-{node.place.line}"
+    # A name out of the environment is a secret that people hide there: it must not become a key of the tree.
+    name = text_of(named) if named is not None and named.written is None else ""
     if value is None and named is not None:
         what = "AWS would choose the value of this API key at the deploy: here it is its name"
         reading.ledger.warn(named, what, f"{{name: {named.shown}, value: ...}}")
         value = named
     if value is not None:
-        key = made(text_of(value), value)
-        put(
-            reading.tree,
-            ("gateway", "api_keys", name),
-            Node(key.value, value.place, value.key_place, value.written),
-            node,
-        )
+        key = Node(text_of(value), value.place, value.key_place, value.written)
+        put(reading.tree, ("gateway", "api_keys", name or f"key-{node.place.line}"), key, node)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 
 from millrace.config.faults import Fault, Place
 from millrace.config.load import content_of, name_of
@@ -98,14 +99,16 @@ def _resolver(root: Node, request: Request, ledger: Ledger) -> Resolver:
     """The file with its variables, and the .env files where it asks for them."""
     folder = request.file.resolve().parent
     plugins = {text_of(each) for each in listed(below(root, "plugins"))}
-    environment = dict(os.environ)
+    known = Known(folder, ACCOUNT, request.stage, request.parameters, os.environ)
     if is_true(below(root, "useDotenv")) or "serverless-dotenv-plugin" in plugins:
-        environment = with_dotenv(
-            environment, folder, request.stage or text_of(below(root, "provider", "stage")) or "dev"
-        )
-    known = Known(folder, ACCOUNT, request.stage, request.parameters, environment)
-    pseudo = Pseudo(PSEUDO_PARAMETERS in plugins, ledger.faults)
-    return Resolver(root, Sources(known, Files(folder, ledger.faults)), ledger.faults, pseudo)
+        stage = _resolver_of(root, known, plugins, []).stage  # which of the files counts depends on it
+        known = replace(known, environment=with_dotenv(os.environ, folder, stage))
+    return _resolver_of(root, known, plugins, ledger.faults)
+
+
+def _resolver_of(root: Node, known: Known, plugins: set[str], faults: list[Fault]) -> Resolver:
+    pseudo = Pseudo(PSEUDO_PARAMETERS in plugins, faults)
+    return Resolver(root, Sources(known, Files(known.folder, faults)), faults, pseudo)
 
 
 def _reading(root: Node, sections: dict[str, Node], resolver: Resolver, request: Request, ledger: Ledger) -> Reading:

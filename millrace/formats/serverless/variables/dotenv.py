@@ -17,7 +17,8 @@ def read_dotenv(folder: Path, stage: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in (".env", f".env.{stage}"):
         if os.path.basename(name) == name and (folder / name).is_file():
-            found |= _variables((folder / name).read_bytes()[:MAX_BYTES].decode("utf-8", "replace"))
+            with (folder / name).open("rb") as file:
+                found |= _variables(file.read(MAX_BYTES).decode("utf-8", "replace"))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from millrace.config.faults import Fault, nearest, one_of
 from millrace.config.reading import MAX_BYTES, MAX_DEPTH, MAX_NODES
 from millrace.config.tree import Node
+from millrace.formats.nodes import text
 from millrace.formats.serverless.variables.answers import Ask, Missing, as_text, safe
 from millrace.formats.serverless.variables.pseudo import Pseudo
 from millrace.formats.serverless.variables.sources import Sources
@@ -133,7 +134,7 @@ class Resolver:
         written: list[str] = []
         secret = False
         for part in parts:
-            found = text_node(part, site) if isinstance(part, str) else self._variable(part, site)
+            found = text(part, site) if isinstance(part, str) else self._variable(part, site)
             if isinstance(found.value, dict | list):
                 shown = part.written if isinstance(part, Variable) else ""
                 found = self._void(site, f"{shown} within a text", "a text or a number", found.shown)
@@ -188,7 +189,7 @@ class Resolver:
         if isinstance(choice, Literal):
             return self._literal(choice, site)
         argument = None if choice.argument is None else self._joined(choice.argument, site)
-        address = text_node("", site) if not choice.address else self._joined(choice.address, site)
+        address = text("", site) if not choice.address else self._joined(choice.address, site)
         for each in (argument, address):
             if each is not None and isinstance(each.value, dict | list):
                 return Missing(f"{variable.written}: a mapping or a list where a name should be", "a text")
@@ -222,11 +223,6 @@ class Resolver:
 
 class _TooMuch(Exception):
     pass
-
-
-def text_node(value: str, site: Node) -> Node:
-    """A text at a site."""
-    return Node(value, site.place, site.key_place)
 
 
 def _with_fallback(written: str | None, variable: Variable) -> str | None:
