@@ -178,6 +178,14 @@ def test_parameters_that_do_not_fit(declared: str, given: dict[str, str], said: 
     assert "secret" not in found[0]
 
 
+@pytest.mark.parametrize("expression", ["!Ref P", "!Sub 'x-${P}'", "!Join [a, [!Ref P]]", "!Sub ['${A}', {A: !Ref P}]"])
+def test_a_secret_is_not_shown_in_whatever_it_is(expression: str) -> None:
+    stack = stack_of(f"Parameters: {{P: {{Type: String, NoEcho: true}}}}\nIt: {expression}", P="secret")
+    found = stack.resolve(stack.template.value["It"])
+    assert "secret" in found.value
+    assert "secret" not in found.shown
+
+
 def test_an_ssm_parameter_of_the_template_is_found_by_name() -> None:
     rest = """
     Parameters: {P: {Type: "AWS::SSM::Parameter::Value<String>", Default: /x}}

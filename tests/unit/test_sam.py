@@ -325,6 +325,28 @@ def test_a_translation_is_kept_for_the_next_start(shop: Path, monkeypatch: pytes
     assert draft_of(shop, HEAD + AGGREGATE, Environment="prod").tree is not None
 
 
+@pytest.mark.parametrize("parameter", ["{Type: String, NoEcho: true}", "{Type: String, NoEcho: true, Default: s3cret}"])
+def test_a_secret_reaches_the_function_and_no_other_file(shop: Path, parameter: str) -> None:
+    (shop / ".millrace").mkdir()
+    template = f"""
+        Parameters: {{Password: {parameter}}}
+        Resources:
+          F:
+            Type: AWS::Serverless::Function
+            Properties:
+              Handler: app.handler
+              Runtime: python3.12
+              Environment: {{Variables: {{PASSWORD: !Ref Password}}}}
+        """
+    given = {} if "Default" in parameter else {"Password": "s3cret"}
+    draft = draft_of(shop, HEAD + dedent(template), **given)
+    assert draft.tree is not None
+    variable = draft.tree.value["functions"].value["F"].value["environment"].value["PASSWORD"]
+    assert variable.value == "s3cret"
+    assert "s3cret" not in variable.shown
+    assert "s3cret" not in (shop / ".millrace" / "template.json").read_text()
+
+
 FUNCTION = """
 Resources:
   F:

@@ -14,6 +14,7 @@ from itertools import islice
 
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.conditions import holds
+from millrace.formats.cloudformation.parameters import HIDDEN
 from millrace.formats.cloudformation.resolver import Function, Resolver
 from millrace.formats.cloudformation.trouble import unknown_here, wrong
 from millrace.formats.keys import Key, Keys
@@ -106,28 +107,40 @@ def _sub(resolver: Resolver, argument: Node) -> Node:
     if not isinstance(template.value, str):
         raise wrong(template, "Fn::Sub", "a text with ${Name} in it")
 
+    secret = False
+
     def fill(match: re.Match[str]) -> str:
+        nonlocal secret
         literal, name = match[1], match[2].strip()
         if literal:
             return "${" + match[2] + "}"
-        if name in values:
-            return resolver.spend(_text(resolver, values[name], "Fn::Sub"), template)
-        return resolver.spend(_named(resolver, name, template), template)
+        found = resolver.resolve(values[name]) if name in values else _named(resolver, name, template)
+        secret = secret or _is_secret(found)
+        return resolver.spend(as_text(found, template, f"${{{name}}} in Fn::Sub"), template)
 
-    return node(resolver.spend(_VARIABLE.sub(fill, template.value), template), template)
+    return _made(resolver.spend(_VARIABLE.sub(fill, template.value), template), template, secret)
 
 
-def _named(resolver: Resolver, name: str, at: Node) -> str:
+def _named(resolver: Resolver, name: str, at: Node) -> Node | None:
     """What ${Name} or ${Name.Attribute} stands for in a text."""
     logical_id, dot, attribute = name.partition(".")
-    found = resolver.scope.attribute(logical_id, attribute, at) if dot else resolver.scope.reference(name, at)
-    return as_text(found, at, f"${{{name}}} in Fn::Sub")
+    return resolver.scope.attribute(logical_id, attribute, at) if dot else resolver.scope.reference(name, at)
+
+
+def _is_secret(found: Node | None) -> bool:
+    return found is not None and found.written is not None
+
+
+def _made(text: str, at: Node, secret: bool) -> Node:
+    """A text that was made; one with a secret in it is as little shown as the secret."""
+    return Node(text, at.place, at.key_place, HIDDEN if secret else None)
 
 
 def _join(resolver: Resolver, argument: Node) -> Node:
     separator, items = _parts(argument, "Fn::Join", 2, 2, "a separator and a list")
-    texts = [as_text(item, argument, "Fn::Join") for item in _list(resolver, items, "Fn::Join")]
-    return node(resolver.spend(_text(resolver, separator, "Fn::Join").join(texts), argument), argument)
+    found = _list(resolver, items, "Fn::Join")
+    joined = _text(resolver, separator, "Fn::Join").join(as_text(item, argument, "Fn::Join") for item in found)
+    return _made(resolver.spend(joined, argument), argument, any(map(_is_secret, found)))
 
 
 def _select(resolver: Resolver, argument: Node) -> Node:
@@ -171,7 +184,7 @@ def _base64(resolver: Resolver, argument: Node) -> Node:
 
 def _zones(resolver: Resolver, argument: Node) -> Node:
     region = _text(resolver, argument, "Fn::GetAZs")
-    region = region or _named(resolver, "AWS::Region", argument)
+    region = region or as_text(_named(resolver, "AWS::Region", argument), argument, "Fn::GetAZs")
     return node([resolver.spend(region + zone, argument) for zone in _ZONES], argument)
 
 

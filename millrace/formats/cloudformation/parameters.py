@@ -23,6 +23,7 @@ PARAMETER_KEYS: Keys = {
     "NoEcho": Key("yes", "the value stays out of messages"),
     "Description": Key("nothing to do"),
 }
+HIDDEN = "***"  # stands for what NoEcho keeps out of messages
 _SSM = "AWS::SSM::Parameter::Value<"
 _LONGEST = 4096
 
@@ -71,7 +72,7 @@ def _value(name: str, declared: Node, given: Mapping[str, str], stored: Mapping[
     if _is_list(kind):
         return node([part.strip() for part in text.split(",")] if text else [], source)
     value = source.value if kind == "Number" and not isinstance(source.value, str) else text
-    return Node(value, source.place, source.key_place, written="***" if _is_secret(declared) else None)
+    return Node(value, source.place, source.key_place, written=HIDDEN if _is_secret(declared) else None)
 
 
 def _stored(name: str, source: Node, is_given: bool, stored: Mapping[str, str], faults: list[Fault]) -> Node:

@@ -63,11 +63,13 @@ def _stack(root: Node, at: Surroundings, request: Request, draft: Draft) -> Stac
     read_descriptions(root, request.file.resolve().parent, draft.faults)
     before = Stack(root, at, [])  # whose faults are told again by the stack of what is translated
     paths = local_paths(root, before)
-    values = {name: _joined(value) for name, value in before.parameters.items()}
+    values = {name: _joined(value) for name, value in before.parameters.items() if value.written is None}
     plain = root.plain()
     if not all(isinstance(each, dict) for each in plain["Resources"].values()):
         Stack(root, at, draft.faults).resources  # noqa: B018 - says which are none
         return None
+    for name in before.parameters.keys() - values.keys():
+        plain["Parameters"][name].pop("Default", None)  # the translator needs no secrets, and its work is kept
     put_addresses(plain, paths)
     folder = request.file.resolve().parent
     key = key_of(plain, values, at.region)

@@ -37,6 +37,8 @@ class Places:
         section = self._root.child("Resources") or self._root
         resources = {name: self.resource(name, each) for name, each in translated["Resources"].items()}
         found.value["Resources"] = Node(resources, section.place, section.key_place)
+        if (parameters := self._root.child("Parameters")) is not None:
+            found.value["Parameters"] = parameters
         return found
 
     def resource(self, name: str, translated: dict[str, Any]) -> Node:
