@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from millrace.config.reading import MAX_BYTES
@@ -17,7 +18,7 @@ def read_dotenv(folder: Path, stage: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in (".env", f".env.{stage}"):
         if os.path.basename(name) == name and (folder / name).is_file():
-            with (folder / name).open("rb") as file:
+            with suppress(OSError), (folder / name).open("rb") as file:  # what it would have set is told as not set
                 found |= _variables(file.read(MAX_BYTES).decode("utf-8", "replace"))
     return found
 
