@@ -189,7 +189,7 @@ class TestSend:
         os.chdir(tmp_path_factory.mktemp("empty"))
         ran = cli("queues")
         assert ran.code == 2
-        assert "no millrace.yml" in ran.err
+        assert "no project file" in ran.err
         assert "millrace init" in ran.err
 
 

@@ -239,3 +239,61 @@ def test_what_convert_refuses(
     assert cli.run(["convert", *arguments]) == 2
     assert told in capsys.readouterr().err
     assert not (folder / "millrace.yml").exists()
+
+
+SERVERLESS = """
+service: pets
+provider:
+  name: aws
+  runtime: python3.11
+  environment: {TOKEN: "${env:PETS_TOKEN}", COLOUR: red}
+  apiGateway:
+    apiKeys: [one]
+functions:
+  f:
+    handler: app.app
+    events:
+      - http: {path: "a/{proxy+}", method: any, cors: true, private: true}
+      - schedule: rate(1 day)
+      - sqs: {arn: {Fn::GetAtt: [Mail, Arn]}, batchSize: 5}
+resources:
+  Resources:
+    Mail:
+      Type: AWS::SQS::Queue
+      Properties: {QueueName: mail, VisibilityTimeout: 60}
+"""
+CLOUDFORMATION = """
+AWSTemplateFormatVersion: "2010-09-09"
+Parameters:
+  Password: {Type: String, NoEcho: true, Default: hush}
+Resources:
+  F:
+    Type: AWS::Lambda::Function
+    Properties:
+      Handler: app.app
+      Runtime: python3.11
+      Role: arn:aws:iam::123456789012:role/r
+      Code: {ZipFile: "x"}
+      Environment: {Variables: {PASSWORD: !Ref Password}}
+  Mail: {Type: AWS::SQS::Queue}
+  Source:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties: {FunctionName: !Ref F, EventSourceArn: !GetAtt Mail.Arn, BatchSize: 10}
+"""
+
+
+@pytest.mark.parametrize(("name", "text"), [("serverless.yml", SERVERLESS), ("template.yaml", CLOUDFORMATION)])
+def test_other_tools_files_convert_to_the_same_project(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    from millrace.formats.load import load as load_any
+
+    monkeypatch.setenv("PETS_TOKEN", "hush")
+    (folder / "zappa_settings.json").unlink()
+    (folder / name).write_text(text)
+    before = load_any(folder)
+    assert cli.run(["convert"]) == 0
+    written = (folder / "millrace.yml").read_text()
+    assert "hush" not in written
+    monkeypatch.setenv("PASSWORD", "hush")
+    assert load(folder / "millrace.yml") == before
