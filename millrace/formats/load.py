@@ -13,6 +13,7 @@ from millrace.config.faults import Fault, in_order, refusal
 from millrace.config.load import Examination, content_of, examine_tree, name_of
 from millrace.config.schema import Project
 from millrace.errors import ConfigError
+from millrace.formats.iam import refusals
 from millrace.formats.reader import Reader, Request
 
 MILLRACE, SERVERLESS, SAM, ZAPPA = "millrace", "serverless", "sam", "zappa"
@@ -116,13 +117,16 @@ def _inside(folder: Path) -> Path | None:
 
 def _examine_foreign(reader: str, request: Request, overrides: Sequence[str]) -> Examination:
     draft = _reader(reader)(request)
+    folder = request.file.resolve().parent
+    if draft.tree is not None:
+        draft.faults += refusals(draft.tree, draft.policies, folder)
     errors = [fault for fault in draft.faults if fault.severity == "error"]
     doubts = [fault for fault in draft.faults if fault.severity == "warning"]
     if draft.tree is None:
         found = Examination(None, in_order(errors), in_order(doubts))
     else:
         # The reader has applied the stage: in the tree it is a word and no overlay.
-        found = examine_tree(draft.tree, request.file.resolve().parent, stage=None, overrides=overrides, faults=errors)
+        found = examine_tree(draft.tree, folder, stage=None, overrides=overrides, faults=errors)
     return replace(
         found,
         warnings=in_order([*doubts, *found.warnings]),

@@ -27,8 +27,7 @@ class Draft:
 
     `policies` are what the functions' roles allow, where the file says so.
     `faults` has errors and warnings; `understood` and `keys` count the keys that do here what they do there, of all.
-    `stages` are the names that --stage may take, where the file has a list of them. `grants` are the statements of
-    IAM policies that hold for each function of the tree whose role the file describes.
+    `stages` are the names that --stage may take, where the file has a list of them.
     """
 
     tree: Node | None
@@ -36,7 +35,6 @@ class Draft:
     understood: int = 0
     keys: int = 0
     stages: list[str] = field(default_factory=list)
-    grants: dict[str, list[Node]] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
 
 

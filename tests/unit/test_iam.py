@@ -11,6 +11,7 @@ from millrace.config.tree import Node
 from millrace.formats.iam import refusals
 from millrace.formats.iam.calls import calls
 from millrace.formats.iam.policy import Policy, Statement, allows, statements
+from millrace.formats.load import examine
 
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:WriteSQS"
 
@@ -154,3 +155,43 @@ def test_a_policy_that_allows_all_is_not_spoken_of(project: Path) -> None:
     )
     polled = Policy((allow("comprehend:*", "dynamodb:*", "s3:*", "sqs:SendMessage", "sqs:GetQueueUrl"),))
     assert list(refusals(tree(PROJECT), {"main": polled}, project)) == []
+
+
+SERVERLESS = """
+service: queues
+provider:
+  name: aws
+  runtime: python3.12
+  iamRoleStatements:
+    - {Effect: Allow, Action: "sqs:GetQueueUrl", Resource: !GetAtt WriteSQS.Arn}
+functions:
+  main:
+    handler: index.handler
+    events: [{sqs: {arn: !GetAtt ReadSQS.Arn}}]
+resources:
+  Resources:
+    WriteSQS: {Type: AWS::SQS::Queue, Properties: {QueueName: WriteSQS}}
+    ReadSQS: {Type: AWS::SQS::Queue, Properties: {QueueName: ReadSQS}}
+"""
+HANDLER = """
+import boto3
+
+def handler(event, context):
+    sqs = boto3.client("sqs")
+    url = sqs.get_queue_url(QueueName="WriteSQS")["QueueUrl"]
+    for message in event["Records"]:
+        sqs.send_message(QueueUrl=url, MessageBody=message["body"])
+"""
+
+
+def test_the_send_that_a_serverless_yml_forgot_to_allow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "serverless.yml"
+    (tmp_path / "index.py").write_text(HANDLER)
+    file.write_text(SERVERLESS)
+    assert [str(each) for each in examine(file).warnings] == [
+        "index.py:8:1: warning: functions.main would be refused with AccessDenied: its code calls sqs:SendMessage; "
+        "expected a statement that allows sqs:SendMessage"
+    ]
+    file.write_text(SERVERLESS.replace('"sqs:GetQueueUrl"', '["sqs:GetQueueUrl", "sqs:SendMessage"]'))
+    assert examine(file).warnings == []

@@ -132,15 +132,14 @@ def test_a_stream_to_an_aggregate_table_as_the_seed_has_it(shop: Path) -> None:
     assert project.aws.resources["UserTable"]["Properties"]["TableName"] == "staging_master_UserTable"
 
 
-def test_what_each_role_allows_is_handed_on_with_its_place(shop: Path) -> None:
+def test_what_each_role_allows_is_handed_on(shop: Path) -> None:
     draft = draft_of(shop, HEAD + AGGREGATE, Environment="prod")
-    statements = draft.grants["Aggregate"]
-    actions = [action for each in statements for action in each.plain()["Action"]]
+    statements = draft.policies["Aggregate"].statements
+    actions = [action for each in statements for action in each.actions]
     assert "dynamodb:PutItem" in actions
     assert "dynamodb:GetRecords" in actions
-    own = next(each for each in statements if each.plain()["Action"] == ["dynamodb:GetRecords"])
-    assert own.plain()["Resource"].endswith(":table/prod_master_UserTable/stream/dev")
-    assert own.place.source == "template.yaml"
+    own = next(each for each in statements if each.actions == ("dynamodb:GetRecords",))
+    assert own.resources[0].endswith(":table/prod_master_UserTable/stream/dev")
 
 
 def test_faults_name_the_templates_lines(shop: Path) -> None:

@@ -45,9 +45,10 @@ class Policy(NamedTuple):
     polls: bool = True
 
 
-def statements(node: Node) -> Iterator[Statement]:
-    """The statements of a list, a single one, or a policy document; what is none of that is passed over."""
-    yield from _statements(node.plain())
+def statements(*nodes: Node) -> Iterator[Statement]:
+    """The statements of lists, single ones, or policy documents; what is none of that is passed over."""
+    for node in nodes:
+        yield from _statements(node.plain())
 
 
 def _statements(value: Any) -> Iterator[Statement]:

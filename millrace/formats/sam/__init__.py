@@ -14,6 +14,7 @@ from millrace.formats.cloudformation.stack import Stack
 from millrace.formats.cloudformation.surroundings import Surroundings
 from millrace.formats.cloudformation.values import entries, items, text_of
 from millrace.formats.documents import read_document
+from millrace.formats.iam.policy import Policy, statements
 from millrace.formats.nodes import mapping, put
 from millrace.formats.reader import Draft, Request
 from millrace.formats.sam.cache import keep, kept, key_of
@@ -94,7 +95,7 @@ def _tree(stack: Stack, root: Node, request: Request, draft: Draft) -> Node:
         put(tree, ["stage"], request.stage, root)
     put(tree, ["aws"], {"account": at.account, "region": at.region}, root)
     contribute(stack, tree, draft)
-    draft.grants = grants(stack)
+    draft.policies = {name: Policy(tuple(statements(*each)), polls=False) for name, each in grants(stack).items()}
     return tree
 
 
