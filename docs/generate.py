@@ -1,4 +1,4 @@
-"""Write the reference pages that are made from the code: docs/reference/config.md and docs/reference/cli.md.
+"""Write the reference pages that are made from the code: config.md, cli.md and compatibility.md of docs/reference.
 
 python docs/generate.py             # or: make reference
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from millrace import cli
 from millrace.cli.registry import COMMANDS
 from millrace.config.docs import config_page
+from millrace.formats.docs import compatibility_page
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 _OPENING = """\
@@ -28,7 +29,7 @@ installs completion for your shell.
 
 def pages() -> dict[str, str]:
     """The text of each page by its name."""
-    return {"config.md": config_page(), "cli.md": cli_page()}
+    return {"config.md": config_page(), "cli.md": cli_page(), "compatibility.md": compatibility_page()}
 
 
 def cli_page() -> str:

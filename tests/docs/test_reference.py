@@ -17,7 +17,7 @@ sys.path.insert(0, str(DOCS))
 import generate  # noqa: E402
 
 
-@pytest.mark.parametrize("page", ["config.md", "cli.md"])
+@pytest.mark.parametrize("page", ["config.md", "cli.md", "compatibility.md"])
 def test_reference_pages_are_up_to_date(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for name in ("MILLRACE_PROJECT", "MILLRACE_STAGE"):
@@ -29,7 +29,7 @@ def test_main_writes_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(generate, "REFERENCE", tmp_path / "reference")
     generate.main()
-    assert {path.name for path in (tmp_path / "reference").iterdir()} == {"config.md", "cli.md"}
+    assert {path.name for path in (tmp_path / "reference").iterdir()} == {"config.md", "cli.md", "compatibility.md"}
 
 
 def test_every_field_is_described() -> None:

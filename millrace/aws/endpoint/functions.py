@@ -1,10 +1,5 @@
 """The part of Lambda's API that callers of functions use: Invoke, and reading what there is.
 
-    POST /2015-03-31/functions/{name or ARN}/invocations        RequestResponse, Event or DryRun
-    POST /2014-11-13/functions/{name or ARN}/invoke-async/      the older way to say Event
-    GET  /2015-03-31/functions/                                 ListFunctions
-    GET  /2015-03-31/functions/{name or ARN}[/configuration]    GetFunction, GetFunctionConfiguration
-
 Functions are made by the project file alone. Source: AWS Lambda API reference, "Invoke" and "Common Errors"; quotas:
 AWS Lambda developer guide, "Lambda quotas" (6 MB for synchronous payloads, 1 MB for asynchronous ones).
 """
@@ -16,7 +11,7 @@ import re
 import uuid
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 from urllib.parse import parse_qs, unquote
 
 import msgspec
@@ -35,6 +30,35 @@ _NAME = re.compile(
     r"(?:arn:aws[a-z-]*:lambda:([a-z0-9-]+):(\d{12}):function:|(?:(\d{12}):)?function:)?"
     r"([A-Za-z0-9_.-]{1,140})(?::(\$LATEST|[A-Za-z0-9_-]{1,128}))?"
 )
+
+
+class Offered(NamedTuple):
+    """An action: its request, how near it comes to AWS's, and what differs."""
+
+    method: str
+    path: str
+    support: Literal["yes", "partly"]
+    note: str
+
+
+# Read by the compatibility page; a test sends each of these requests.
+LAMBDA_ACTIONS: Mapping[str, Offered] = {
+    "Invoke": Offered(
+        "POST",
+        "/2015-03-31/functions/{}/invocations",
+        "partly",
+        "RequestResponse, Event and DryRun, the tail of the log, the client context; of versions $LATEST alone",
+    ),
+    "InvokeAsync": Offered("POST", "/2014-11-13/functions/{}/invoke-async/", "yes", "as Invoke with Event"),
+    "GetFunction": Offered("GET", "/2015-03-31/functions/{}", "partly", "the configuration; there is no code to load"),
+    "GetFunctionConfiguration": Offered(
+        "GET",
+        "/2015-03-31/functions/{}/configuration",
+        "partly",
+        "name, ARN, handler, runtime, description, time limit, memory and state",
+    ),
+    "ListFunctions": Offered("GET", "/2015-03-31/functions/", "partly", "as GetFunctionConfiguration, in pages"),
+}
 
 
 class Function(msgspec.Struct, frozen=True):
