@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Hashable, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -17,6 +18,9 @@ from millrace.types import Accepted, Commit, Death, Lease, Message, Put
 DEAD_SUFFIX = ".dead"
 DEAD_FROM_ATTRIBUTE = "millrace-dead-from"  # of a message in a `dead_to` queue: the queue in which it died
 _MAX_HANDLE = 4096  # characters
+
+Standing = Literal["held", "over", "lost", "gone"]
+"""Of a lease: it runs; it has run out and nobody else got the message; somebody else did; the message is not there."""
 
 
 def dead_letters(queue: str) -> str:
@@ -107,7 +111,7 @@ class Peeked(msgspec.Struct, frozen=True):
 
 
 class Broker(ABC):
-    """A durable queue: eight verbs for the flow, five for people.
+    """A durable queue: eight verbs for the flow, six for people.
 
     A lease that is settled or extended may be known by its queue and receipt alone (`lease_of`): its message need not
     be the one that was taken. A receipt holds for as long as nobody else has leased the message, also after its lease
@@ -193,5 +197,9 @@ class Broker(ABC):
         """
 
     @abstractmethod
-    async def purge(self, queue: str, ids: Sequence[str] | None = None) -> int:
-        """Delete messages that are not in flight; say how many."""
+    async def purge(self, queue: str, ids: Sequence[str] | None = None, *, in_flight: bool = False) -> int:
+        """Delete messages, those in flight only where that is said (their leases are lost); say how many."""
+
+    @abstractmethod
+    async def standing(self, leases: Sequence[Lease]) -> list[Standing]:
+        """What each lease is worth at this moment; changes nothing."""

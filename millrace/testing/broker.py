@@ -853,6 +853,42 @@ async def purge_deletes_what_was_chosen(bench: BrokerBench) -> None:
     assert await bench.put("b") == [False], "expected a purged id that was never settled to be new"
 
 
+@check()
+async def purge_may_take_what_is_in_flight(bench: BrokerBench) -> None:
+    """Where it is said, what is in flight is deleted as well, and its lease is lost."""
+    await bench.declare()
+    await bench.put("a", "b", "c", body=b"x" * 5000)
+    leases = await bench.take(2)
+    assert await bench.broker.purge(WORK, ["b", "nobody"], in_flight=True) == 1, "expected b to be purged"
+    assert await bench.broker.purge(WORK, in_flight=True) == 2, "expected the rest to be purged"
+    assert await bench.waiting() == [], "expected an empty queue"
+    assert await bench.settle(leases) == ["a", "b"], "expected the leases to be lost"
+    await bench.pass_units(11)
+    assert await bench.take() == [], "expected nothing to come back"
+
+
+@check()
+async def a_lease_knows_its_standing(bench: BrokerBench) -> None:
+    """Whether a lease runs, has run out, was lost to somebody else or has no message any more."""
+    await bench.declare()
+    await bench.declare("other")
+    await bench.put("held", "over", "lost", "back", "done", "moved")
+    leases = await bench.take()
+    held, _, lost, back, done, moved = leases
+    assert await bench.broker.standing([_by_handle(lease) for lease in leases]) == ["held"] * 6
+    await bench.settle([done])
+    await bench.settle([back], "release")
+    await bench.broker.extend([held], 30 * bench.unit_s)
+    await bench.broker.extend([lost], 0.0)
+    again = next(lease for lease in await bench.take() if lease.message.id == "lost")
+    await bench.pass_units(11)
+    assert await bench.broker.move(WORK, "other", ["moved"]) == 1, "expected what is over to be movable"
+    expected = ["held", "over", "lost", "lost", "gone", "gone"]
+    assert await bench.broker.standing(leases) == expected, "expected each as it is"
+    assert await bench.broker.standing([again, moved, held]) == ["over", "gone", "held"], "expected them in order"
+    assert await bench.broker.standing([]) == [], "expected nothing of nothing"
+
+
 @check("dedupe")
 async def a_purged_dead_letter_is_known_for_the_window(bench: BrokerBench) -> None:
     """Purging a dead letter leaves its id's record for as long as any other's."""

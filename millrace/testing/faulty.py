@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, TypeVar
 
-from millrace.broker import Broker, Peeked, Queue, Stats
+from millrace.broker import Broker, Peeked, Queue, Standing, Stats
 from millrace.errors import StorageError
 from millrace.types import Accepted, Commit, Lease, Put
 
@@ -86,8 +86,11 @@ class FaultyBroker(Broker):
     async def move(self, source: str, target: str, ids: Sequence[str] | None = None) -> int:
         return await self._call("move", lambda: self.inner.move(source, target, ids))
 
-    async def purge(self, queue: str, ids: Sequence[str] | None = None) -> int:
-        return await self._call("purge", lambda: self.inner.purge(queue, ids))
+    async def purge(self, queue: str, ids: Sequence[str] | None = None, *, in_flight: bool = False) -> int:
+        return await self._call("purge", lambda: self.inner.purge(queue, ids, in_flight=in_flight))
+
+    async def standing(self, leases: Sequence[Lease]) -> list[Standing]:
+        return await self._call("standing", lambda: self.inner.standing(leases))
 
     async def _call(self, verb: str, work: Callable[[], Awaitable[T]]) -> T:
         self.calls[verb] = self.calls.get(verb, 0) + 1

@@ -16,7 +16,7 @@ from itertools import compress
 
 import msgspec
 
-from millrace.broker import Broker, Peeked, Queue, Stats, dead_letters
+from millrace.broker import Broker, Peeked, Queue, Standing, Stats, dead_letters
 from millrace.brokers.claims.bodies import Bodies, Written
 from millrace.brokers.claims.claim import (
     CLAIM,
@@ -140,11 +140,14 @@ class ClaimCheck(Broker):
     async def move(self, source: str, target: str, ids: Sequence[str] | None = None) -> int:
         return await self._inner.move(source, target, ids)
 
-    async def purge(self, queue: str, ids: Sequence[str] | None = None) -> int:
+    async def purge(self, queue: str, ids: Sequence[str] | None = None, *, in_flight: bool = False) -> int:
         before = await self._sweep.referred(queue, ids)
-        count = await self._inner.purge(queue, ids)
+        count = await self._inner.purge(queue, ids, in_flight=in_flight)
         await self._bodies.delete(await self._sweep.unreferred(before, first=queue))
         return count
+
+    async def standing(self, leases: Sequence[Lease]) -> list[Standing]:
+        return await self._inner.standing([inner_lease(lease) for lease in leases])
 
     async def sweep(self) -> int:
         """Delete objects that crashes left without a message; say how many.

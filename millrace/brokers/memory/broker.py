@@ -10,7 +10,17 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from millrace.broker import DEAD_FROM_ATTRIBUTE, DEAD_SUFFIX, Broker, Capabilities, Peeked, Queue, Stats, dead_letters
+from millrace.broker import (
+    DEAD_FROM_ATTRIBUTE,
+    DEAD_SUFFIX,
+    Broker,
+    Capabilities,
+    Peeked,
+    Queue,
+    Standing,
+    Stats,
+    dead_letters,
+)
 from millrace.brokers.memory.item import Item
 from millrace.brokers.memory.queue import MemoryQueue
 from millrace.brokers.names import check_dead_to, check_drop, unknown_queue
@@ -180,12 +190,17 @@ class MemoryBroker(Broker):
         self._signals.wake([target])
         return len(chosen)
 
-    async def purge(self, queue: str, ids: Sequence[str] | None = None) -> int:
+    async def purge(self, queue: str, ids: Sequence[str] | None = None, *, in_flight: bool = False) -> int:
         here = self._queue(queue)
-        chosen = self._idle(here, ids)
+        chosen = self._chosen(here, ids) if in_flight else self._idle(here, ids)
         for item in chosen:
             here.remove(item)
+        if in_flight:
+            self._signals.wake([queue])  # a group of a FIFO queue may be open again
         return len(chosen)
+
+    async def standing(self, leases: Sequence[Lease]) -> list[Standing]:
+        return [self._standing(self._queue(lease.queue), lease) for lease in leases]
 
     def _queue(self, name: str) -> MemoryQueue:
         found = self._queues.get(name)
@@ -195,10 +210,13 @@ class MemoryBroker(Broker):
 
     def _idle(self, queue: MemoryQueue, ids: Sequence[str] | None) -> list[Item]:
         now_s = self._clock.monotonic()
-        chosen = (
-            queue.in_order() if ids is None else [queue.items[id] for id in dict.fromkeys(ids) if id in queue.items]
-        )
-        return [item for item in chosen if not item.is_in_flight(now_s)]
+        return [item for item in self._chosen(queue, ids) if not item.is_in_flight(now_s)]
+
+    @staticmethod
+    def _chosen(queue: MemoryQueue, ids: Sequence[str] | None) -> list[Item]:
+        if ids is None:
+            return queue.in_order()
+        return [queue.items[id] for id in dict.fromkeys(ids) if id in queue.items]
 
     def _state(self, item: Item) -> str:
         now_s = self._clock.monotonic()
@@ -330,11 +348,18 @@ class MemoryBroker(Broker):
 
     def _held(self, queue: MemoryQueue, lease: Lease) -> Item | None:
         """The leased message, unless it is gone or was leased to somebody else. Raises BrokerError for no receipt."""
-        receipt = lease.receipt
-        if not (isinstance(receipt, tuple) and len(receipt) == 2 and isinstance(receipt[1], int)):
-            raise BrokerError(f"{receipt!r} is not a receipt of this broker", "settle a lease where it was taken")
-        item = queue.items.get(receipt[0])
-        return item if item is not None and item.receipt == receipt[1] else None
+        id, token = _receipt(lease)
+        item = queue.items.get(id)
+        return item if item is not None and item.receipt == token else None
+
+    def _standing(self, queue: MemoryQueue, lease: Lease) -> Standing:
+        id, token = _receipt(lease)
+        item = queue.items.get(id)
+        if item is None:
+            return "gone"
+        if item.receipt != token:
+            return "lost"
+        return "held" if item.is_in_flight(self._clock.monotonic()) else "over"
 
     def _end(self, queue: MemoryQueue, item: Item, outcome: Outcome) -> None:
         endings: dict[str, Callable[[MemoryQueue, Item, Outcome], None]] = {
@@ -384,6 +409,14 @@ def _with_origin(message: Message, queue: str) -> Message:
 def _without_origin(message: Message) -> Message:
     kept = {name: value for name, value in message.attributes.items() if name != DEAD_FROM_ATTRIBUTE}
     return msgspec.structs.replace(message, attributes=kept)
+
+
+def _receipt(lease: Lease) -> tuple[str, int]:
+    """The id and the token of a receipt, which may have come from outside. Raises BrokerError."""
+    receipt = lease.receipt
+    if isinstance(receipt, tuple) and len(receipt) == 2 and isinstance(receipt[1], int):
+        return receipt
+    raise BrokerError(f"{receipt!r} is not a receipt of this broker", "settle a lease where it was taken")
 
 
 def _death(outcome: Outcome) -> Death:

@@ -8,13 +8,13 @@ from typing import TypeVar
 
 import msgspec
 
-from millrace.broker import Broker, Capabilities, Peeked, Queue, Stats, dead_letters
+from millrace.broker import Broker, Capabilities, Peeked, Queue, Standing, Stats, dead_letters
 from millrace.brokers.names import check_drop
 from millrace.brokers.sqlite import people, statements
 from millrace.brokers.sqlite.intake import Intake, topic
 from millrace.brokers.sqlite.put import Now
 from millrace.brokers.sqlite.queues import Queues
-from millrace.brokers.sqlite.settle import extend, settle
+from millrace.brokers.sqlite.settle import extend, settle, standing
 from millrace.brokers.sqlite.take import candidates, take
 from millrace.database import Database, Participant
 from millrace.errors import TooLarge
@@ -146,14 +146,17 @@ class SqliteBroker(Broker):
 
         return await self._in_chunks(chunk, wakes=(topic(target), RESULTS))
 
-    async def purge(self, queue: str, ids: Sequence[str] | None = None) -> int:
+    async def purge(self, queue: str, ids: Sequence[str] | None = None, *, in_flight: bool = False) -> int:
         def chunk(connection: sqlite3.Connection, upto: int) -> int:
             settings = self._queues.get(connection, queue)
-            chosen = people.idle(connection, settings, upto, ids, self._now())
+            chosen = people.idle(connection, settings, upto, ids, self._now(), in_flight=in_flight)
             people.purge(connection, settings, chosen)
             return len(chosen)
 
         return await self._in_chunks(chunk, wakes=(topic(queue),))
+
+    async def standing(self, leases: Sequence[Lease]) -> list[Standing]:
+        return await self._read(lambda connection: standing(connection, self._queues, leases, self._database.now()))
 
     async def queues(self) -> list[str]:
         return await self._read(self._queues.names)

@@ -52,8 +52,10 @@ def idle(
     ids: Sequence[str] | None,
     now: Now,
     target: str | None = None,
+    *,
+    in_flight: bool = False,
 ) -> Chosen:
-    """Some messages that are not in flight; for a move, only those that the target does not have."""
+    """Some messages that are not in flight, unless those are wanted too; for a move, only those new to the target."""
     plain, moving = (
         (statements.IDLE, statements.MOVABLE) if ids is None else (statements.IDLE_IDS, statements.MOVABLE_IDS)
     )
@@ -64,6 +66,7 @@ def idle(
         "limit": CHUNK,
         "ids": _array(ids or ()),
         "target": target,
+        "all": in_flight,
     }
     return connection.execute(plain if target is None else moving, parameters).fetchall()
 

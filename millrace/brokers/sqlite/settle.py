@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from millrace.broker import Queue
+from millrace.broker import Queue, Standing
 from millrace.brokers.sqlite import statements
 from millrace.brokers.sqlite.ended import Ended, bury, remember
 from millrace.brokers.sqlite.put import Now, add_held, insert
@@ -21,6 +21,7 @@ _json = msgspec.json.Encoder()
 Receipt = tuple[int, int, str]
 _MAX_INTEGER = 2**63 - 1  # of SQLite
 _numbers = msgspec.json.Decoder(list[int])
+_standings = msgspec.json.Decoder(list[Standing])
 
 
 def settle(
@@ -49,6 +50,19 @@ def extend(connection: sqlite3.Connection, leases: Sequence[Lease], due_at: floa
     ours = [lease for lease in leases if lease.receipt not in gone]
     connection.execute(statements.EXTEND, (due_at, _sequence(ours)))
     return lost
+
+
+def standing(connection: sqlite3.Connection, queues: Queues, leases: Sequence[Lease], now_s: float) -> list[Standing]:
+    """What each lease is worth. Raises UnknownQueue, BrokerError."""
+    by_queue: defaultdict[str, list[Lease]] = defaultdict(list)
+    for lease in leases:
+        by_queue[lease.queue].append(lease)
+    found: dict[tuple[str, object], Standing] = {}
+    for queue, mine in by_queue.items():
+        asked = _json.encode([_receipt(lease) for lease in mine]).decode()
+        (row,) = connection.execute(statements.STANDING, (now_s, asked, queues.get(connection, queue).name)).fetchone()
+        found |= {(queue, lease.receipt): each for lease, each in zip(mine, _standings.decode(row), strict=True)}
+    return [found[lease.queue, lease.receipt] for lease in leases]
 
 
 def _messages(

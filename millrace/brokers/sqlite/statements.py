@@ -181,6 +181,12 @@ OURS = """
 SELECT json_group_array(CASE WHEN body IS NULL THEN -seq ELSE seq END) FROM messages
 WHERE seq IN (SELECT value FROM json_each(?)) AND receipt = ? AND +queue = ?
 """
+STANDING = """
+SELECT json_group_array(CASE WHEN messages.seq IS NULL THEN 'gone'
+  WHEN receipt IS NOT json_extract(asked.value, '$[1]') THEN 'lost' WHEN due_at > ? THEN 'held' ELSE 'over' END)
+FROM json_each(?) AS asked LEFT JOIN messages ON messages.seq = json_extract(asked.value, '$[0]')
+  AND messages.id = json_extract(asked.value, '$[2]') AND +queue = ?
+"""
 EXTEND = "UPDATE messages SET due_at = ? WHERE seq IN (SELECT value FROM json_each(?))"
 DELETE = "DELETE FROM messages WHERE seq IN (SELECT value FROM json_each(?))"
 DELETE_BODIES = "DELETE FROM bodies WHERE seq IN (SELECT value FROM json_each(?))"
@@ -258,7 +264,7 @@ WHERE queue = :queue AND id IN (SELECT value FROM json_each(:ids)) ORDER BY seq 
 """
 LAST = "SELECT ifnull(max(seq), 0) FROM messages"
 # Some messages that are not in flight, up to a sequence number, so that a busy producer does not keep us for ever.
-_IDLE = "queue = :queue AND seq <= :last AND (receipt IS NULL OR due_at <= :now)"
+_IDLE = "queue = :queue AND seq <= :last AND (:all OR receipt IS NULL OR due_at <= :now)"
 IDLE = f"SELECT seq, id FROM messages WHERE {_IDLE} LIMIT :limit"
 IDLE_IDS = f"SELECT seq, id FROM messages WHERE {_IDLE} AND id IN (SELECT value FROM json_each(:ids)) LIMIT :limit"
 # The same for a move: a message whose id the target has already stays where it is.
