@@ -100,7 +100,8 @@ def _check_function(project: Project, name: str, function: FunctionConfig) -> It
     for kind in set(function.retry_on) & set(function.dead_on):
         what = f"{kind} stands under retry_on and under dead_on"
         yield Finding((*path, "dead_on", function.dead_on.index(kind)), what, "it under one of them")
-    if not function.events and project.inbox(name) not in _sinks_into(project):
+    called = function.asynchronous is not None  # as on AWS: by Lambda's Invoke, so that it needs no events
+    if not function.events and not called and project.inbox(name) not in _sinks_into(project):
         what = f"functions.{name} has no events"
         hint = "`events:` (`millrace invoke` and `millrace send` reach it all the same)"
         yield Finding(path, what, hint, severity="warning", at_key=True)

@@ -269,6 +269,11 @@ def test_functions_without_events() -> None:
     assert warnings(check(given)) == ["functions.f has no events"]
 
 
+def test_functions_as_on_aws_are_called_without_events() -> None:
+    given = project(functions={"f": {"handler": "app.main", "asynchronous": {}}}, aws={})
+    assert warnings(check(given)) == []
+
+
 def test_circles() -> None:
     given = project(
         queues={"a": {}, "b": {}},

@@ -408,8 +408,20 @@ def test_api_keys() -> None:
         B: {Type: AWS::ApiGateway::ApiKey}
         """
     )
-    assert tree["gateway"]["api_keys"]["mine"] == "secret"
-    assert tree["gateway"]["api_keys"]["B"] in said[0]
+    assert tree["gateway"]["api_keys"] == {"mine": "secret", "B": None}
+    assert said == []
+
+
+def test_usage_plans_limit_nothing() -> None:
+    _, said = woven(
+        """
+        P: {Type: AWS::ApiGateway::UsagePlan, Properties: {ApiStages: [], Throttle: {RateLimit: 1}, Quota: {Limit: 9}}}
+        """
+    )
+    assert [line.rpartition("): ")[2] for line in said] == [
+        "Throttle does nothing here: nothing is throttled",
+        "Quota does nothing here: nothing is counted",
+    ]
 
 
 def test_asynchronous_calls() -> None:

@@ -1,8 +1,6 @@
-"""AWS::ApiGateway::ApiKey → `gateway.api_keys`."""
+"""AWS::ApiGateway::ApiKey → `gateway.api_keys`; of usage plans, what does nothing here."""
 
 from __future__ import annotations
-
-from hashlib import blake2b
 
 from millrace.formats.cloudformation.stack import Resource
 from millrace.formats.cloudformation.values import is_false, text_of
@@ -11,7 +9,7 @@ from millrace.formats.keys import Key, Keys
 
 API_KEY_KEYS: Keys = {
     "Name": Key("yes"),
-    "Value": Key("yes", "left out, one is made of the stack's and the key's name"),
+    "Value": Key("yes", "left out, it is made at the first start, in .millrace/api_keys.json"),
     "Enabled": Key("yes"),
     "StageKeys": Key("nothing to do"),
     "Description": Key("nothing to do"),
@@ -19,17 +17,26 @@ API_KEY_KEYS: Keys = {
     "GenerateDistinctId": Key("nothing to do"),
     "Tags": Key("nothing to do"),
 }
+USAGE_PLAN_KEYS: Keys = {
+    "ApiStages": Key("nothing to do", "every key opens every path that wants one"),
+    "Throttle": Key("no", "nothing is throttled"),
+    "Quota": Key("no", "nothing is counted"),
+    "UsagePlanName": Key("nothing to do"),
+    "Description": Key("nothing to do"),
+    "Tags": Key("nothing to do"),
+}
 
 
 def add_api_key(weave: Weave, resource: Resource) -> None:
-    """Declare a key; one whose value AWS would make up gets the same at each start, and it is told."""
+    """Declare a key; one whose value AWS would make up gets it at the first start."""
     weave.examine(resource, API_KEY_KEYS)
     if is_false(resource.get("Enabled")):
         return
-    value = text_of(resource.get("Value"))
     name = text_of(resource.get("Name")) or resource.logical_id
-    at = resource.get("Value") or resource.properties
-    if not value:
-        value = blake2b(f"{weave.stack.surroundings.stack}/{resource.logical_id}".encode(), digest_size=20).hexdigest()
-        weave.warn(at, f"AWS would make up the API key {name}; here it is {value}", "x-api-key: " + value)
-    weave.put(["gateway", "api_keys", name], value, at)
+    given = resource.get("Value")
+    weave.put(["gateway", "api_keys", name], text_of(given) or None, given or resource.properties)
+
+
+def examine_usage_plan(weave: Weave, resource: Resource) -> None:
+    """Declare nothing; tell which limits of a plan do not hold here."""
+    weave.examine(resource, USAGE_PLAN_KEYS)

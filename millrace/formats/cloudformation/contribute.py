@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from millrace.config.faults import nearest
 from millrace.config.tree import Node
-from millrace.formats.cloudformation.api_keys import add_api_key
+from millrace.formats.cloudformation.api_keys import add_api_key, examine_usage_plan
 from millrace.formats.cloudformation.buckets import ENDPOINTS_OWN, add_bucket, add_notifications, needs_endpoint
 from millrace.formats.cloudformation.event_sources import add_mapping
 from millrace.formats.cloudformation.gateways import add_http_api, add_method, add_rest_api, add_urls
@@ -44,6 +44,7 @@ _STEPS: tuple[tuple[str, Add], ...] = (
     ("AWS::ApiGateway::Method", add_method),
     ("AWS::ApiGatewayV2::Api", add_http_api),
     ("AWS::ApiGateway::ApiKey", add_api_key),
+    ("AWS::ApiGateway::UsagePlan", examine_usage_plan),
 )
 _ENDPOINT = Key("yes", "made by the local endpoint")
 _NOTHING = Key("nothing to do")
@@ -74,7 +75,6 @@ RESOURCE_KEYS: Keys = {
             "Model",
             "RequestValidator",
             "Stage",
-            "UsagePlan",
             "UsagePlanKey",
         )
     },

@@ -66,7 +66,7 @@ PROVIDER_KEYS: Keys = {
     ),
 }
 API_GATEWAY_KEYS: Keys = {
-    "apiKeys": Key("yes", "a key without a value has its name as its value"),
+    "apiKeys": Key("yes", "a key without a value gets it at the first start, in .millrace/api_keys.json"),
     "usagePlan": Key("no", "nothing is throttled or counted"),
     "apiKeySourceType": Key("partly", "HEADER"),
     "resourcePolicy": Key("no", "all may call on loopback"),
@@ -158,10 +158,6 @@ def _read_api_key(node: Node, reading: Reading) -> None:
     value = below(node, "value") if isinstance(node.value, dict) else None
     # A name out of the environment is a secret that people hide there: it must not become a key of the tree.
     name = text_of(named) if named is not None and named.written is None else ""
-    if value is None and named is not None:
-        what = "AWS would choose the value of this API key at the deploy: here it is its name"
-        reading.ledger.warn(named, what, f"{{name: {named.shown}, value: ...}}")
-        value = named
-    if value is not None:
-        key = Node(text_of(value), value.place, value.key_place, value.written)
-        put(reading.tree, ("gateway", "api_keys", name or f"key-{node.place.line}"), key, node)
+    like = value or node
+    key = Node(text_of(value) or None, like.place, like.key_place, value.written if value else None)
+    put(reading.tree, ("gateway", "api_keys", name or f"key-{node.place.line}"), key, node)
