@@ -16,6 +16,7 @@ from millrace.types import Message
 
 TYPED_ATTRIBUTE = "millrace-attributes"
 DEDUPE_ATTRIBUTE = "millrace-dedupe"  # a FIFO message's deduplication id
+GROUP_ATTRIBUTE = "millrace-group"  # the group of a message in a queue that keeps no order: SQS's fair queues
 TRACE_ATTRIBUTE = "millrace-trace"  # the X-Ray header
 OURS = "millrace-"
 

@@ -56,6 +56,12 @@ class TestSqs:
             "awsRegion": "eu-west-1",
         }
 
+    def test_a_record_of_a_fair_queue_adds_its_group_alone(self) -> None:
+        record = sqs_record(Message("order-1", b"x", {"millrace-group": "tenant"}, AT), queue="orders")
+        assert record["attributes"]["MessageGroupId"] == "tenant"
+        assert not {"MessageDeduplicationId", "SequenceNumber"} & set(record["attributes"])
+        assert (record["messageAttributes"], record["eventSourceARN"].endswith(".fifo")) == ({}, False)
+
     def test_a_fifo_record_adds_group_deduplication_and_sequence(self) -> None:
         record = sqs_record(Message("order-1", b"x", {}, AT, group="g"), queue="orders")
         assert record["attributes"]["MessageGroupId"] == "g"

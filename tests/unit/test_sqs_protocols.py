@@ -17,7 +17,7 @@ import pytest
 from botocore.loaders import Loader
 from hypothesis import given
 from hypothesis import strategies as st
-from sqs_parts import ACCOUNT, ORIGIN, Sqs, memory
+from sqs_parts import ACCOUNT, ORIGIN, Open, Sqs, memory, sqlite
 
 from millrace.aws.endpoint.call import Call
 from millrace.aws.sqs.actions import SQS_ACTIONS
@@ -334,10 +334,10 @@ REQUESTS = st.sampled_from(sorted(SQS_ACTIONS)).flatmap(
 )
 
 
-async def answered(calls: list[Call]) -> None:
+async def answered(opened: Open, calls: list[Call]) -> None:
     """Every call gets a reply that its protocol's clients can read, and none is our fault."""
     with tempfile.TemporaryDirectory() as folder:
-        async with memory(Path(folder)) as sqs:
+        async with opened(Path(folder)) as sqs:
             await sqs.queue()
             await sqs.queue("a.fifo", ContentBasedDeduplication="true")
             await sqs.send(f"{ORIGIN}/1/jobs")
@@ -351,26 +351,30 @@ async def answered(calls: list[Call]) -> None:
             await sqs.service.close()
 
 
+@pytest.mark.parametrize("opened", [memory, sqlite])
 class TestFuzz:
-    @given(st.lists(REQUESTS, max_size=6))
-    def test_json(self, requests: list[tuple[str, dict[str, Any]]]) -> None:
+    @given(requests=st.lists(REQUESTS, max_size=6))
+    def test_json(self, opened: Open, requests: list[tuple[str, dict[str, Any]]]) -> None:
         calls = [
             Call("POST", "/", "", {"x-amz-target": f"AmazonSQS.{action}"}, json.dumps(request).encode())
             for action, request in requests
         ]
-        asyncio.run(answered(calls))
+        asyncio.run(answered(opened, calls))
 
-    @given(st.lists(REQUESTS, max_size=6))
-    def test_query(self, requests: list[tuple[str, dict[str, Any]]]) -> None:
+    @given(requests=st.lists(REQUESTS, max_size=6))
+    def test_query(self, opened: Open, requests: list[tuple[str, dict[str, Any]]]) -> None:
         calls = []
         for action, request in requests:
             form = [("Action", action), *flat(spelled(request, SQS_ACTIONS[action].request))]
             calls.append(Call("POST", "/", "", {}, urlencode(form, errors="replace").encode()))
-        asyncio.run(answered(calls))
+        asyncio.run(answered(opened, calls))
 
     @given(
-        st.sampled_from(["", "AmazonSQS.SendMessage", "Fly"]), st.text(max_size=30), st.text(max_size=30), st.binary()
+        target=st.sampled_from(["", "AmazonSQS.SendMessage", "Fly"]),
+        path=st.text(max_size=30),
+        query=st.text(max_size=30),
+        body=st.binary(),
     )
-    def test_anything(self, target: str, path: str, query: str, body: bytes) -> None:
+    def test_anything(self, opened: Open, target: str, path: str, query: str, body: bytes) -> None:
         headers = {"x-amz-target": target} if target else {}
-        asyncio.run(answered([Call("POST", f"/{path}", query, headers, body)]))
+        asyncio.run(answered(opened, [Call("POST", f"/{path}", query, headers, body)]))

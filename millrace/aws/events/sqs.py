@@ -90,8 +90,9 @@ def _system(
         "SenderId": spec.account,
         "ApproximateFirstReceiveTimestamp": _milliseconds(taken_at),
     }
+    if group := message.group or message.attributes.get(typed.GROUP_ATTRIBUTE):
+        attributes["MessageGroupId"] = group
     if message.group:
-        attributes["MessageGroupId"] = message.group
         attributes["MessageDeduplicationId"] = message.attributes.get(typed.DEDUPE_ATTRIBUTE, message.id)
         attributes["SequenceNumber"] = f"{sequence or int(message.sent_at * 1_000_000):020d}"
     if trace := message.attributes.get(typed.TRACE_ATTRIBUTE):

@@ -36,8 +36,7 @@ SQS_ACTIONS: Mapping[str, Action] = {
         requests.ChangeMessageVisibilityRequest,
         receipts.change_message_visibility,
         "partly",
-        "a handle holds until somebody else receives the message, so there is no MessageNotInflight; the 12 hours are "
-        "counted from the call",
+        "the 12 hours are counted from the call",
     ),
     "ChangeMessageVisibilityBatch": Action(
         requests.ChangeMessageVisibilityBatchRequest,
@@ -57,7 +56,7 @@ SQS_ACTIONS: Mapping[str, Action] = {
         requests.DeleteQueueRequest,
         queues.delete_queue,
         "partly",
-        "done at once; a queue that the project file declares is refused",
+        "done at once; a queue that the project file declares is refused, since its functions rely on it",
     ),
     "GetQueueAttributes": Action(requests.GetQueueAttributesRequest, settings.get_queue_attributes),
     "GetQueueUrl": Action(
@@ -74,18 +73,12 @@ SQS_ACTIONS: Mapping[str, Action] = {
     ),
     "ListQueueTags": Action(requests.ListQueueTagsRequest, tags.list_queue_tags),
     "ListQueues": Action(requests.ListQueuesRequest, queues.list_queues, "yes", "one list for all regions"),
-    "PurgeQueue": Action(
-        requests.PurgeQueueRequest,
-        queues.purge_queue,
-        "partly",
-        "done at once; what is in flight is left to its receiver",
-    ),
+    "PurgeQueue": Action(requests.PurgeQueueRequest, queues.purge_queue, "yes", "done at once"),
     "ReceiveMessage": Action(
         requests.ReceiveMessageRequest,
         receiving.receive_message,
         "partly",
-        "messages past their retention go to the dead letters; in-flight messages are not limited to 120,000; "
-        "attempt ids are forgotten at a restart",
+        "messages past their retention go to the dead letters; attempt ids are forgotten at a restart",
     ),
     "RemovePermission": Action(
         requests.RemovePermissionRequest, permissions.remove_permission, "partly", "as AddPermission"

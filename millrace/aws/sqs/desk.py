@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 
 from millrace.aws.sqs.attempts import Attempts
+from millrace.aws.sqs.inflight import InFlight
 from millrace.aws.sqs.registry import Registry
 from millrace.aws.sqs.tasks import MoveTask
 from millrace.broker import Broker
@@ -21,6 +22,7 @@ class Desk:
         self.account = account
         self.clock = clock
         self.attempts = Attempts(clock)
+        self.in_flight = InFlight(broker)
         self.purged_at: dict[str, float] = {}  # monotonic seconds, by queue
         self.moves: dict[str, MoveTask] = {}  # by handle, oldest first
         self._running: set[asyncio.Task[None]] = set()

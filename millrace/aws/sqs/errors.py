@@ -27,6 +27,7 @@ KINDS = {
     "BatchEntryIdsNotDistinct": _Kind(_PREFIX + "BatchEntryIdsNotDistinct"),
     "InvalidBatchEntryId": _Kind(_PREFIX + "InvalidBatchEntryId"),
     "BatchRequestTooLong": _Kind(_PREFIX + "BatchRequestTooLong"),
+    "MessageNotInflight": _Kind(_PREFIX + "MessageNotInflight"),
     "PurgeQueueInProgress": _Kind(_PREFIX + "PurgeQueueInProgress", 403),
     "UnsupportedOperation": _Kind(_PREFIX + "UnsupportedOperation"),
     "InvalidAttributeName": _Kind("InvalidAttributeName"),

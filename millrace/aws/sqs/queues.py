@@ -63,6 +63,7 @@ async def delete_queue(desk: Desk, request: DeleteQueueRequest, call: Call) -> N
             raise SqsError("UnsupportedOperation", problem)
         await desk.registry.delete(queue)
         desk.purged_at.pop(queue.name, None)
+        desk.in_flight.forget(queue.name)
 
 
 async def get_queue_url(desk: Desk, request: GetQueueUrlRequest, call: Call) -> QueueUrlResult:
@@ -92,14 +93,15 @@ async def list_dead_letter_source_queues(
 
 
 async def purge_queue(desk: Desk, request: PurgeQueueRequest, call: Call) -> None:
-    """Delete what waits; what is in flight is its receiver's, and stays."""
+    """Delete all messages, those in flight as well."""
     queue = desk.registry.at(request.queue_url)
     now_s = desk.clock.monotonic()
     if now_s - desk.purged_at.get(queue.name, -_PURGE_EVERY_S) < _PURGE_EVERY_S:
         problem = f"Only one PurgeQueue operation on {queue.name} is allowed every 60 seconds."
         raise SqsError("PurgeQueueInProgress", problem)
     desk.purged_at[queue.name] = now_s
-    await desk.broker.purge(queue.name)
+    await desk.broker.purge(queue.name, in_flight=True)
+    desk.in_flight.forget(queue.name)
 
 
 def _check_alike(queue: SqsQueue, attributes: Mapping[str, str]) -> None:

@@ -1,7 +1,8 @@
 """What a receiver does with a message by its receipt handle: delete it, or change how long it stays hidden.
 
-A handle is a fencing token. Deleting with one that no longer holds is no error in a standard queue and does nothing,
-as in SQS; in a FIFO queue it is one. Source: SQS API reference, DeleteMessage and ChangeMessageVisibility.
+A handle is a fencing token. In a standard queue deleting with one that no longer holds is no error and does nothing; a
+FIFO queue refuses it once the visibility timeout is over, but not when the message is gone already. Source: SQS API
+reference, DeleteMessage and ChangeMessageVisibility.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ from millrace.aws.sqs.results import (
     DeleteMessageBatchResult,
     DeleteMessageBatchResultEntry,
 )
-from millrace.broker import handle_of, lease_of
+from millrace.broker import Standing, handle_of, lease_of
 from millrace.errors import BrokerError, UnknownQueue
 from millrace.types import Commit, Lease, Outcome
 
 _LONGEST_S = 43200
 _GONE = "Message does not exist or is not available for visibility timeout change."
+_EXPIRED = "The receipt handle has expired."
+_VISIBLE = "The message is not in flight: its visibility timeout is over."
 
 
 class _Handled(Protocol):
@@ -130,26 +133,33 @@ async def _each(leases: Mapping[str, Lease], do: Callable[[Mapping[str, Lease]],
 
 async def _delete(desk: Desk, queue: SqsQueue, leases: Mapping[str, Lease]) -> Failures:
     """Settle them as done; handles of one message given twice are one."""
+    failures: Failures = {}
+    if queue.fifo:
+        standings = await _standings(desk, leases)
+        failures = {id: _refused(leases[id], _EXPIRED) for id, each in standings.items() if each in ("over", "lost")}
+        leases = {id: lease for id, lease in leases.items() if standings[id] == "held"}
     once = {lease.receipt: lease for lease in leases.values()}
-    lost = await desk.broker.settle(Commit(queue.name, [Outcome(lease, "done") for lease in once.values()]))
-    if not queue.fifo:
-        return {}
-    return _failed(leases, lost, "The receipt handle has expired.")
+    if once:
+        await desk.broker.settle(Commit(queue.name, [Outcome(lease, "done") for lease in once.values()]))
+    return failures
 
 
 async def _hide(desk: Desk, leases: Mapping[str, Lease], timeouts: Mapping[str, int]) -> Failures:
-    held: set[object] = set()
-    for timeout_s in {timeouts[id] for id in leases}:
-        alike = {lease.receipt: lease for id, lease in leases.items() if timeouts[id] == timeout_s}
-        held |= {lease.receipt for lease in await desk.broker.extend(list(alike.values()), timeout_s)}
-    lost = [lease for lease in leases.values() if lease.receipt not in held]
-    return _failed(leases, lost, _GONE)
-
-
-def _failed(leases: Mapping[str, Lease], lost: Sequence[Lease], reason: str) -> Failures:
-    gone = {lease.receipt for lease in lost}
+    standings = await _standings(desk, leases)
+    held = {id: lease for id, lease in leases.items() if standings[id] == "held"}
+    for timeout_s in {timeouts[id] for id in held}:
+        alike = {lease.receipt: lease for id, lease in held.items() if timeouts[id] == timeout_s}
+        await desk.broker.extend(list(alike.values()), timeout_s)
     return {
-        id: invalid_value(handle_of(lease.receipt), "ReceiptHandle", reason)
+        id: SqsError("MessageNotInflight", _VISIBLE) if standings[id] == "over" else _refused(lease, _GONE)
         for id, lease in leases.items()
-        if lease.receipt in gone
+        if id not in held
     }
+
+
+async def _standings(desk: Desk, leases: Mapping[str, Lease]) -> dict[str, Standing]:
+    return dict(zip(leases, await desk.broker.standing(list(leases.values())), strict=True))
+
+
+def _refused(lease: Lease, reason: str) -> SqsError:
+    return invalid_value(handle_of(lease.receipt), "ReceiptHandle", reason)

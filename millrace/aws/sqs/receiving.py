@@ -18,7 +18,6 @@ from millrace.aws.sqs.limits import allowed, check_range, check_token
 from millrace.aws.sqs.queue import SqsQueue
 from millrace.aws.sqs.requests import ReceiveMessageRequest
 from millrace.aws.sqs.results import Message, ReceiveMessageResult
-from millrace.aws.sqs.sending import GROUP_ATTRIBUTE
 from millrace.broker import DEAD_FROM_ATTRIBUTE, handle_of
 from millrace.types import Lease
 from millrace.types import Message as Stored
@@ -67,16 +66,31 @@ async def _leases(desk: Desk, queue: SqsQueue, request: ReceiveMessageRequest) -
 
 
 async def _take(desk: Desk, queue: SqsQueue, request: ReceiveMessageRequest) -> list[Lease]:
-    """The deadline counts from the call; a message that others were quicker to take only means more waiting."""
-    limit, lease_s = request.max_number_of_messages or 1, request.visibility_timeout
     wait_s = queue.wait_s if request.wait_time_seconds is None else request.wait_time_seconds
-    leases = await desk.broker.take(queue.name, limit, lease_s=lease_s)
-    if leases or wait_s <= 0:
-        return leases
+    limit = min(request.max_number_of_messages or 1, await desk.in_flight.room(queue.name))
+    if not limit:
+        return await _none_to_give(desk, queue, wait_s)
+    leases = await _within(desk, queue.name, limit, request.visibility_timeout, wait_s)
+    desk.in_flight.given(queue.name, len(leases))
+    return leases
+
+
+async def _none_to_give(desk: Desk, queue: SqsQueue, wait_s: int) -> list[Lease]:
+    """At the limit of messages in flight only who polls shortly, and no FIFO queue, is told. Raises SqsError."""
+    if not queue.fifo and not wait_s:
+        problem = f"Too many messages of {queue.name} are in flight: delete those that are done with."
+        raise SqsError("OverLimit", problem)
+    await desk.clock.sleep(wait_s)
+    return []
+
+
+async def _within(desk: Desk, queue: str, limit: int, lease_s: int | None, wait_s: int) -> list[Lease]:
+    """The deadline counts from the call; a message that others were quicker to take only means more waiting."""
+    leases = await desk.broker.take(queue, limit, lease_s=lease_s)
     deadline = desk.clock.monotonic() + wait_s
     while not leases and (left_s := deadline - desk.clock.monotonic()) > 0:
-        await desk.broker.wait(queue.name, left_s)
-        leases = await desk.broker.take(queue.name, limit, lease_s=lease_s)
+        await desk.broker.wait(queue, left_s)
+        leases = await desk.broker.take(queue, limit, lease_s=lease_s)
     return leases
 
 
@@ -123,7 +137,7 @@ def _asked(name: str, names: Sequence[str]) -> bool:
 
 def _system(desk: Desk, lease: Lease, names: frozenset[str]) -> dict[str, str] | None:
     stored = lease.message
-    group = stored.group or stored.attributes.get(GROUP_ATTRIBUTE)
+    group = stored.group or stored.attributes.get(typed.GROUP_ATTRIBUTE)
     source = stored.attributes.get(DEAD_FROM_ATTRIBUTE)
     found = {
         "SenderId": desk.account,

@@ -19,8 +19,6 @@ from millrace.aws.sqs.requests import Sending, SendMessageBatchRequest, SendMess
 from millrace.aws.sqs.results import SendMessageBatchResult, SendMessageBatchResultEntry, SendMessageResult
 from millrace.types import Accepted, Message, Put, new_id
 
-GROUP_ATTRIBUTE = "millrace-group"  # the group of a message in a queue that keeps no order: SQS's fair queues
-
 
 class Letter(NamedTuple):
     """A message on its way, and the digests by which its sender can tell that it arrived whole."""
@@ -104,7 +102,7 @@ def _put(queue: SqsQueue, request: Sending, body: bytes, carried: dict[str, str]
         raise _not_of_this_kind(request.message_deduplication_id, "MessageDeduplicationId")
     if request.message_group_id is not None:
         check_token(request.message_group_id, "MessageGroupId")
-        carried[GROUP_ATTRIBUTE] = request.message_group_id
+        carried[typed.GROUP_ATTRIBUTE] = request.message_group_id
     return Put(queue.name, Message(_message_id(), body, carried, now), request.delay_seconds)
 
 
