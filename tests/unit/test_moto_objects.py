@@ -15,6 +15,8 @@ needs_module("moto", "boto3", "flask")
 from botocore.exceptions import ClientError  # noqa: E402
 from moto_parts import ACCOUNT, REGION, House, ask  # noqa: E402
 
+from millrace.aws.endpoint.call import Call  # noqa: E402
+from millrace.aws.moto.stored import place_of  # noqa: E402
 from millrace.config.schema import Project  # noqa: E402
 from millrace.errors import StorageFull  # noqa: E402
 
@@ -159,6 +161,32 @@ async def test_keys_that_a_folder_cannot_have_are_refused(house: House, key: str
     s3 = house.client("s3")
     with pytest.raises(ClientError, match="InvalidRequest"):
         await ask(s3.put_object, Bucket="lake", Key=key, Body=b"x")
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "place"),
+    [
+        ("127.0.0.1:8401", "/lake/a/b", ("lake", "a/b")),
+        ("lake.localhost:8401", "/a/b", ("lake", "a/b")),
+        ("lake.eu.localhost:8401", "/a", ("lake.eu", "a")),
+        ("lake.localhost:8401", "/lake.eu/a", ("lake", "lake.eu/a")),
+        ("localhost:8401", "/other/a", ("", "")),
+    ],
+)
+def test_the_bucket_is_in_the_path_or_the_host(host: str, path: str, place: tuple[str, str]) -> None:
+    assert place_of(Call("GET", path, headers={"host": host}), {"lake": 1, "lake.eu": 2}) == place
+
+
+@pytest.mark.parametrize("key", ["..%2F..%2Fx", "%2E%2E/x", "a/%2e%2e/%2e%2e/x"])
+async def test_no_key_leads_out_of_the_folder(house: House, key: str) -> None:
+    for method in ("PUT", "GET", "DELETE"):
+        headers = {"host": "127.0.0.1:8401"}
+        await house.services.handle(Call(method, f"/lake/{key}", headers=headers, body=b"x", account=ACCOUNT))
+    form = b"--b\r\nContent-Disposition: form-data; name=key\r\n\r\n../../x\r\n"
+    form += b"--b\r\nContent-Disposition: form-data; name=file; filename=f\r\n\r\nx\r\n--b--\r\n"
+    headers = {"host": "127.0.0.1:8401", "content-type": "multipart/form-data; boundary=b"}
+    await house.services.handle(Call("POST", "/lake", headers=headers, body=form, account=ACCOUNT))
+    assert not [*house.root.rglob("x"), *house.root.parent.glob("x"), *house.root.parent.parent.glob("x")]
 
 
 async def test_a_folder_as_consoles_make_it(house: House) -> None:

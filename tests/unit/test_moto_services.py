@@ -169,10 +169,18 @@ async def test_a_templates_bucket_tells_its_queue_once_of_each_object(house: Hou
     ]
 
 
-@pytest.mark.parametrize("path", ["/moto-api/reset", "/latest/meta-data/x"])
+@pytest.mark.parametrize("path", ["/moto-api/reset", "/%6Doto-api/reset", "/latest/meta-data/x", "/l%61test/api/token"])
 async def test_motos_own_control_is_not_reached(house: House, path: str) -> None:
     reply = await house.services.handle(Call("POST", path))
     assert reply.status == 404
+    assert b"is not answered" in reply.body
+
+
+async def test_motos_docker_is_not_used(house: House) -> None:
+    await house.services.load()
+    responses = import_module("moto.batch.responses").BatchResponse()
+    responses.current_account, responses.region = ACCOUNT, REGION
+    assert "simple" in type(responses.batch_backend).__module__
 
 
 async def test_sqs_and_what_moto_does_not_know_are_refused_in_aws_words(house: House) -> None:

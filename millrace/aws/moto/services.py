@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from millrace.aws.endpoint.call import Call, Reply
 from millrace.aws.endpoint.faults import fault
@@ -92,7 +93,8 @@ class Services:
             service = service_of_form(call.body)
         if not self.installed():
             return fault(service, call.headers, "NotImplemented", f"{service} is not here. {_HINT}")
-        if call.path.startswith(_INSIDE) or service == "sqs":
+        # Decoded, as moto decodes it before it looks.
+        if unquote(call.path).startswith(_INSIDE) or service == "sqs":
             return fault(service, call.headers, "UnknownService", f"{service} is not answered at {call.path[:200]}")
         try:
             await self.load()
@@ -151,6 +153,7 @@ class Services:
         """Import and change moto, empty it, and make the resources; in its thread."""
         os.environ.pop("MOTO_ACCOUNT_ID", None)  # would overrule the account that each call names
         from moto.core.base_backend import BackendDict
+        from moto.core.config import default_user_config
         from moto.moto_server import werkzeug_app
 
         from millrace.aws.moto import hooks
@@ -158,6 +161,7 @@ class Services:
         hooks.install(self)
         with recording(Journal()):
             BackendDict.reset()
+            default_user_config["batch"]["use_docker"] = False  # jobs are recorded, nothing is run
             # moto would let every web page read every answer.
             werkzeug_app.DISABLE_GLOBAL_CORS = True  # type: ignore[attr-defined]
             self._application = werkzeug_app.DomainDispatcherApplication(werkzeug_app.create_backend_app)

@@ -73,11 +73,11 @@ def is_of(note: Note, info: ObjectInfo) -> bool:
 
 
 def place_of(call: Call, buckets: Mapping[str, Any]) -> tuple[str, str]:
-    """The bucket and key that a call names, in its path or its host; ("", "") for a bucket that is not ours."""
+    """The bucket and key that a call names, in its host or its path; ("", "") for a bucket that is not ours."""
     path = unquote(call.path).lstrip("/")
-    bucket, _, key = path.partition("/")
-    if bucket in buckets:
-        return bucket, key
     host = call.headers.get("host", "").partition(":")[0]
-    named = next((name for name in buckets if host.startswith(f"{name}.")), "")
-    return (named, path) if named else ("", "")
+    # The host first, as moto has it; of `lake` and `lake.eu` the longer name is meant.
+    if named := max((name for name in buckets if host.startswith(f"{name}.")), key=len, default=""):
+        return named, path
+    bucket, _, key = path.partition("/")
+    return (bucket, key) if bucket in buckets else ("", "")
