@@ -102,7 +102,7 @@ class AwsEndpoint:
         where = f"AWS endpoint on {self._url} (account {self._aws.account}, region {self._aws.region})"
         if not Services.installed():
             return f"{where}: SQS and Lambda's Invoke; the other services need pip install 'millrace[aws]'"
-        return f"{where}: SQS, S3 objects and DynamoDB items survive a restart; the rest lives in memory"
+        return f"{where}: SQS and what the project's buckets and tables hold survive a restart; the rest is in memory"
 
     async def close(self) -> None:
         """Stop answering: after the functions, which need it until they are done."""

@@ -94,12 +94,17 @@ class Site:
 def start(name: str, form: str, folder: Path) -> Site:
     """A project of examples/serverless with one project file alone; `X -> millrace.yml` is what convert makes of X."""
     source, _, converted = form.partition(" -> ")
-    left_out = [file for file in PROJECT_FILES if file != source]
-    shutil.copytree(EXAMPLES / "serverless" / name, folder / "source", ignore=shutil.ignore_patterns(*left_out))
+    copied = copy(name, source, folder / "source")
     if converted:
-        convert(folder / "source")
-        (folder / "source" / source).unlink()
-    return Site(RunningProject(folder / "source", folder / "run"))
+        convert(copied)
+        (copied / source).unlink()
+    return Site(RunningProject(copied, folder / "run"))
+
+
+def copy(name: str, source: str, folder: Path) -> Path:
+    """A project of examples/serverless in a folder of its own, of its project files `source` alone."""
+    left_out = [file for file in PROJECT_FILES if file != source]
+    return shutil.copytree(EXAMPLES / "serverless" / name, folder, ignore=shutil.ignore_patterns(*left_out))
 
 
 def convert(folder: Path) -> None:

@@ -21,7 +21,9 @@ from pathlib import Path
 import httpx
 import pytest
 from needs import needs_module
-from pattern_parts import EXAMPLES, Site, bodies, start
+from pattern_parts import EXAMPLES, Site, bodies, copy, start
+
+from millrace.formats.load import examine
 
 SERVERLESS, SAM, ZAPPA = "serverless.yml", "template.yaml", "zappa_settings.json"
 CONVERTED, CONVERTED_SAM, CONVERTED_ZAPPA = (f"{source} -> millrace.yml" for source in (SERVERLESS, SAM, ZAPPA))
@@ -147,6 +149,35 @@ def test_zappa_sales_filter(site: Site) -> None:
     second = site.until(partial(verdict, site, "m2", deliveries=1))
     assert first == {"msg_id": "m1", "label": "sales", "deliveries": 2, "env": "dev"}
     assert second == {"msg_id": "m2", "label": "other", "deliveries": 1, "env": "dev"}
+
+
+SAYS = {"api-key/serverless.yml": "nothing is throttled or counted", "api-key/template.yaml": "nothing is throttled"}
+
+
+@pytest.mark.parametrize(
+    "file", sorted(EXAMPLES.glob("serverless/*/*.y*ml")), ids=lambda file: "/".join(file.parts[-2:])
+)
+def test_there_is_little_to_say_of_these_projects(file: Path) -> None:
+    if file.name == SAM:
+        needs_module("samtranslator")
+    found = examine(file)
+    assert found.faults == []
+    assert [fault.what.rpartition(": ")[2] for fault in found.warnings] == [
+        said for name, said in SAYS.items() if name == "/".join(file.parts[-2:])
+    ]
+    assert found.keys - found.understood == len(found.warnings)
+
+
+@pytest.mark.parametrize("form", [SERVERLESS, SAM])
+def test_access_denied_is_told_before_the_deploy(form: str, tmp_path: Path) -> None:
+    if form == SAM:
+        needs_module("samtranslator")
+    folder = copy("queue-to-queue", form, tmp_path / "source")
+    text = (folder / form).read_text()
+    (folder / form).write_text("\n".join(line for line in text.splitlines() if "sqs:SendMessage" not in line))
+    (warning,) = examine(folder).warnings
+    assert (Path(warning.place.source).name, warning.place.line) == ("index.py", 10)
+    assert warning.what.endswith("would be refused with AccessDenied: its code calls sqs:SendMessage")
 
 
 def label(model: Path, image: Path) -> str:
