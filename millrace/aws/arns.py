@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from millrace.wire import Spec
 
 
-def arn(spec: Spec, service: str, resource: str) -> str:
-    """`arn:aws:service:region:account:resource` in the replica's region and account."""
-    return f"arn:aws:{service}:{spec.region}:{spec.account}:{resource}"
+class Location(Protocol):
+    """The region and the account of a resource: a replica's Spec, or a project's `aws:`."""
+
+    @property
+    def region(self) -> str: ...
+
+    @property
+    def account(self) -> str: ...
+
+
+def arn(at: Location, service: str, resource: str) -> str:
+    """`arn:aws:service:region:account:resource`."""
+    return f"arn:aws:{service}:{at.region}:{at.account}:{resource}"
 
 
 def function_name(spec: Spec) -> str:

@@ -9,34 +9,30 @@ publishes puts what comes back, in a transaction of his own.
 
 from __future__ import annotations
 
-import hashlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from millrace.aws import attributes
 from millrace.aws.events import eventbridge, sns
 from millrace.aws.filters import subscription_filter
+from millrace.aws.receivers import Receivers
 from millrace.config.events import BusEvent, TopicEvent
 from millrace.config.schema import Project
 from millrace.patterns import compile_pattern
-from millrace.source import EVENT_ATTRIBUTE, RAW_EVENT, BusPost, Published
-from millrace.types import JSON, Message, Put
-from millrace.wire import Spec
+from millrace.source import BusPost, Published
+from millrace.types import Put
 
 _Made = Put | None
-_GROUP = "default"  # of what reaches a FIFO queue without a group
 
 
 class Subscribers:
     """The project's subscriptions and rules, compiled once. Raises PatternError for a filter that means nothing."""
 
     def __init__(self, project: Project) -> None:
-        self._project = project
-        self._here = _here(project)
+        self.receivers = Receivers(project)
         self._topics: dict[str, list[Callable[[Published], _Made]]] = {}
         self._buses: dict[str, list[Callable[[BusPost, dict[str, Any]], _Made]]] = {}
         for topic, config in project.topics.items():
@@ -62,47 +58,20 @@ class Subscribers:
 
     def bus_puts(self, post: BusPost) -> list[Put]:
         """The messages that an event on a bus becomes. Raises msgspec.DecodeError where its detail is no JSON."""
-        document = eventbridge.bus_event(post, self._here)
+        document = eventbridge.bus_event(post, self.receivers.location)
         made = [rule(post, document) for rule in self._buses.get(post.bus, ())]
         return [put for put in made if put is not None]
 
-    def queue_put(
-        self,
-        queue: str,
-        id: str,
-        body: bytes,
-        at: float,
-        *,
-        carried: dict[str, str] | None = None,
-        group: str = "",
-        dedupe: str = "",
-    ) -> Put:
-        """A message for a queue, with the group and deduplication id that a FIFO queue needs."""
-        carried = dict(carried or {})
-        config = self._project.queues.get(queue)
-        if config is None or not config.fifo:
-            return Put(queue, Message(id, body, carried, at))
-        dedupe = dedupe or hashlib.sha256(body).hexdigest()
-        carried[attributes.DEDUPE_ATTRIBUTE] = dedupe
-        return Put(queue, Message(id, body, carried, at, group or _GROUP), dedupe=dedupe)
-
-    def function_put(self, function: str, id: str, body: bytes, at: float, kind: str = RAW_EVENT) -> Put:
-        """An asynchronous call of a function: `body` is its whole event, or the struct of a `kind` of source."""
-        return Put(self._project.inbox(function), Message(id, body, {"content-type": JSON, EVENT_ATTRIBUTE: kind}, at))
-
     def _to_queue(self, queue: str, raw: bool, published: Published) -> Put:
         id = delivery_id(published.message_id, queue)
-        if raw:
-            body, carried = sns.message_for(published, "sqs").encode(), attributes.write(dict(_typed(published)))
-        else:
-            body, carried = msgspec.json.encode(sns.envelope(published, self._here)), {}
-        return self.queue_put(
-            queue, id, body, published.at, carried=carried, group=published.group, dedupe=published.dedupe
+        body, carried = sns.delivered(published, self.receivers.location, raw=raw)
+        return self.receivers.queue_put(
+            queue, body, carried, id=id, at=published.at, group=published.group, dedupe=published.dedupe
         )
 
     def _to_function(self, function: str, published: Published) -> Put:
         id = delivery_id(published.message_id, function)
-        return self.function_put(function, id, msgspec.json.encode(published), published.at, "topic")
+        return self.receivers.function_put(function, published, "topic", id=id, at=published.at)
 
     def _by_rule(
         self,
@@ -116,10 +85,10 @@ class Subscribers:
             return None
         id = delivery_id(post.id, f"{function} {msgspec.json.encode([event.pattern, event.input]).decode()}")
         if event.input is not None:
-            return self.function_put(function, id, msgspec.json.encode(event.input), post.at)
+            return self.receivers.function_put(function, event.input, id=id, at=post.at)
         if event.input_path is not None:
-            return self.function_put(function, id, msgspec.json.encode(at_path(document, event.input_path)), post.at)
-        return self.function_put(function, id, msgspec.json.encode(post), post.at, "bus")
+            return self.receivers.function_put(function, at_path(document, event.input_path), id=id, at=post.at)
+        return self.receivers.function_put(function, post, "bus", id=id, at=post.at)
 
 
 def delivery_id(source: str, receiver: str) -> str:
@@ -137,18 +106,3 @@ def at_path(document: Any, path: str) -> Any:
 
 def _if(accepts: Callable[[Published], bool], deliver: Callable[[Published], Put], published: Published) -> _Made:
     return deliver(published) if accepts(published) else None
-
-
-def _typed(published: Published) -> Iterator[tuple[str, attributes.Attribute]]:
-    for name, each in published.attributes.items():
-        try:
-            yield name, attributes.of_text(each.type, each.value)
-        except ValueError:
-            continue  # Binary that is no base64: SNS would have refused it
-
-
-def _here(project: Project) -> Spec:
-    """The account and region in which topics and buses are."""
-    spec = Spec("", "handler", "", "", 0.0, 0, 0, service=project.service, stage=project.stage)
-    aws = project.aws
-    return spec if aws is None else msgspec.structs.replace(spec, region=aws.region, account=aws.account)

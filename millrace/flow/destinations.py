@@ -134,9 +134,9 @@ class _Sender:
         self, kind: str, name: str, id: str, body: bytes, carried: Mapping[str, attributes.Attribute], now: float
     ) -> list[Put]:
         if kind == "function":
-            return [self._subscribers.function_put(name, id, body, now)]
+            return [self._subscribers.receivers.function_put(name, body, id=id, at=now)]
         if kind == "queue":
-            return [self._subscribers.queue_put(name, id, body, now, carried=attributes.write(carried))]
+            return [self._subscribers.receivers.queue_put(name, body, carried, id=id, at=now)]
         published = {key: TopicAttribute(each.DataType, each.StringValue or "") for key, each in carried.items()}
         return self._subscribers.topic_puts(Published(name, id, body.decode(), now, None, published))
 

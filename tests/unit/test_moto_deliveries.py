@@ -146,6 +146,18 @@ async def test_a_bus_reaches_functions_whose_pattern_matches(house: House) -> No
     assert (fixed, part) == ({"fixed": True}, {"y": 1})
 
 
+async def test_functions_of_one_name_on_aws_are_told_apart(tmp_path: Path) -> None:
+    both = {"handler": "a.b", "name": "site", "asynchronous": {}, "events": [{"bus": "default"}, {"topic": "news"}]}
+    project = {**PROJECT, "functions": {"app": both, "task": both}}
+    house = await House(Project.model_validate(project), tmp_path).start()
+    try:
+        await put_events(house, "shop", {})
+        await ask(house.client("sns").publish, TopicArn=arn("sns", "news"), Message="x")
+        assert len(await house.messages("app.async")) == len(await house.messages("task.async")) == 2
+    finally:
+        await house.stop()
+
+
 async def test_rules_made_at_run_time(house: House) -> None:
     events, sns = house.client("events"), house.client("sns")
     await ask(events.put_rule, Name="r", EventPattern=json.dumps({"source": [{"wildcard": "sh*p"}]}))

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from millrace.aws.arns import arn
+from millrace.aws.arns import Location, arn
 from millrace.aws.moments import seconds_text
 from millrace.source import BusPost, Tick
 from millrace.wire import Spec
@@ -32,16 +32,16 @@ def event(tick: Tick, id: str, spec: Spec) -> dict[str, Any]:
     }
 
 
-def bus_event(post: BusPost, spec: Spec) -> dict[str, Any]:
+def bus_event(post: BusPost, at: Location) -> dict[str, Any]:
     """An event of a bus, as its rules match it and its targets get it."""
     return {
         "version": "0",
         "id": post.id,
         "detail-type": post.detail_type,
         "source": post.source,
-        "account": spec.account,
+        "account": at.account,
         "time": seconds_text(post.at),
-        "region": spec.region,
+        "region": at.region,
         "resources": list(post.resources),
         "detail": msgspec.json.decode(post.detail),
     }

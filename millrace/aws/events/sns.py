@@ -8,11 +8,13 @@ stands for the signature opens nothing.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
 
-from millrace.aws.arns import arn
+from millrace.aws.arns import Location, arn
+from millrace.aws.attributes import Attribute, of_text
 from millrace.aws.moments import millis_text
 from millrace.source import Published
 from millrace.wire import Spec
@@ -45,23 +47,30 @@ def event(published: Published, spec: Spec) -> Json:
     }
 
 
-def envelope(published: Published, spec: Spec) -> Json:
+def envelope(published: Published, at: Location) -> Json:
     """The body of the message that a subscribed queue gets, unless its delivery is raw."""
     shown: Json = {
         "Type": "Notification",
         "MessageId": published.message_id,
-        "TopicArn": topic_arn(published, spec),
+        "TopicArn": topic_arn(published, at),
     }
     if published.subject is not None:
         shown["Subject"] = published.subject
     shown |= {
         "Message": message_for(published, "sqs"),
         "Timestamp": millis_text(published.at),
-        **_signature(published, spec, "SigningCertURL", "UnsubscribeURL"),
+        **_signature(published, at, "SigningCertURL", "UnsubscribeURL"),
     }
     if published.attributes:
         shown["MessageAttributes"] = _attributes(published)
     return shown
+
+
+def delivered(published: Published, at: Location, *, raw: bool) -> tuple[bytes, dict[str, Attribute]]:
+    """The body and the attributes of the message that a subscribed queue gets."""
+    if raw:
+        return message_for(published, "sqs").encode(), dict(_typed(published))
+    return msgspec.json.encode(envelope(published, at)), {}
 
 
 def message_for(published: Published, protocol: Literal["lambda", "sqs"]) -> str:
@@ -75,20 +84,28 @@ def message_for(published: Published, protocol: Literal["lambda", "sqs"]) -> str
     return str(texts.get(protocol, texts.get("default", "")))
 
 
-def topic_arn(published: Published, spec: Spec) -> str:
+def topic_arn(published: Published, at: Location) -> str:
     """The topic's name as AWS writes it."""
-    return arn(spec, "sns", published.topic)
+    return arn(at, "sns", published.topic)
+
+
+def _typed(published: Published) -> Iterator[tuple[str, Attribute]]:
+    for name, each in published.attributes.items():
+        try:
+            yield name, of_text(each.type, each.value)
+        except ValueError:
+            continue  # Binary that is no base64: SNS would have refused it
 
 
 def _attributes(published: Published) -> Json:
     return {name: {"Type": each.type, "Value": each.value} for name, each in published.attributes.items()}
 
 
-def _signature(published: Published, spec: Spec, certificate: str, unsubscribe: str) -> Json:
-    here = f"https://sns.{spec.region}.amazonaws.com"
+def _signature(published: Published, at: Location, certificate: str, unsubscribe: str) -> Json:
+    here = f"https://sns.{at.region}.amazonaws.com"
     return {
         "SignatureVersion": "1",
         "Signature": "EXAMPLE",
         certificate: f"{here}/SimpleNotificationService.pem",
-        unsubscribe: f"{here}/?Action=Unsubscribe&SubscriptionArn={topic_arn(published, spec)}",
+        unsubscribe: f"{here}/?Action=Unsubscribe&SubscriptionArn={topic_arn(published, at)}",
     }

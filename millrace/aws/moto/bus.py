@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from millrace.aws.moments import seconds_text
-from millrace.aws.moto.deliveries import Receivers
+from millrace.aws.receivers import Receivers
 from millrace.errors import ConfigError
 from millrace.patterns import compile_pattern
 from millrace.types import Put
@@ -40,11 +40,11 @@ def deliver(
         if service == "sqs":
             group = target.get("SqsParameters", {}).get("MessageGroupId") or ""
             body = msgspec.json.encode(_payload(target, event))
-            puts.append(receivers.to_queue(target["Arn"].split(":")[-1], body, group=group))
+            puts.append(receivers.queue_put(target["Arn"].split(":")[-1], body, group=group))
         elif service == "lambda":
             function = receivers.find(target["Arn"])
             if function is not None:
-                puts.append(receivers.to_function(function, _payload(target, event)))
+                puts.append(receivers.function_put(function, _payload(target, event)))
         elif service == "sns":
             _publish(target["Arn"], _text(_payload(target, event)))
         else:

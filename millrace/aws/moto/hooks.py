@@ -16,8 +16,8 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from millrace.aws.moto import bus, topics
-from millrace.aws.moto.deliveries import Receivers
 from millrace.aws.moto.journal import Journal, current, recording
+from millrace.aws.receivers import Receivers
 
 
 class Host(Protocol):
@@ -136,7 +136,7 @@ def _send_message(
     host: Host, journal: Journal, original: Any, backend: Any, queue_name: str, message_body: str, *_: Any, **named: Any
 ) -> None:
     """Whatever inside moto sends to a queue, S3's notifications for one: moto has no queues here."""
-    journal.puts.append(host.receivers.to_queue(queue_name, message_body.encode()))
+    journal.puts.append(host.receivers.queue_put(queue_name, message_body.encode()))
 
 
 def _publish(host: Host, journal: Journal, original: Any, subscription: Any, *args: Any, **named: Any) -> None:
@@ -161,7 +161,7 @@ def _invoke(
     """Never Docker: what moto calls by itself (S3's notifications, log subscriptions) is an asynchronous call."""
     name = host.receivers.find(function.function_name)
     if name is not None:
-        journal.puts.append(host.receivers.to_function(name, body.encode() if isinstance(body, str) else body))
+        journal.puts.append(host.receivers.function_put(name, body.encode() if isinstance(body, str) else body))
     return b"null"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from millrace.aws.moto.deliveries import Receivers
+from millrace.aws.receivers import Receivers
 from millrace.config.events import BusEvent, TopicEvent
 from millrace.config.schema import Project
 
@@ -23,6 +23,7 @@ _OURS = ("AWS::SQS::", "AWS::Lambda::", "AWS::Serverless::", "AWS::ApiGateway")
 _TOPICS = ("AWS::SNS::Topic", "AWS::SNS::Subscription", "AWS::SNS::TopicPolicy")
 _PASSED = ("AWS::CloudFormation::", "AWS::CDK::")
 _ROLE = "millrace"
+_RULE_CHARS = 56  # of a rule's 64 for its function's name
 _EMPTY_ZIP = b64encode(b"PK\x05\x06" + bytes(18)).decode()
 
 
@@ -53,8 +54,8 @@ class Resources:
             self._try(f"functions.{name}", self._function, name)
         for name in self._topics():
             self._try(f"topics.{name}", self._topic, name)
-        for name, index, event in self._events(BusEvent):
-            self._try(f"functions.{name}.events[{index}]", self._rule, name, index, event)
+        for number, (name, index, event) in enumerate(self._events(BusEvent)):
+            self._try(f"functions.{name}.events[{index}]", self._rule, number, name, event)
         return self.warnings
 
     def _try(self, where: str, make: Any, *args: Any) -> None:
@@ -163,7 +164,7 @@ class Resources:
 
         config = self._project.functions[name]
         spec = {
-            "FunctionName": config.name or name,
+            "FunctionName": self._receivers.arn(name).rpartition(":")[2],
             "Handler": config.target,
             "Role": f"arn:aws:iam::{self._account}:role/{_ROLE}",
             "Runtime": "python3.11",
@@ -204,13 +205,13 @@ class Resources:
         for name, value in attributes.items():
             backend.set_subscription_attributes(made.arn, name, value)
 
-    def _rule(self, function: str, index: int, event: BusEvent) -> None:
+    def _rule(self, number: int, function: str, event: BusEvent) -> None:
         from moto.events.models import events_backends
 
         backend = events_backends[self._account][self._region]
         if event.bus not in backend.event_buses:
             backend.create_event_bus(event.bus)
-        rule = f"{self._receivers.arn(function).rpartition(':')[2]}-{index}"[:64]
+        rule = f"{function[:_RULE_CHARS]}-{number}"
         backend.put_rule(rule, event_pattern=msgspec.json.encode(event.pattern).decode(), event_bus_arn=event.bus)
         target: dict[str, Any] = {"Id": "function", "Arn": self._receivers.arn(function)}
         if event.input is not None:

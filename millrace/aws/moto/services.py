@@ -23,13 +23,13 @@ from millrace.aws.endpoint.call import Call, Reply
 from millrace.aws.endpoint.faults import fault
 from millrace.aws.endpoint.routing import FORM, service_of, service_of_form
 from millrace.aws.moto import wsgi
-from millrace.aws.moto.deliveries import Receivers
 from millrace.aws.moto.items import ItemMirror, TableWrite
 from millrace.aws.moto.journal import Journal, recording
 from millrace.aws.moto.objects import ObjectMirror
 from millrace.aws.moto.reach import SURVIVES
 from millrace.aws.moto.resources import Resources
 from millrace.aws.moto.stored import Changed, ObjectWrite
+from millrace.aws.receivers import Receivers
 from millrace.config.schema import Project
 from millrace.errors import MillraceError, QueueFull, UnknownQueue
 from millrace.store import Bucket, Table

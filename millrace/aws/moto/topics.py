@@ -5,19 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgspec
-
-from millrace.aws import attributes as typed
 from millrace.aws.events import sns
 from millrace.aws.filters import subscription_filter
-from millrace.aws.moto.deliveries import Receivers
+from millrace.aws.receivers import Receivers
 from millrace.errors import ConfigError
 from millrace.source import Published, TopicAttribute
 from millrace.types import Put
 
 _log = logging.getLogger("millrace.aws")
+
+
+class _At(NamedTuple):
+    """Where a topic is."""
+
+    region: str
+    account: str
 
 
 def deliver(
@@ -48,7 +52,7 @@ def deliver(
         return []
     if subscription.protocol == "lambda":
         function = receivers.find(subscription.endpoint)
-        return [receivers.to_function(function, published, "topic")] if function is not None else []
+        return [receivers.function_put(function, published, "topic")] if function is not None else []
     return [_to_queue(receivers, subscription, published)]
 
 
@@ -63,11 +67,8 @@ def _passes(subscription: Any, published: Published) -> bool:
 
 def _to_queue(receivers: Receivers, subscription: Any, published: Published) -> Put:
     queue = subscription.endpoint.split(":")[-1]
-    sent: dict[str, typed.Attribute] = {}
-    if str(subscription.attributes.get("RawMessageDelivery")).lower() == "true":
-        body = sns.message_for(published, "sqs").encode()
-        sent = {name: typed.of_text(each.type, each.value) for name, each in published.attributes.items()}
-    else:
-        here = msgspec.structs.replace(receivers.here, region=subscription.topic.sns_backend.region_name)
-        body = msgspec.json.encode(sns.envelope(published, here))
-    return receivers.to_queue(queue, body, sent, group=published.group, dedupe=published.dedupe)
+    backend = subscription.topic.sns_backend
+    at = _At(backend.region_name, backend.account_id)
+    raw = str(subscription.attributes.get("RawMessageDelivery")).lower() == "true"
+    body, carried = sns.delivered(published, at, raw=raw)
+    return receivers.queue_put(queue, body, carried, group=published.group, dedupe=published.dedupe)
