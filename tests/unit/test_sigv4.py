@@ -272,3 +272,15 @@ class TestChunks:
     def test_nothing_that_is_sent_breaks_it(self, body: bytes) -> None:
         with pytest.raises(ValueError, match=r"."):
             self.check(body)
+
+
+def test_what_is_said_before_the_credential_does_not_hide_it() -> None:
+    scope = "KEY/20260101/eu-west-1/sqs/aws4_request"
+    for text in (f"AWS4-HMAC-SHA256 Credential={scope}, Signature=x", f"odd, {'y' * 300},Credential={scope}, z"):
+        found = credential_of({"authorization": text}, "")
+        assert found is not None
+        assert (found.key, found.region, found.service) == ("KEY", "eu-west-1", "sqs")
+    assert (
+        credential_of({"authorization": "AWS4-HMAC-SHA256 Credential=KEY/20260101/eu west/sqs/aws4_request"}, "")
+        is None
+    )

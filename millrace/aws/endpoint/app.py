@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from typing import Any, Protocol
 
 import msgspec
@@ -26,6 +26,7 @@ from millrace.errors import MillraceError
 _log = logging.getLogger("millrace.aws")
 _BODILESS = frozenset({204, 304})
 _LINGER_S = 2.0
+_AT_ONCE_S = 0.05
 _WAITING = b"ReceiveMessage"
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -34,7 +35,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class Service(Protocol):
     """Answers calls in AWS's own words, its errors included."""
 
-    async def handle(self, call: Call) -> Reply: ...
+    def handle(self, call: Call) -> Coroutine[Any, Any, Reply]: ...
 
 
 class Endpoint:
@@ -131,18 +132,25 @@ def _may_wait(service: str, call: Call) -> bool:
     return call.headers.get("x-amz-target", "").endswith(".ReceiveMessage") or _WAITING in call.body[:2048]
 
 
-async def _while_connected(work: Awaitable[Reply], receive: Receive) -> Reply:
-    """What `work` gives; it is cancelled, and Disconnected raised, when the client goes away before."""
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_left(receive))
+async def _while_connected(work: Coroutine[Any, Any, Reply], receive: Receive) -> Reply:
+    """What `work` gives; it is cancelled, and Disconnected raised, when the client goes away before.
+
+    Most answers are there at once: only then is looked whether somebody still waits for the others.
+    """
+    tasks: list[asyncio.Task[Any]] = [working := asyncio.create_task(work)]
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, timeout=_AT_ONCE_S)
+        if not working.done():
+            tasks.append(asyncio.create_task(_left(receive)))
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
         raise Disconnected
     finally:
-        working.cancel()
-        leaving.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        if unfinished := [task for task in tasks if not task.done()]:
+            for task in unfinished:
+                task.cancel()
+            await asyncio.gather(*unfinished, return_exceptions=True)
 
 
 async def _left(receive: Receive) -> None:

@@ -7,8 +7,7 @@ S3's objects may be larger, up to what one PutObject may hold in memory here, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from millrace.aws.endpoint.sigv4 import Refused
@@ -29,29 +28,55 @@ class Bodies:
     """The memory that bodies of all requests in flight may take."""
 
     def __init__(self) -> None:
-        self._buffered_bytes = 0
+        self.buffered_bytes = 0
 
-    @asynccontextmanager
-    async def read(self, receive: Receive, limit: int, declared: str | None) -> AsyncIterator[bytes]:
-        """The whole body, whose bytes count as buffered until the block ends. Raises Refused, Disconnected."""
-        pieces: list[bytes] = []
-        size = 0
+    def read(self, receive: Receive, limit: int, declared: str | None) -> Body:
+        """The whole body, whose bytes count as buffered until the block ends. Entering raises Refused, Disconnected."""
+        return Body(self, receive, limit, declared)
+
+
+class Body:
+    """One request's, within `async with`; not a generator, since every request pays for it."""
+
+    __slots__ = ("_all", "_declared", "_limit", "_receive", "_size")
+
+    def __init__(self, all: Bodies, receive: Receive, limit: int, declared: str | None) -> None:
+        self._all = all
+        self._receive = receive
+        self._limit = limit
+        self._declared = declared
+        self._size = 0
+
+    async def __aenter__(self) -> bytes:
         try:
-            if declared is not None and declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
-                raise _too_large(limit)
-            more = True
-            while more:
-                piece, more = await _next(receive)
-                size += len(piece)
-                self._buffered_bytes += len(piece)
-                if size > limit:
-                    raise _too_large(limit)
-                if self._buffered_bytes > _MAX_BUFFERED_BYTES:
-                    raise Refused("Busy", "Too many bodies are on their way at once.")
-                pieces.append(piece)
-            yield pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        finally:
-            self._buffered_bytes -= size
+            return await self._read()
+        except BaseException:
+            self._let_go()
+            raise
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._let_go()
+
+    async def _read(self) -> bytes:
+        declared = self._declared
+        if declared is not None and declared.isascii() and declared.isdigit() and int(declared[:20]) > self._limit:
+            raise _too_large(self._limit)
+        pieces: list[bytes] = []
+        more = True
+        while more:
+            piece, more = await _next(self._receive)
+            self._size += len(piece)
+            self._all.buffered_bytes += len(piece)
+            if self._size > self._limit:
+                raise _too_large(self._limit)
+            if self._all.buffered_bytes > _MAX_BUFFERED_BYTES:
+                raise Refused("Busy", "Too many bodies are on their way at once.")
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _let_go(self) -> None:
+        self._all.buffered_bytes -= self._size
+        self._size = 0
 
 
 async def _next(receive: Receive) -> tuple[bytes, bool]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -20,6 +21,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 _SCOPE = re.compile(r"([^/\s,]+)/(\d{8})/([^/\s,]+)/([^/\s,]+)/aws4_request")
 _PART = re.compile(r"(Credential|SignedHeaders|Signature)=([^\s,]+)")
 _REGION = re.compile(r"[a-z0-9-]{1,32}")
+_REMEMBERED = 256  # characters
 
 
 class Credential(msgspec.Struct, frozen=True):
@@ -104,6 +106,17 @@ def _signature(parts: Mapping[str, str], moment: str, expires_s: int | None) -> 
 
 
 def _credential(text: str) -> Credential | None:
+    first = text[:_REMEMBERED].partition(",")[0]
+    return _remembered(first) or _found(text)
+
+
+@lru_cache(maxsize=256)
+def _remembered(first: str) -> Credential | None:
+    """Of what a signer's headers begin with, the same for a day; the rest differs from request to request."""
+    return _found(first)
+
+
+def _found(text: str) -> Credential | None:
     found = _SCOPE.search(text)
     if found is None or not _REGION.fullmatch(found[3]):
         return None

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from millrace.sources.http import problems
+from millrace.sources.http.joined import JoinedTransport
 
 MAX_HEADER_BYTES = 65_536
 HEADER_TIMEOUT_S = 30.0
@@ -22,6 +23,8 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # TLS and upgrades, for which uvicorn would hand its transport on, are not served here.
+        self.transport = JoinedTransport(transport, self.loop)  # type: ignore[assignment]
         self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
