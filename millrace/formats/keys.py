@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from millrace.config.faults import Fault, nearest
 from millrace.config.tree import Node
@@ -40,8 +40,20 @@ def doubts(node: Node, known: Keys, where: str) -> Iterator[Fault]:
             yield Fault(child.key_place, f"{where}: {name} {said}: {key.note}", severity="warning")
 
 
-def tally(node: Node, known: Keys) -> tuple[int, int]:
-    """How many keys of a mapping do here what they do there, and how many there are."""
-    names = list(node.value) if isinstance(node.value, dict) else []
-    understood = [name for name in names if name in known and known[name].support in ("yes", "nothing to do")]
-    return len(understood), len(names)
+class Tally(Protocol):
+    """Faults, and the count of keys: a Draft, or a reader's own."""
+
+    faults: list[Fault]
+    understood: int
+    keys: int
+
+
+def examine(tally: Tally, part: Node | None, known: Keys, where: str) -> None:
+    """Count the keys of a mapping, and tell which are not, or not wholly, understood."""
+    if part is None or not isinstance(part.value, dict):
+        return
+    tally.faults += doubts(part, known, where)
+    for name in part.value:
+        key = known.get(name)
+        tally.keys += 1
+        tally.understood += key is not None and key.support in ("yes", "nothing to do")

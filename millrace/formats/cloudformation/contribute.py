@@ -18,8 +18,8 @@ from millrace.formats.cloudformation.rules import add_rule, add_schedule, has_ot
 from millrace.formats.cloudformation.stack import Resource, Stack
 from millrace.formats.cloudformation.tables import add_table
 from millrace.formats.cloudformation.topics import add_own_subscriptions, add_subscription, add_topic
-from millrace.formats.cloudformation.weave import Tally, Weave
-from millrace.formats.keys import Key, Keys
+from millrace.formats.cloudformation.weave import Weave
+from millrace.formats.keys import Key, Keys, Tally
 from millrace.formats.nodes import node
 
 Add = Callable[[Weave, Resource], None]

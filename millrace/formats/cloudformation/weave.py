@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from millrace.config.faults import Fault
 from millrace.config.tree import Node
 from millrace.formats.arns import Arn, parse_arn
 from millrace.formats.cloudformation.stack import Resource, Stack
 from millrace.formats.cloudformation.values import document, entries, text_of
-from millrace.formats.keys import Keys, doubts
+from millrace.formats.keys import Keys, Tally, examine
 from millrace.formats.nodes import append, put
-
-
-class Tally(Protocol):
-    """Faults, and the count of keys: a Draft, or a reader's own."""
-
-    faults: list[Fault]
-    understood: int
-    keys: int
-
-
-def examine(tally: Tally, part: Node | None, known: Keys, where: str) -> None:
-    """Count the keys of a mapping, and tell which are not, or not wholly, understood."""
-    if part is None or not isinstance(part.value, dict):
-        return
-    tally.faults += doubts(part, known, where)
-    for name in part.value:
-        key = known.get(name)
-        tally.keys += 1
-        tally.understood += key is not None and key.support in ("yes", "nothing to do")
 
 
 class Weave:

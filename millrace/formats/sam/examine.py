@@ -5,8 +5,7 @@ from __future__ import annotations
 from millrace.config.faults import Fault, nearest
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.values import entries, text_of
-from millrace.formats.cloudformation.weave import examine
-from millrace.formats.keys import Keys
+from millrace.formats.keys import Keys, examine
 from millrace.formats.reader import Draft
 from millrace.formats.sam.keys import (
     GLOBALS_KEYS,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from millrace.config.faults import Fault
 from millrace.config.tree import Node
-from millrace.formats.keys import Keys, doubts
+from millrace.formats.keys import Keys, examine
 
 
 @dataclass
@@ -19,12 +19,7 @@ class Ledger:
 
     def examine(self, node: Node | None, known: Keys, where: str) -> None:
         """Count the keys of a mapping and warn of those that are not, or not wholly, understood."""
-        if node is None or not isinstance(node.value, dict):
-            return
-        self.faults += doubts(node, known, where)
-        for name in node.value:
-            key = known.get(name)
-            self.count(key is not None and key.support in ("yes", "nothing to do"))
+        examine(self, node, known, where)
 
     def count(self, understood: bool) -> None:
         """One key more."""

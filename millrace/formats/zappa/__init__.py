@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from millrace.formats.reader import Draft, Request
+from millrace.formats.zappa.events import EventSketch
 from millrace.formats.zappa.project import Sketch
 from millrace.formats.zappa.settings import chosen, read_settings
 
@@ -17,5 +18,7 @@ def read(request: Request) -> Draft:
     found = chosen(root, request.stage, draft.faults)
     if found is not None:
         name, settings = found
-        Sketch(name, settings, request.file.resolve().parent, draft).draw()
+        sketch = Sketch(name, settings, request.file.resolve().parent, draft)
+        sketch.draw()
+        EventSketch(sketch).draw()
     return draft

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from millrace.config.tree import Node
 from millrace.formats.arns import Arn, parse_arn
 from millrace.formats.nodes import append, put
 from millrace.formats.zappa.keys import ZAPPA_EVENT_KEYS, ZAPPA_SOURCE_KEYS
-
-if TYPE_CHECKING:
-    from millrace.formats.zappa.project import Sketch
+from millrace.formats.zappa.project import Sketch
 
 _BATCH = 10
 _POSITIONS = {"TRIM_HORIZON": "oldest", "LATEST": "latest"}

@@ -9,10 +9,9 @@ from typing import Any, Literal
 from millrace.config.faults import Fault
 from millrace.config.tree import Node
 from millrace.formats.arns import Arn, parse_arn
-from millrace.formats.keys import Keys, doubts, tally
+from millrace.formats.keys import Keys, examine
 from millrace.formats.nodes import append, mapping, put
 from millrace.formats.reader import Draft
-from millrace.formats.zappa.events import EventSketch
 from millrace.formats.zappa.keys import ZAPPA_CORS_KEYS, ZAPPA_KEYS
 from millrace.symbols import file_of, problem, suggestion
 
@@ -25,7 +24,7 @@ _SECRET = re.compile(r"SECRET|TOKEN|PASSW(OR)?D|CREDENTIAL|(API|ACCESS|PRIVATE|S
 
 
 class Sketch:
-    """Draws a stage of a Zappa project into a draft."""
+    """Draws a stage of a Zappa project into a draft; its events are drawn over that (events.py)."""
 
     def __init__(self, stage: str, settings: Node, root: Path, draft: Draft) -> None:
         self.settings = settings
@@ -48,7 +47,6 @@ class Sketch:
         self._draw_environment(project)
         put(self.tree, ["functions"], {}, self.settings)
         self._draw_application()
-        EventSketch(self).draw()
         self._hint_at_secrets()
 
     def get(self, key: str) -> Node | None:
@@ -64,10 +62,7 @@ class Sketch:
 
     def examine(self, node: Node, known: Keys, where: str) -> None:
         """Count a mapping's keys and warn of those that are not, or not wholly, understood."""
-        self._draft.faults += doubts(node, known, where)
-        understood, keys = tally(node, known)
-        self._draft.understood += understood
-        self._draft.keys += keys
+        examine(self._draft, node, known, where)
 
     def add_function(self, name: str, kind: str, target: str, like: Node) -> Node:
         """A function with all that the functions of a Zappa project share; its code is looked for."""
