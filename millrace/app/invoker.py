@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,17 +11,18 @@ from millrace.app.backend import Backend, call_queues
 from millrace.app.tails import Tails
 from millrace.aws.context import CLIENT_CONTEXT_ATTRIBUTE
 from millrace.aws.endpoint.functions import Answer, Function, Kind
-from millrace.aws.environment import LATEST, memory_mb
+from millrace.aws.environment import memory_mb
 from millrace.aws.errors import document
+from millrace.aws.log import Invocation, log_of
 from millrace.clock import Clock
 from millrace.config.schema import Project
 from millrace.errors import MillraceError
 from millrace.flow.replicas import ReplicaSet
 from millrace.flow.spec import spec_of
 from millrace.source import EVENT_ATTRIBUTE, RAW_EVENT
-from millrace.types import JSON, Failure, Message, Put, Record
+from millrace.types import JSON, Message, Put, Record
 
-_SLICE_S = 0.5  # after which a function that cannot load is noticed
+_SLICE_S = 60.0  # a signal that got lost costs no more than this
 
 
 class ProjectInvoker:
@@ -63,7 +63,7 @@ class ProjectInvoker:
         with self._tails.watch(message.id) as tail:
             await memory.put([Put(function.key, message)])
             try:
-                record = await self._answered(function.key, message.id)
+                record = await self._answered(message.id)
             finally:
                 # Nobody waits any more: what has not begun need not.
                 await memory.purge(function.key, [message.id])
@@ -71,40 +71,23 @@ class ProjectInvoker:
         payload = msgspec.json.encode(document(failure, message.id)) if failure else bytes(record.value or b"null")
         return Answer(payload, failure is not None, self._log(function, message.id, tail.text, record))
 
-    async def _answered(self, function: str, id: str) -> Record:
+    async def _answered(self, id: str) -> Record:
         while True:
             record = await self._backend.memory_results.wait(id, _SLICE_S)
             if record is not None and record.state in ("done", "dead"):
                 return record
-            if failure := self._load_failure(function):
-                return Record(id, function, "dead", failure=failure)
-
-    def _load_failure(self, function: str) -> Failure | None:
-        found = self._replicas.get(function)
-        if found is None or found.ready:
-            return None
-        return next((status.failure for status in found.status() if status.state == "failed" and status.failure), None)
 
     def _log(self, function: Function, id: str, text: str, record: Record) -> str:
-        """The lines between START and REPORT, as Lambda's log has them."""
-        spent_ms = max(0.0, record.finished_at - record.started_at) * 1000
-        found = self._replicas.get(function.key)
-        used = max((status.rss_bytes for status in found.status()), default=0) if found else 0
-        report = [
-            f"REPORT RequestId: {id}",
-            f"Duration: {spent_ms:.2f} ms",
-            f"Billed Duration: {math.ceil(spent_ms)} ms",
-            f"Memory Size: {function.memory_mb} MB",
-            *([f"Max Memory Used: {used // 2**20} MB"] if used else []),
-        ]
-        error = "" if record.failure is None else _error_lines(record.failure)
-        end = f"END RequestId: {id}\n" + "\t".join(report) + "\t\n"
-        return f"START RequestId: {id} Version: {LATEST}\n{text}{error}{end}"
-
-
-def _error_lines(failure: Failure) -> str:
-    """As Lambda's Python runtime logs what a handler raised."""
-    return "\n".join(filter(None, (f"[ERROR] {failure.type}: {failure.message}", failure.traceback))) + "\n"
+        found = self._replicas[function.key]
+        ended = Invocation(
+            id,
+            function.memory_mb,
+            spent_s=record.finished_at - record.started_at,
+            ended_at=record.finished_at,
+            used_bytes=max((status.rss_bytes for status in found.status()), default=0),
+            failure=record.failure,
+        )
+        return log_of(ended, text)
 
 
 def _functions(project: Project) -> Iterator[Function]:

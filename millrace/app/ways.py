@@ -75,7 +75,8 @@ class Ways:
             at_lease_end=event.retry == "lease",
             hold=event.on_error == "bisect",
         )
-        return Way(queue, policy_of(function, event.batch), rules, queue_mapping(event, spec, self._clock))
+        mapping = queue_mapping(event, spec, self._clock, impatient=_is_lambdas(function))
+        return Way(queue, policy_of(function, event.batch), rules, mapping)
 
     def _stream(self, function: FunctionConfig, event: TableEvent, queue: Queue, spec: Spec) -> Way:
         rules = msgspec.structs.replace(
@@ -85,7 +86,8 @@ class Ways:
             stream=True,
         )
         destinations = StreamDestinations(spec, event.on_failure, self._subscribers)
-        return Way(queue, policy_of(function, event.batch), rules, stream_mapping(event, spec), destinations)
+        mapping = stream_mapping(event, spec, impatient=_is_lambdas(function))
+        return Way(queue, policy_of(function, event.batch), rules, mapping, destinations)
 
     def _inbox(self, function: FunctionConfig, queue: Queue, spec: Spec) -> Way:
         config = function.asynchronous
@@ -101,12 +103,14 @@ class Ways:
         destinations = AsyncDestinations(spec, config, self._subscribers)
         if function.kind == "model":
             return Way(queue, policy_of(function), rules, destinations=destinations)
-        return Way(queue, alone(function), rules, Mapping(request_id=_same_on_each_try), destinations)
+        mapping = Mapping(request_id=_same_on_each_try, impatient=_is_lambdas(function))
+        return Way(queue, alone(function), rules, mapping, destinations)
 
 
 def call_way(function: FunctionConfig, queue: Queue) -> Way:
     """The way of synchronous calls: somebody waits for the answer, and for no company."""
-    return Way(queue, alone(function), Rules(max_receives=1, call=True), Mapping(request_id=_same_on_each_try))
+    mapping = Mapping(request_id=_same_on_each_try, impatient=True)
+    return Way(queue, alone(function), Rules(max_receives=1, call=True), mapping)
 
 
 def policy_of(function: FunctionConfig, batch: BatchConfig | None = None) -> Policy:
@@ -130,6 +134,11 @@ def rules_of(function: FunctionConfig, max_receives: int | None) -> Rules:
         retry_on=tuple(function.retry_on),
         dead_on=tuple(function.dead_on),
     )
+
+
+def _is_lambdas(function: FunctionConfig) -> bool:
+    """Whether events of a function that cannot be loaded fail, and take Lambda's way; else they wait for it."""
+    return function.asynchronous is not None and function.kind != "model"
 
 
 def _same_on_each_try(leases: Sequence[Lease]) -> str:

@@ -41,8 +41,7 @@ class Witness:
                 self.announce(f"{function} is ready (version {replicas.version})")
                 await replicas.until(lambda found: not found.ready and _load_failure(found) is not None)
             else:
-                # Why is in the line that the replicas told.
-                self.announce(f"{function} cannot run yet: its messages wait, and loading is tried again")
+                self.announce(f"{function} cannot run yet: why is in its log, and loading is tried again")
                 await replicas.until(lambda found: bool(found.ready))
 
     def close(self) -> None:

@@ -13,7 +13,6 @@ from millrace.aws.arns import function_arn, function_name
 from millrace.aws.environment import LATEST, memory_mb
 from millrace.wire import Spec
 
-
 CLIENT_CONTEXT_ATTRIBUTE = "millrace-client-context"  # of a message: the JSON that Invoke was given
 
 
@@ -36,7 +35,7 @@ class Client:
 
 
 class ClientContext:
-    """What the caller sent in X-Amz-Client-Context: `client`, and the mappings `custom` and `env`; None where unsaid."""
+    """What the caller sent in X-Amz-Client-Context: `client`, the mappings `custom` and `env`; None where unsaid."""
 
     def __init__(self, told: dict[str, Any]) -> None:
         client = told.get("client")

@@ -9,6 +9,7 @@ from millrace.types import Failure
 _NO_ATTRIBUTE = re.compile(r"Can't get attribute '(?P<name>[^']+)' on <module '(?P<module>[^']+)'")
 _NO_MODULE = re.compile(r"No module named '(?P<module>[^']+)'")
 _VARIABLE = re.compile(r"os\.environ\[")
+_NOT_FOUND = ("ModuleNotFoundError", "Runtime.ImportModuleError")
 _UNPICKLING = ("pickle", "joblib", "dill")
 
 
@@ -16,12 +17,17 @@ def hint(failure: Failure) -> str:
     """What to do about a failure, "" when nothing is known that its own text does not say."""
     if failure.type == "AttributeError" and (found := _NO_ATTRIBUTE.search(failure.message)):
         return _pickled_name(found["name"], found["module"])
-    if failure.type == "ModuleNotFoundError" and (found := _NO_MODULE.search(failure.message)):
+    if _lacks_module(failure) and (found := _NO_MODULE.search(failure.message)):
         return _module(found["module"], failure.traceback)
     if failure.type == "KeyError" and _VARIABLE.search(failure.traceback):
         name = failure.message.strip("'")
         return f"the environment variable {name} is not set: put it under `environment:` of the function"
     return ""
+
+
+def _lacks_module(failure: Failure) -> bool:
+    """Whether an import failed, also where it is called as Lambda calls it."""
+    return failure.type in _NOT_FOUND and "ModuleNotFoundError" in (failure.type, *failure.mro)
 
 
 def _pickled_name(name: str, module: str) -> str:

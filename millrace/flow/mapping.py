@@ -31,6 +31,7 @@ class Mapping(msgspec.Struct, frozen=True):
 
     `accepts`: what is run at all; the rest is deleted. `concurrency`: most batches at once. `partial`: whether a
     handler's batchItemFailures count. `bisect`: look for the culprit of a batch that failed as a whole, or blame all.
+    `impatient`: messages of a function that cannot be loaded fail, as on Lambda, rather than wait until it can be.
     `request_id` names the invocation of a batch.
     """
 
@@ -38,6 +39,7 @@ class Mapping(msgspec.Struct, frozen=True):
     concurrency: int | None = None
     partial: bool = True
     bisect: bool = True
+    impatient: bool = False
     request_id: Callable[[Sequence[Lease]], str] = _fresh
 
     def batch(self, leases: Sequence[Lease], reason: str) -> Batch:
@@ -57,22 +59,24 @@ class Mapping(msgspec.Struct, frozen=True):
         return kept, filtered, decider.give_up(old) if old else []
 
 
-def queue_mapping(event: QueueEvent, spec: Spec, clock: Clock) -> Mapping:
+def queue_mapping(event: QueueEvent, spec: Spec, clock: Clock, *, impatient: bool = False) -> Mapping:
     """The mapping of a `queue:` event. Raises PatternError for a filter that means nothing."""
     return Mapping(
         accepts=_queue_accepts(event, spec, clock) if event.filter else _any,
         concurrency=event.concurrency,
         partial=event.partial,
         bisect=event.on_error == "bisect",
+        impatient=impatient,
     )
 
 
-def stream_mapping(event: TableEvent, spec: Spec) -> Mapping:
+def stream_mapping(event: TableEvent, spec: Spec, *, impatient: bool = False) -> Mapping:
     """The mapping of a `table:` event. Raises PatternError for a filter that means nothing."""
     return Mapping(
         accepts=_stream_accepts(event, spec) if event.filter else _any,
         partial=event.partial,
         bisect=event.on_error == "bisect",
+        impatient=impatient,
     )
 
 

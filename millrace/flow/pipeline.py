@@ -162,7 +162,8 @@ class Pipeline:
         self._telemetry.step(Step.BEFORE_RUN)
         with self._span(SpanName.RUN, batch):
             frame = _frame(batch, leases, handles=self._handles, partial=self._mapping.partial)
-            answer = await self._replicas.run(frame, alone=alone, unless=self._draining)
+            impatient = self._mapping.impatient
+            answer = await self._replicas.run(frame, alone=alone, impatient=impatient, unless=self._draining)
         self._telemetry.step(Step.AFTER_RUN)
         if isinstance(answer, Ran) and answer.failure is None:
             self._timing.learn(len(leases), answer.predict_s)

@@ -38,9 +38,11 @@ class Lost(msgspec.Struct, frozen=True):
 class Request:
     """A batch on its way to an answer; the future may be cancelled by whoever no longer wants it."""
 
-    def __init__(self, run: Run, alone: bool) -> None:
+    def __init__(self, run: Run, alone: bool, *, impatient: bool = False) -> None:
+        """`impatient`: it fails when the function cannot be loaded, rather than wait until it can."""
         self.run = run
         self.alone = alone
+        self.impatient = impatient
         self.answer: asyncio.Future[Ran | Lost] = asyncio.get_running_loop().create_future()
         self.since = 0.0  # monotonic seconds: at the head of its replica, then predict began
         self.began = False
@@ -242,7 +244,10 @@ class Replica:
         while (seen := self.rss_bytes) <= limit:
             await self._clock.sleep(_MEMORY_POLL_S)
         text = f"{self._spec.function} used {seen / 1e6:.0f} MB, its memory limit is {limit / 1e6:.0f} MB"
-        self.kill(Failure("OutOfMemory", text))
+        if self._spec.kind == "model":
+            self.kill(Failure("OutOfMemory", text))
+        else:
+            self.kill(lambda_errors.out_of_memory(self.inside[0].run.request_id if self.inside else "", text))
 
     def _ended(self, code: int) -> None:
         """The process is dead and reaped: read what it left, then answer for the batches that were inside."""
@@ -270,12 +275,13 @@ class Replica:
             request.finish(Lost(failure, alone))
 
     def _death(self, code: int) -> Failure:
-        if self._spec.kind != "model" and self.inside:
-            said = "\n".join(self._last_lines)
-            return msgspec.structs.replace(lambda_errors.exited(self.inside[0].run.request_id, code), traceback=said)
+        said = "\n".join(self._last_lines)
+        if self._spec.kind != "model" and (self.inside or self.loaded is None):
+            id = self.inside[0].run.request_id if self.inside else ""
+            return msgspec.structs.replace(lambda_errors.exited(id, code), traceback=said)
         busy = sum(len(request.run.messages) for request in self.inside)
         who, where = f"the replica (pid {self.pid})", f" with {busy} message{'s' * (busy != 1)} inside" if busy else ""
         if self.loaded is None:
             who, where = "the replica", " while it loaded"  # without a pid: the same failure reads the same
         text = f"{who} of {self._spec.function} {describe_exit(code)}{where}"
-        return Failure("ReplicaDied", text, "\n".join(self._last_lines))
+        return Failure("ReplicaDied", text, said)

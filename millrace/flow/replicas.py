@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from millrace.aws import errors as lambda_errors
 from millrace.clock import Clock
 from millrace.errors import Draining
 from millrace.flow.hints import hint
@@ -88,15 +89,18 @@ class ReplicaSet:
             self._move(seat, "loading")
         self._keepers = [asyncio.create_task(self._keep(seat)) for seat in self._seats]
 
-    async def run(self, run: Run, *, alone: bool = False, unless: asyncio.Event | None = None) -> Ran | Lost:
+    async def run(
+        self, run: Run, *, alone: bool = False, impatient: bool = False, unless: asyncio.Event | None = None
+    ) -> Ran | Lost:
         """Run a batch in the next free replica; with `alone` nothing else is inside that replica meanwhile.
 
-        Waits while replicas load. `run.batch` is numbered here. Raises Draining when the set is closed, or `unless` is
-        set, before the batch is inside a replica, or when the set is killed before it is answered.
+        Waits while replicas load; with `impatient` it is lost when none can. `run.batch` is numbered here. Raises
+        Draining when the set is closed, or `unless` is set, before the batch is inside a replica, or when the set is
+        killed before it is answered.
         """
         if self._closed or (unless is not None and unless.is_set()):
             raise self._draining()
-        request = Request(msgspec.structs.replace(run, batch=next(self._numbers)), alone)
+        request = Request(msgspec.structs.replace(run, batch=next(self._numbers)), alone, impatient=impatient)
         self._waiting.append(request)
         self._assign()
         if unless is not None and request in self._waiting:
@@ -194,6 +198,9 @@ class ReplicaSet:
             if request.answer.done():
                 continue  # cancelled
             replica = self._emptiest(held)
+            if replica is None and request.impatient and (failure := self._load_failure()) is not None:
+                request.finish(Lost(lambda_errors.of_request(failure, request.run.request_id), alone=True))
+                continue
             if replica is None:
                 self._waiting.appendleft(request)
                 break
@@ -203,6 +210,13 @@ class ReplicaSet:
             elif not replica.give(request):
                 self._waiting.appendleft(request)
         self._waiting.extendleft(reversed(kept))
+
+    def _load_failure(self) -> Failure | None:
+        """Why the function cannot be loaded, None while a replica still may."""
+        states = {seat.state for seat in self._seats}
+        if not states <= {"failed", "stopped"}:
+            return None
+        return next((seat.failure for seat in self._seats if seat.state == "failed"), None)
 
     def _emptiest(self, held: list[Replica]) -> Replica | None:
         free = [

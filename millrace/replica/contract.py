@@ -36,6 +36,14 @@ class NotJson(TypeError):
     """A result holds something that JSON has no form for."""
 
 
+class Unloadable(LoadError):
+    """The user's function cannot be loaded, and `failure` is what callers are told of it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message, failure.traceback)
+        self.failure = failure
+
+
 def dotted(kind: type) -> str:
     """An exception class as users write it: `ValueError`, `app.BadPet`, `PIL.UnidentifiedImageError`, `Retry`."""
     module = kind.__module__
@@ -53,6 +61,8 @@ def clean(text: str, limit: int = _MAX_TEXT) -> str:
 
 def failure_of(error: BaseException) -> Failure:
     """An exception as a value: its dotted type, text, traceback from the user's first frame on, and classes."""
+    if isinstance(error, Unloadable):
+        return error.failure
     return Failure(
         type=dotted(type(error)),
         message=_text_of(error),

@@ -26,6 +26,7 @@ from millrace.errors import LoadError
 from millrace.replica.contract import failure_of
 from millrace.replica.loader import resolve, version_of
 from millrace.replica.output import Work, working
+from millrace.replica.unloadable import loading
 from millrace.replica.zappa import flexible, is_zappa
 from millrace.types import Failure
 from millrace.wire import Ran, Run, Spec
@@ -36,7 +37,8 @@ _NULL = b"null"
 def load(spec: Spec) -> Handler:
     """Import the function; raises LoadError or what the user's module raises. `src/app.main` is `src.app.main`."""
     target = spec.target.replace("/", ".")
-    function = resolve(target, spec.root)
+    with loading(spec.target):
+        function = resolve(target, spec.root)
     if not callable(function):
         raise LoadError(f"{spec.target} is a {type(function).__name__}", "expected a function of (event, context)")
     if inspect.iscoroutinefunction(function):
@@ -93,7 +95,7 @@ class Handler:
         except MarshalError as fault:
             return Failure(errors.MARSHAL, str(fault), mro=(errors.MARSHAL, "TypeError"))
         except SystemExit as exit_:
-            return errors.exited(call.request_id, _exit_status(exit_))
+            return errors.exited(call.request_id, errors.exit_status(exit_))
         except BaseException as error:  # the process must outlive what one invocation does
             return failure_of(error)
         finally:
@@ -121,10 +123,3 @@ def _note(
             failures[place] = answer[index]
         else:
             values[place] = _NULL
-
-
-def _exit_status(exit_: SystemExit) -> int:
-    """The status that the process would have had: a text is printed by Python, and counts as 1."""
-    if exit_.code is None:
-        return 0
-    return exit_.code & 0xFF if isinstance(exit_.code, int) else 1

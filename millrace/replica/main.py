@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
+import logging
 import os
 import queue
 import signal
@@ -51,7 +52,7 @@ class Replica:
         if not isinstance(spec, Spec):
             return 0
         if not self._guest:
-            self._output.install()
+            self._output.install(_log_level(spec.kind))
         if not self._load(spec):
             return LOAD_FAILED
         while isinstance(run := self._inbox.get(), Run):
@@ -111,6 +112,14 @@ class Replica:
         if isinstance(frame, Run) and self._contract is not None:
             self._contract.ahead(frame)
         self._inbox.put(frame)
+
+
+def _log_level(kind: str) -> int:
+    """A model's INFO is shown; handlers get Lambda's level, which is Python's own unless AWS_LAMBDA_LOG_LEVEL says."""
+    if kind == "model":
+        return logging.INFO
+    told = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
+    return logging.getLevelNamesMapping().get({"TRACE": "DEBUG"}.get(told, told), logging.WARNING)
 
 
 def _load_contract(spec: Spec) -> Contract:

@@ -43,13 +43,13 @@ class Output:
         self._pid = os.getpid()
         self._partial = threading.local()
 
-    def install(self) -> None:
-        """Take over sys.stdout, sys.stderr and the root logger."""
+    def install(self, level: int = logging.INFO) -> None:
+        """Take over sys.stdout, sys.stderr and the root logger, which lets pass what is of `level` or above."""
         sys.stdout = Stream(self, "stdout", 1)
         sys.stderr = Stream(self, "stderr", 2)
         root = logging.getLogger()
         root.addHandler(_Handler(self))
-        root.setLevel(logging.INFO)
+        root.setLevel(level)
         os.register_at_fork(after_in_child=_plain_streams)
 
     @contextmanager

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from millrace.errors import LoadError
 from millrace.replica.handler import Handler
 from millrace.replica.loader import resolve, version_of
+from millrace.replica.unloadable import loading
 from millrace.replica.zappa import flexible
 from millrace.wire import Spec
 
@@ -21,7 +22,8 @@ from millrace.wire import Spec
 def load(spec: Spec) -> Handler:
     """Import the application; raises LoadError or what the user's module raises."""
     adapt = adapter()
-    application = resolve(spec.target, spec.root)
+    with loading(spec.target):
+        application = resolve(spec.target, spec.root)
     if not callable(application):
         raise LoadError(f"{spec.target} is a {type(application).__name__}", "expected a WSGI application")
     return Handler(Application(adapt(application), spec.root), spec, version_of(spec.target.rpartition(".")[0]))

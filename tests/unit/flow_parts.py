@@ -47,7 +47,9 @@ class Replicas:
         self.runs: list[list[str]] = []
         self._handler = Handler(function, spec, "v1")
 
-    async def run(self, run: Run, *, alone: bool = False, unless: asyncio.Event | None = None) -> Ran | Lost:
+    async def run(
+        self, run: Run, *, alone: bool = False, impatient: bool = False, unless: asyncio.Event | None = None
+    ) -> Ran | Lost:
         self.runs.append([message.id for message in run.messages])
         self.inside += 1
         self.most_inside = max(self.most_inside, self.inside)

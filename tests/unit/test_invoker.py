@@ -22,7 +22,7 @@ from millrace.clock import SystemClock
 from millrace.config.load import load
 from millrace.errors import MillraceError
 from millrace.source import EVENT_ATTRIBUTE, RAW_EVENT
-from millrace.types import Commit, Failure, Outcome, Record
+from millrace.types import Commit, Outcome, Record
 from millrace.wire import Line
 
 PROJECT = """
@@ -46,9 +46,8 @@ async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
     await opened.close()
 
 
-def status(state: str, failure: Failure | None = None) -> Any:
-    seat = SimpleNamespace(state=state, failure=failure, rss_bytes=50 * 2**20)
-    return SimpleNamespace(ready=state == "ready", status=lambda: [seat])
+def replicas() -> Any:
+    return SimpleNamespace(status=lambda: [SimpleNamespace(rss_bytes=50 * 2**20)])
 
 
 def invoker(backend: Backend, tmp_path: Path, tails: Tails | None = None, **replicas: Any) -> ProjectInvoker:
@@ -84,7 +83,7 @@ async def test_an_event_waits_durably_in_the_functions_inbox(
 async def test_a_call_is_answered_with_its_own_lines(backend: Backend, tmp_path: Path) -> None:
     passed: list[str] = []
     tails = Tails(lambda name, line: passed.append(f"{name}: {line.text}"))
-    found = invoker(backend, tmp_path, tails, hello=status("ready"))
+    found = invoker(backend, tmp_path, tails, hello=replicas())
     asking = asyncio.create_task(found.invoke(function(found, "hello"), b"{}", "RequestResponse", request_id="r-1"))
     await backend.memory.wait("hello", 10)
     (lease,) = await backend.memory.take("hello", 1)
@@ -102,15 +101,6 @@ async def test_a_call_is_answered_with_its_own_lines(backend: Backend, tmp_path:
         "Max Memory Used: 50 MB\t",
     ]
     assert passed == ["hello: mine", "hello: another's", "hello: call r-1 failed"]
-
-
-async def test_a_function_that_cannot_be_loaded_answers_with_why(backend: Backend, tmp_path: Path) -> None:
-    broken = status("failed", Failure("ImportError", "no module named pets"))
-    found = invoker(backend, tmp_path, hello=broken)
-    answer = await found.invoke(function(found, "hello"), b"{}", "RequestResponse", request_id="r-1")
-    assert answer.failed
-    assert json.loads(answer.payload)["errorMessage"] == "no module named pets"
-    assert await backend.memory.peek("hello") == [], "nobody waits for it any more"
 
 
 async def test_a_function_of_another_process_cannot_be_waited_for(backend: Backend, tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ class Replicas:
         self.gate.set()
         self.entered = asyncio.Event()
 
-    async def run(self, run: Run, *, alone: bool = False, unless: asyncio.Event | None = None) -> Ran | Lost:
+    async def run(
+        self, run: Run, *, alone: bool = False, impatient: bool = False, unless: asyncio.Event | None = None
+    ) -> Ran | Lost:
         self.runs.append([message.id for message in run.messages])
         self.receipts.update(run.receipts)
         self.entered.set()
