@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from needs import needs_module
 
 needs_module("moto", "boto3", "flask")
 
 import boto3  # noqa: E402
+from up_parts import running  # noqa: E402
 
 PROJECT = """
 service: shop
@@ -30,48 +23,19 @@ tables: {orders: {key: id}}
 ROUNDS = 5
 
 
-@contextmanager
-def running(root: Path) -> Iterator[dict[str, Any]]:
-    """`millrace up` in a process of its own, killed at the end; yields what a client of boto3 needs."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "millrace", "up"],
-        cwd=root,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        said = []
-        for line in process.stdout or ():
-            said.append(line)
-            if found := re.search(r"AWS endpoint on (http://[^ ]+)", line):
-                break
-        else:
-            raise AssertionError("".join(said))
-        yield {
-            "endpoint_url": found[1],
-            "region_name": "us-east-1",
-            "aws_access_key_id": "a",
-            "aws_secret_access_key": "b",
-        }
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-
-
 def test_what_was_answered_survives_kills(tmp_path: Path) -> None:
     (tmp_path / "millrace.yml").write_text(PROJECT)
     for number in range(ROUNDS):
-        with running(tmp_path) as client:
+        with running(tmp_path) as up:
+            client = up.client
             boto3.client("s3", **client).put_object(Bucket="lake", Key=f"k/{number}", Body=b"x", ContentType="a/b")
             item = {"id": {"S": str(number)}, "n": {"N": "1.50"}}
             boto3.client("dynamodb", **client).put_item(TableName="orders", Item=item)
             boto3.client("sns", **client).publish(
                 TopicArn="arn:aws:sns:us-east-1:000000000000:news", Message=str(number)
             )
-    with running(tmp_path) as client:
+    with running(tmp_path) as up:
+        client = up.client
         s3, db, sqs = (boto3.client(name, **client) for name in ("s3", "dynamodb", "sqs"))
         listed = s3.list_objects_v2(Bucket="lake")["Contents"]
         assert [each["Key"] for each in listed] == [f"k/{number}" for number in range(ROUNDS)]
