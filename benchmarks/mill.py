@@ -15,7 +15,7 @@ import httpx
 
 from millrace.app import Backend, open_backend
 from millrace.config.load import load
-from millrace.demo.server import Server
+from millrace.server_process import ServerProcess
 from millrace.types import Message, Put, Record, new_id
 
 MODELS = Path(__file__).resolve().parent / "models"
@@ -51,9 +51,9 @@ def write_project(
 
 
 @asynccontextmanager
-async def up(folder: Path, *arguments: str, ready: bool = True) -> AsyncIterator[Server]:
+async def up(folder: Path, *arguments: str, ready: bool = True) -> AsyncIterator[ServerProcess]:
     """`millrace up` on the project, loaded when `ready`; SIGTERM afterwards must give exit code 0."""
-    server = await Server.start(folder, arguments)
+    server = await ServerProcess.start(folder, arguments)
     try:
         if ready:
             async with httpx.AsyncClient(trust_env=False) as client:

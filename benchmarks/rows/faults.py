@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import mill
 from benchmarks.measured import Figure, alternate, per_s
-from millrace.demo.server import Server
+from millrace.server_process import ServerProcess
 
 WHAT = "a replica SIGKILLed every 2 s: throughput over the undisturbed run"
 BATCH = 32
@@ -65,7 +65,7 @@ async def _drain(folder: Path, bodies: list[bytes], tally: Tally | None) -> floa
         return rate
 
 
-async def under_fire(server: Server, draining: Awaitable[float], tally: Tally) -> float:
+async def under_fire(server: ServerProcess, draining: Awaitable[float], tally: Tally) -> float:
     """Kill a replica every two seconds until the queue is drained."""
     rate = asyncio.ensure_future(draining)
     while not (await asyncio.wait({rate}, timeout=KILL_EVERY_S))[0]:

@@ -15,9 +15,9 @@ from millrace.demo.counters import Counters
 from millrace.demo.load import Crowd, plan
 from millrace.demo.report import Report, count
 from millrace.demo.scratch import FRAGILE_MODEL, Scan, copy_project, read_scans, train
-from millrace.demo.server import Server
 from millrace.demo.spoilt import spoil
 from millrace.errors import MillraceError
+from millrace.server_process import ServerProcess
 
 LIMIT_S = 55.0
 _KILL_AT = (0.3, 0.6)  # shares of the scans accepted at which a replica is killed
@@ -55,7 +55,7 @@ async def run_demo(folder: Path, stage: Stage, limit_s: float = LIMIT_S) -> Repo
 async def _under_fire(folder: Path, stage: Stage) -> Report:
     scans = read_scans(folder)
     spoilt = spoil(scans[0].body)
-    server = await Server.start(folder, ["--set", f"functions.read.model={FRAGILE_MODEL}"])
+    server = await ServerProcess.start(folder, ["--set", f"functions.read.model={FRAGILE_MODEL}"])
     try:
         stage.say(f"millrace up listens on {server.url}, process {server.pid}")
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -84,7 +84,7 @@ async def _under_fire(folder: Path, stage: Stage) -> Report:
 class Killer:
     """Kills a replica with SIGKILL each time so many files have been accepted."""
 
-    def __init__(self, server: Server, at: list[int]) -> None:
+    def __init__(self, server: ServerProcess, at: list[int]) -> None:
         self.killed: list[int] = []
         self._server = server
         self._at = at

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from needs import needs_module
 
-from millrace.demo.server import Server
+from millrace.server_process import ServerProcess
 
 APP = """
 import os
@@ -79,8 +79,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def running(folder: Path, *arguments: str) -> AsyncIterator[tuple[Server, httpx.AsyncClient]]:
-    server = await Server.start(folder, ["--set", "aws.port=0", *arguments])
+async def running(folder: Path, *arguments: str) -> AsyncIterator[tuple[ServerProcess, httpx.AsyncClient]]:
+    server = await ServerProcess.start(folder, ["--set", "aws.port=0", *arguments])
     try:
         async with httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False) as http:
             yield server, http

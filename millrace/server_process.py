@@ -23,7 +23,7 @@ _ADDRESS = re.compile(r"listening on (http://[\w.\[\]:-]*:\d+)")
 _REPLICA = "millrace.replica"
 
 
-class Server:
+class ServerProcess:
     """A running `millrace up`; start it, use `url`, and stop it whatever happens."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
@@ -34,7 +34,7 @@ class Server:
         self._pump = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, folder: Path, arguments: Sequence[str] = ()) -> Server:
+    async def start(cls, folder: Path, arguments: Sequence[str] = ()) -> ServerProcess:
         """Start it on a free loopback port and return once it says where it listens; its output goes to server.log."""
         process = await asyncio.create_subprocess_exec(
             *(*COMMAND, "--project", str(folder), "--port", "0", *arguments),

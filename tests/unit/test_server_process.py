@@ -1,4 +1,4 @@
-"""The demo's handle on a server process, tried on small programs that stand in for `millrace up`."""
+"""A handle on a server process, tried on small programs that stand in for `millrace up`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import httpx
 import psutil
 import pytest
 
-from millrace.demo import server as module
-from millrace.demo.server import Server
+from millrace import server_process as module
 from millrace.errors import MillraceError
+from millrace.server_process import ServerProcess
 
 LISTENING = "print('listening on http://127.0.0.1:4321', flush=True)\n"
 UNTIL_TERM = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n" + LISTENING
@@ -33,7 +33,7 @@ def stand_in(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_it_reads_the_address_and_stops_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in("print('hello', flush=True)\n" + UNTIL_TERM + FOREVER, monkeypatch)
-    server = await Server.start(tmp_path)
+    server = await ServerProcess.start(tmp_path)
     assert server.url == "http://127.0.0.1:4321"
     assert await server.stop() == 0
     assert (tmp_path / "server.log").read_text().startswith("hello\n")
@@ -43,13 +43,13 @@ async def test_it_reads_the_address_and_stops_in_order(tmp_path: Path, monkeypat
 async def test_one_that_ends_at_once_tells_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in("raise SystemExit('no such project')", monkeypatch)
     with pytest.raises(MillraceError, match="exited with 1") as caught:
-        await Server.start(tmp_path)
+        await ServerProcess.start(tmp_path)
     assert "no such project" in caught.value.hint
 
 
 async def test_it_kills_a_replica_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in("import signal\n" + WITH_REPLICA + UNTIL_TERM + FOREVER, monkeypatch)
-    server = await Server.start(tmp_path)
+    server = await ServerProcess.start(tmp_path)
     try:
         (replica,) = server.replicas()
         watch = os.pidfd_open(replica)
@@ -65,7 +65,7 @@ async def test_it_kills_a_replica_and_nothing_else(tmp_path: Path, monkeypatch: 
 async def test_one_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stubborn = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + LISTENING + FOREVER
     stand_in(stubborn, monkeypatch)
-    server = await Server.start(tmp_path)
+    server = await ServerProcess.start(tmp_path)
     assert await server.stop(limit_s=0.0) == -signal.SIGKILL
 
 
@@ -73,7 +73,7 @@ async def test_ready_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     stand_in(UNTIL_TERM + FOREVER, monkeypatch)
     answers = iter([503, 503, 200])
     transport = httpx.MockTransport(lambda _: httpx.Response(next(answers)))
-    server = await Server.start(tmp_path)
+    server = await ServerProcess.start(tmp_path)
     async with httpx.AsyncClient(transport=transport) as client:
         await server.wait_ready(client)
         assert not list(answers)
@@ -85,6 +85,6 @@ async def test_ready_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 async def test_the_environment_chooses_no_other_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "MILLRACE_PROJECT", "/elsewhere")
     stand_in("import os\nprint(os.environ.get('MILLRACE_PROJECT'))\n" + UNTIL_TERM + FOREVER, monkeypatch)
-    server = await Server.start(tmp_path)
+    server = await ServerProcess.start(tmp_path)
     await server.stop()
     assert (tmp_path / "server.log").read_text().startswith("None\n")
