@@ -23,7 +23,8 @@ import pytest
 from needs import needs_module
 from pattern_parts import EXAMPLES, Site, bodies, copy, start
 
-from millrace.formats.load import examine
+from millrace.config.schema import Project
+from millrace.formats.load import examine, load
 
 SERVERLESS, SAM, ZAPPA = "serverless.yml", "template.yaml", "zappa_settings.json"
 CONVERTED, CONVERTED_SAM, CONVERTED_ZAPPA = (f"{source} -> millrace.yml" for source in (SERVERLESS, SAM, ZAPPA))
@@ -166,6 +167,30 @@ def test_there_is_little_to_say_of_these_projects(file: Path) -> None:
         said for name, said in SAYS.items() if name == "/".join(file.parts[-2:])
     ]
     assert found.keys - found.understood == len(found.warnings)
+
+
+@pytest.mark.parametrize(
+    "template", sorted(EXAMPLES.glob("serverless/*/template.yaml")), ids=lambda file: file.parent.name
+)
+def test_both_files_of_a_project_mean_the_same(template: Path) -> None:
+    needs_module("samtranslator")
+    one, other = load(template.with_name(SERVERLESS)), load(template)
+    for section in ("queues", "tables", "buckets", "topics", "gateway"):
+        assert getattr(one, section) == getattr(other, section), section
+    assert meanings(one) == meanings(other)
+
+
+def meanings(project: Project) -> dict[str, tuple[object, ...]]:
+    """By their names on AWS, what functions do; how much time and memory they get by default differs between tools."""
+    return {
+        function.name: (
+            function.handler,
+            function.events,
+            function.asynchronous,
+            {**project.environment, **function.environment},
+        )
+        for function in project.functions.values()
+    }
 
 
 @pytest.mark.parametrize("form", [SERVERLESS, SAM])
