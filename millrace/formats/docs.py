@@ -10,6 +10,7 @@ from millrace.aws.endpoint.functions import LAMBDA_ACTIONS
 from millrace.aws.moto.reach import MOTO_SERVICES
 from millrace.aws.sqs.actions import SQS_ACTIONS
 from millrace.formats.cloudformation.api_keys import API_KEY_KEYS as CLOUDFORMATION_API_KEY_KEYS
+from millrace.formats.cloudformation.api_keys import USAGE_PLAN_KEYS
 from millrace.formats.cloudformation.buckets import BUCKET_KEYS, NOTIFICATION_EVENT_KEYS, NOTIFICATION_KEYS
 from millrace.formats.cloudformation.contribute import RESOURCE_KEYS
 from millrace.formats.cloudformation.event_sources import MAPPING_KEYS
@@ -156,6 +157,7 @@ def _cloudformation() -> Iterator[tuple[str, Keys]]:
     yield "AWS::ApiGateway::RestApi", REST_API_KEYS
     yield "AWS::ApiGatewayV2::Api", HTTP_API_KEYS
     yield "AWS::ApiGateway::ApiKey", CLOUDFORMATION_API_KEY_KEYS
+    yield "AWS::ApiGateway::UsagePlan", USAGE_PLAN_KEYS
 
 
 def _zappa() -> Iterator[tuple[str, Keys]]:

@@ -67,7 +67,16 @@ def test_an_application_is_served_at_every_path(folder: Path) -> None:
         "FRAMEWORK": "Zappa",
         "PROJECT": "serverless-ML",
         "STAGE": "dev",
+        "AWS_LAMBDA_LOG_LEVEL": "INFO",
     }
+
+
+def test_what_is_logged_is_shown_from_the_level_that_zappa_would_set(folder: Path) -> None:
+    project = loaded(folder, {"app_function": "api.app.app", "log_level": "warning"})
+    assert project.environment["AWS_LAMBDA_LOG_LEVEL"] == "WARNING"
+    given = {"AWS_LAMBDA_LOG_LEVEL": "ERROR"}
+    project = loaded(folder, {"app_function": "api.app.app", "log_level": "INFO", "environment_variables": given})
+    assert project.environment == project.environment | given
 
 
 def test_numbers_region_and_the_names_of_a_folder(folder: Path) -> None:

@@ -51,6 +51,7 @@ _NOTHING = Key("nothing to do")
 
 RESOURCE_KEYS: Keys = {
     **{kind: Key("yes") for kind, _ in _STEPS},
+    "AWS::ApiGateway::UsagePlan": Key("nothing to do", "its limits do not hold here"),
     "AWS::Lambda::Url": Key("yes", "every path of the gateway, or those below the function's name"),
     "AWS::Lambda::Permission": Key("nothing to do", "everybody in the project may call"),
     "AWS::Lambda::Version": Key("nothing to do", "there is one version of a function"),
@@ -146,11 +147,16 @@ def _count(weave: Weave, tally: Tally, resource: Resource) -> None:
     tally.keys += 1
     tally.understood += key is not None and key.support in ("yes", "nothing to do")
     if key is None:
-        near = nearest(resource.type, RESOURCE_KEYS)
-        guess = f"; did you mean {near}?" if near and resource.type not in IDENTITIES else ""
+        near = nearest(resource.type, _like(resource.type)) if resource.type not in IDENTITIES else ""
+        guess = f"; did you mean {near}?" if near else ""
         weave.warn(kind, f"{resource.logical_id}: {resource.type} is made by nothing here: left aside{guess}")
     elif key.support in ("partly", "no"):
         weave.warn(kind, f"{resource.logical_id}: {resource.type} does nothing here: {key.note}")
+
+
+def _like(kind: str) -> list[str]:
+    """The types of the same service, which one that is not known may have been meant to be."""
+    return [each for each in RESOURCE_KEYS if each.split("::")[:2] == kind.split("::")[:2]]
 
 
 def _is_endpoints(resource: Resource) -> bool:

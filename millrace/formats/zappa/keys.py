@@ -74,7 +74,7 @@ ZAPPA_KEYS: Keys = {
     "lambda_handler": Key("no", "the application and the events' functions are called without a handler between"),
     "layers": Key("no", "install what they hold into this environment"),
     "lets_encrypt_key": Key("nothing to do", _DOMAIN),
-    "log_level": Key("nothing to do", "everything that is logged is shown"),
+    "log_level": Key("yes", "INFO where it is not given"),
     "manage_roles": Key("nothing to do", _ACCESS),
     "memory_size": Key("yes", "resident memory beyond which a replica is killed"),
     "num_retained_versions": Key("nothing to do", _DEPLOYMENT),

@@ -20,6 +20,7 @@ _TIMEOUT_S = 30
 _MEMORY_MB = 512
 _GATEWAY_TIMEOUT_S = 30
 _PATHS = ("/", "/{proxy+}")
+_LOG_LEVEL = "AWS_LAMBDA_LOG_LEVEL"  # which sets the root logger's, as Zappa does with its own setting
 _SECRET = re.compile(r"SECRET|TOKEN|PASSW(OR)?D|CREDENTIAL|(API|ACCESS|PRIVATE|SIGNING)_?KEY|CLIENT_ID", re.I)
 
 
@@ -123,7 +124,10 @@ class Sketch:
 
     def _draw_environment(self, project: str) -> None:
         own = {"SERVERTYPE": "AWS Lambda", "FRAMEWORK": "Zappa", "PROJECT": project, "STAGE": self._stage}
-        put(self.tree, ["environment"], own, self.settings)
+        # Zappa's own default, DEBUG, has every SDK tell each of its steps.
+        put(self.tree, ["environment"], {**own, _LOG_LEVEL: "INFO"}, self.settings)
+        if (level := self.get("log_level")) is not None and level.value is not None:
+            put(self.tree, ["environment", _LOG_LEVEL], str(level.value).upper(), level)
         for key in ("aws_environment_variables", "environment_variables"):  # the later one is the stronger
             for name, value in self._variables(key).items():
                 self.tree.value["environment"].value[name] = value
