@@ -111,5 +111,5 @@ class Mill:
         return Committer(broker, self._backend.tables, self._backend.buckets, results, self._webhooks.post)
 
     def _sinks(self, name: str) -> Sinks:
-        keys = {table: config.key for table, config in self._project.tables.items()}
+        keys = {table: [config.key, *filter(None, [config.sort])] for table, config in self._project.tables.items()}
         return Sinks(name, self._project.functions[name].to, keys)

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
+from millrace.aws.events.dynamodb import marshal
+from millrace.aws.rows import row_key
 from millrace.config.schema import Sink
 from millrace.types import JSON, Lease, Message, Object, Post, Put, Row, derived_id
 
 _ATTRIBUTES = {"content-type": JSON}
+# Numbers keep their digits.
+_fields = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+_encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 class Effects(msgspec.Struct, gc=False):
@@ -27,11 +34,11 @@ class Effects(msgspec.Struct, gc=False):
 
 
 class Sinks:
-    """The effects of a function's results; `table_keys` gives each table's key field."""
+    """The effects of a function's results; `table_keys` gives each table's key fields, one or two."""
 
-    def __init__(self, function: str, sinks: Sequence[Sink], table_keys: Mapping[str, str]) -> None:
+    def __init__(self, function: str, sinks: Sequence[Sink], table_keys: Mapping[str, Sequence[str]]) -> None:
         self._function = function
-        self._tables = [(sink.table, _row_maker(table_keys[sink.table])) for sink in sinks if sink.table]
+        self._tables = [(sink.table, _row_maker(*table_keys[sink.table])) for sink in sinks if sink.table]
         self._queues = [(index, sink.queue) for index, sink in enumerate(sinks) if sink.queue]
         self._buckets = [tuple(sink.bucket.split("/", 1)) for sink in sinks if sink.bucket]
         self._webhooks = [(index, sink.webhook) for index, sink in enumerate(sinks) if sink.webhook]
@@ -69,11 +76,12 @@ class Sinks:
         )
 
 
-def _row_maker(key_field: str) -> Callable[[str, bytes], tuple[str, bytes]]:
+def _row_maker(key_field: str, sort_field: str | None = None) -> Callable[[str, bytes], tuple[str, bytes]]:
     """Make (key, row) of (message id, result).
 
     The row is the result's fields beside the key field; a result that is no object stands under `value`. A result that
-    has the key field itself names its own row (a key that is no string by its JSON).
+    has the key field itself names its own row, as an item written through DynamoDB's API does: with the sort field,
+    where the table has one.
     """
     quoted = msgspec.json.encode(key_field)
     opening = b"{" + quoted + b":"
@@ -83,10 +91,18 @@ def _row_maker(key_field: str) -> Callable[[str, bytes], tuple[str, bytes]]:
         if not value.startswith(b"{"):
             return id, opening + key + b',"value":' + value + b"}"
         if quoted in value:  # perhaps only deeper inside: then the field must not be there twice
-            fields = msgspec.json.decode(value)
+            fields = _fields.decode(value)
             if (own := fields.pop(key_field, None)) is not None:
-                return own if isinstance(own, str) else msgspec.json.encode(own).decode(), value
-            value = msgspec.json.encode(fields)
+                sort = fields.get(sort_field) if sort_field else None
+                return row_key([_key_value(part) for part in (own, sort) if part is not None]), value
+            value = _encoder.encode(fields)
         return id, opening + key + (b"}" if value == b"{}" else b"," + value[1:])
 
     return make
+
+
+def _key_value(part: Any) -> dict[str, Any]:
+    """A part of a key as DynamoDB's attribute value; what cannot be one there is its JSON."""
+    if isinstance(part, str | int | Decimal) and not isinstance(part, bool):
+        return marshal(part)
+    return {"S": _encoder.encode(part).decode()}

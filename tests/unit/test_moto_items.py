@@ -20,7 +20,7 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from moto_parts import ACCOUNT, REGION, House, ask  # noqa: E402
 
-from millrace.aws.moto.values import row_key, to_item, to_row  # noqa: E402
+from millrace.aws.rows import row_key, to_item, to_row  # noqa: E402
 from millrace.config.schema import Project  # noqa: E402
 from millrace.errors import StorageFull  # noqa: E402
 from millrace.types import Row  # noqa: E402
@@ -247,3 +247,7 @@ def _wire(value: Any) -> Any:
 def test_keys_of_numbers_have_one_text() -> None:
     assert row_key([{"N": "1.0"}]) == row_key([{"N": "1"}]) == row_key([{"N": "1E0"}]) == "1"
     assert row_key([{"N": str(Decimal(10**37))}]) == str(10**37)
+
+
+def test_a_number_that_dynamodb_refuses_makes_no_endless_key() -> None:
+    assert row_key([{"N": "1e999999"}, {"N": "1e999999999"}]) == '["1e999999", "1e999999999"]'

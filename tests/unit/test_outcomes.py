@@ -16,7 +16,7 @@ def lease(id: str = "m", attempt: int = 1, group: str = "", first_failed_at: flo
 
 
 def decide(results, leases=None, held=None, jitter=lambda: 1.0, **rules) -> list[Outcome]:
-    sinks = Sinks("f", [Sink(table="t")], {"t": "id"})
+    sinks = Sinks("f", [Sink(table="t")], {"t": ["id"]})
     decider = Decider("f", Rules(**{"max_receives": 3} | rules), sinks, ManualClock(), jitter=jitter)
     leases = leases or [lease(str(i)) for i in range(len(results))]
     return decider.decide(leases, results, version="v1", started_at=2.0, held=set() if held is None else held)

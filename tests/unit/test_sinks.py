@@ -13,9 +13,9 @@ from millrace.types import Lease, Message, derived_id
 SENT = 1_700_000_000.0  # 2023-11-14T22:13:20Z
 
 
-def effects(sink: Sink, value: bytes, id: str = "m1", key: str = "id", group: str = ""):
+def effects(sink: Sink, value: bytes, id: str = "m1", key: str = "id", sort: str = "", group: str = ""):
     lease = Lease("q", Message(id, b"", {}, SENT, group), 1, 1, 0.0)
-    return Sinks("f", [sink], {"t": key}).effects(lease, value, SENT + 5)
+    return Sinks("f", [sink], {"t": [key, sort] if sort else [key]}).effects(lease, value, SENT + 5)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,15 @@ def test_a_result_with_the_key_field_names_its_own_row() -> None:
     (row,) = effects(Sink(table="t"), b'{"user":42,"score":1}', key="user").rows
     assert row.key == "42"
     assert json.loads(row.value) == {"user": 42, "score": 1}
+
+
+def test_rows_of_a_table_with_a_sort_key_are_named_by_both_fields() -> None:
+    first, second = (
+        effects(Sink(table="t"), b'{"user":"a","at":%d,"score":1}' % at, key="user", sort="at").rows[0] for at in (1, 2)
+    )
+    assert (first.key, second.key) == ('["a", "1"]', '["a", "2"]')
+    (row,) = effects(Sink(table="t"), b'{"user":1.0}', key="user", sort="at").rows
+    assert (row.key, row.value) == ("1", b'{"user":1.0}')
 
 
 def test_a_queue_message_is_the_result_as_json_with_a_derived_id_and_the_same_group() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from millrace.aws.moto.journal import Attributes, Journal, recording
-from millrace.aws.moto.values import row_key, to_item, to_row
+from millrace.aws.rows import row_key, to_item, to_row
 from millrace.store import Change, Table
 from millrace.types import Row
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from millrace.aws.events.dynamodb import marshal
 
 MARK = "$dynamodb"
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_MOST_EXPONENT = 130  # DynamoDB's numbers end there: written out, a larger one could fill the memory
 _SETS = ("SS", "NS", "BS")
 _decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
@@ -69,6 +70,7 @@ def _text(value: Mapping[str, Any]) -> str:
     if kind != "N":
         return str(content)
     try:
-        return format(Decimal(content).normalize(), "f")  # 1 and 1.0 are one key
-    except InvalidOperation:
+        number = Decimal(content).normalize()  # 1 and 1.0 are one key
+    except ArithmeticError:
         return str(content)
+    return format(number, "f") if abs(number.adjusted()) <= _MOST_EXPONENT else str(content)
