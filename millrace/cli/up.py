@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from millrace.wire import Line
 
 _SWITCH_S = 0.0005
-_GC = (50_000, 50, 100)  # messages come and go by the thousand and are in no cycles: looking for some costs 5 %
 
 HostOption = Annotated[
     str | None, typer.Option("--host", help="Address to listen on; anything but loopback needs a token.")
@@ -155,7 +153,6 @@ def _run(project: Project, *, gateway: bool, functions: Collection[str] | None, 
     # The event loop and the database's writer share the interpreter lock, and each gives it up for many short calls:
     # at the default of 5 ms the other could keep it that long each time.
     sys.setswitchinterval(_SWITCH_S)
-    gc.set_threshold(*_GC)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         if code := runner.run(_serve(project, gateway, functions, debug)):
             raise typer.Exit(code)

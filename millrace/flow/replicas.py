@@ -13,7 +13,7 @@ import random
 import subprocess
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -24,9 +24,11 @@ from millrace.flow.hints import hint
 from millrace.flow.process import Process, Spawn
 from millrace.flow.replica import Lost, Replica, Request
 from millrace.flow.seat import ReplicaStatus, Seat, State, backoff_s
-from millrace.telemetry import Telemetry
 from millrace.types import Failure
 from millrace.wire import Line, Ran, Run, Spec
+
+if TYPE_CHECKING:  # metrics and traces, which `invoke` has none of, take a tenth of its start
+    from millrace.telemetry import Telemetry
 
 __all__ = ["Lost", "ReplicaSet", "ReplicaStatus"]
 
