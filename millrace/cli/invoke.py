@@ -1,24 +1,25 @@
-"""`invoke`: one call of a function in a real replica, without the queue."""
+"""`invoke`: one call of a function, through the `up` that runs, else in a replica of its own."""
 
 from __future__ import annotations
 
-import asyncio
+import base64
 import json as jsonlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from millrace.cli.options import ParameterOption, ProjectOption, SetOption, StageOption, load_project
 from millrace.cli.output import note, print_json
 from millrace.cli.send import read_body
-from millrace.errors import LoadError, MillraceError
+from millrace.errors import MillraceError
 
 if TYPE_CHECKING:
     from millrace.config.schema import Project
-    from millrace.flow.replicas import ReplicaSet
-    from millrace.types import Failure, Message
-    from millrace.wire import Line
+    from millrace.types import Message
+
+Kind = Literal["RequestResponse", "Event", "DryRun"]
+_MOST_CONTEXT_CHARS = 3_583  # in base64, as Lambda counts
 
 
 def invoke(
@@ -26,6 +27,15 @@ def invoke(
     data: Annotated[str | None, typer.Option("--data", "-d", help="The input: JSON, or text; - reads a pipe.")] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="A message with this file's bytes.")] = None,
     event: Annotated[Path | None, typer.Option("--event", "-e", help="A file with the handler's whole event.")] = None,
+    kind: Annotated[
+        Kind, typer.Option("--type", help="Wait for the answer, have it run later, or only see that it could run.")
+    ] = "RequestResponse",
+    log: Annotated[
+        bool, typer.Option("--log", help="Show the call's log on standard error, as Lambda has it.")
+    ] = False,
+    client_context: Annotated[
+        str, typer.Option("--client-context", metavar="JSON", help="What context.client_context holds.")
+    ] = "",
     project: ProjectOption = None,
     stage: StageOption = None,
     overrides: SetOption = None,
@@ -34,21 +44,51 @@ def invoke(
     """Call a function once and print what it answers as JSON.
 
     A model gets one message. A handler gets --data or --event as its event, and --file as a message of its
-    queue; without any of them the event is {}. When the function fails its error is printed, and the exit code is 1.
+    queue; without any of them the event is {}. A handler of a project with `aws:` is called in the `millrace up`
+    that runs, if one does. When the function fails its error is printed as Lambda tells it, and the exit code is 1.
     """
+    from millrace.cli.calling import Call, answer
     from millrace.config.names import check_function
 
     found = load_project(project, stage, overrides, parameters)
     check_function(found, function)
-    message = _message(found, function, data, file, event)
-    value, failure = asyncio.run(_call(found, function, message))
-    if failure is not None:
-        print_json(_error(failure))
+    _check_kind(found, function, kind, is_message=file is not None, context=client_context)
+    message = _message(found, function, data, file, event, _context(client_context))
+    told = answer(found, Call(function, message, kind, whole_event=file is None, log=log))
+    if told.log:
+        note(told.log.rstrip("\n"))
+    print_json(jsonlib.loads(told.payload or b"null"))
+    if told.failed:
         raise typer.Exit(1)
-    print_json(jsonlib.loads(value or b"null"))
 
 
-def _message(project: Project, function: str, data: str | None, file: Path | None, event: Path | None) -> Message:
+def _check_kind(project: Project, function: str, kind: Kind, *, is_message: bool, context: str) -> None:
+    if project.functions[function].kind == "model":
+        if kind == "Event" or context:
+            option = "--type Event" if kind == "Event" else "--client-context"
+            raise MillraceError(f"{function!r} is a model: {option} is for handlers", "use `millrace send`")
+    elif is_message and (kind == "Event" or context):
+        raise MillraceError("--file is a message of the function's queue, not an event", "use `millrace send`")
+
+
+def _context(text: str) -> str:
+    """The client context as given. Raises MillraceError unless it is an object of JSON that Lambda would take."""
+    try:
+        fits = not text or isinstance(jsonlib.loads(text), dict)
+    except ValueError as error:
+        raise MillraceError(f"--client-context: expected JSON: {error}") from None
+    if not fits or len(base64.b64encode(text.encode())) > _MOST_CONTEXT_CHARS:
+        expected = f"an object of JSON of at most {_MOST_CONTEXT_CHARS} characters in base64"
+        raise MillraceError(f"--client-context: expected {expected}", 'such as {"custom": {"caller": "me"}}')
+    return text
+
+
+def _message(
+    project: Project, function: str, data: str | None, file: Path | None, event: Path | None, context: str
+) -> Message:
+    import uuid
+
+    from millrace.aws.context import CLIENT_CONTEXT_ATTRIBUTE
     from millrace.source import EVENT_ATTRIBUTE, RAW_EVENT
     from millrace.types import JSON, Message, new_id
 
@@ -62,8 +102,9 @@ def _message(project: Project, function: str, data: str | None, file: Path | Non
     content, attributes = read_body(data, file or event, project.gateway.max_body)
     if file is None and (event is not None or is_handler):
         attributes = {"content-type": JSON} | ({EVENT_ATTRIBUTE: RAW_EVENT} if is_handler else {})
+        attributes |= {CLIENT_CONTEXT_ATTRIBUTE: context} if context else {}
         _check_json(content, "--event" if event else "--data")
-    return Message(new_id(), content, attributes)
+    return Message(str(uuid.uuid4()) if is_handler else new_id(), content, attributes)
 
 
 def _check_json(content: bytes, option: str) -> None:
@@ -71,63 +112,3 @@ def _check_json(content: bytes, option: str) -> None:
         jsonlib.loads(content)
     except ValueError as error:
         raise MillraceError(f"{option}: expected JSON: {error}") from None
-
-
-async def _call(project: Project, function: str, message: Message) -> tuple[bytes | None, Failure | None]:
-    from millrace.cli.standby import endpoint_around
-
-    async with endpoint_around(project) as endpoint:
-        return await _call_with(project, function, message, endpoint)
-
-
-async def _call_with(
-    project: Project, function: str, message: Message, endpoint: dict[str, str] | None
-) -> tuple[bytes | None, Failure | None]:
-    from millrace.clock import SystemClock
-    from millrace.flow.replicas import ReplicaSet
-    from millrace.flow.spec import environment_of, spec_of
-
-    replicas = ReplicaSet(
-        spec_of(project, function),
-        count=1,
-        environment=environment_of(project, function, endpoint),
-        clock=SystemClock(),
-        load_timeout_s=project.functions[function].load_timeout,
-        on_line=_show_line,
-    )
-    await replicas.start()
-    try:
-        await replicas.until(lambda found: found.status()[0].state != "loading")
-        _check_loaded(replicas, function)
-        return await _run(replicas, project.inbox(function), message)
-    finally:
-        await replicas.kill()
-
-
-def _check_loaded(replicas: ReplicaSet, function: str) -> None:
-    failure = replicas.status()[0].failure
-    if failure is not None:
-        raise LoadError(f"{function} did not load: {failure.type}: {failure.message}", failure.traceback.rstrip())
-
-
-async def _run(replicas: ReplicaSet, queue: str, message: Message) -> tuple[bytes | None, Failure | None]:
-    from millrace.types import new_id
-    from millrace.wire import Ran, Run
-
-    answer = await replicas.run(Run(1, new_id(), queue, [message], [1], [new_id()]))
-    if not isinstance(answer, Ran):
-        return None, answer.failure
-    failure = answer.failure or answer.failures.get(0)
-    return (None, failure) if failure else (answer.values[0], None)
-
-
-def _show_line(line: Line) -> None:
-    note(line.text)
-
-
-def _error(failure: Failure) -> dict[str, Any]:
-    return {
-        "errorType": failure.type,
-        "errorMessage": failure.message,
-        "stackTrace": failure.traceback.splitlines(),
-    }
