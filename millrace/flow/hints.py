@@ -10,6 +10,8 @@ _NO_ATTRIBUTE = re.compile(r"Can't get attribute '(?P<name>[^']+)' on <module '(
 _NO_MODULE = re.compile(r"No module named '(?P<module>[^']+)'")
 _VARIABLE = re.compile(r"os\.environ\[")
 _NOT_FOUND = ("ModuleNotFoundError", "Runtime.ImportModuleError")
+# What `__main__` calls itself in a message: the spec of the module that a replica was started with.
+_SCRIPTS = ("__main__", "__mp_main__", "millrace.replica.__main__")
 _UNPICKLING = ("pickle", "joblib", "dill")
 
 
@@ -31,7 +33,7 @@ def _lacks_module(failure: Failure) -> bool:
 
 
 def _pickled_name(name: str, module: str) -> str:
-    if module in ("__main__", "__mp_main__"):
+    if module in _SCRIPTS:
         return (
             f"a pickle wants {name} from the script that made it: move {name} into a module of its own, import it from "
             "there in that script, and pickle again (`millrace check` lists what each pickle wants)"

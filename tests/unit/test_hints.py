@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -40,6 +41,15 @@ def test_a_pickle_that_wants_a_name_of_main(pickled: bytes) -> None:
         data=pickled.replace(b"trainer", b"__main__").replace(b"\x8c\x07__main__", b"\x8c\x08__main__"),
     )
     assert "a pickle wants Preprocess from the script that made it" in hint(failure)
+
+
+def test_a_pickle_that_wants_a_name_of_main_in_a_replica() -> None:
+    spec = find_spec("millrace.replica.__main__")
+    assert spec is not None
+    main = module_from_spec(spec)  # not executed: how it calls itself is enough
+    assert "a pickle wants Tokenizer from the script that made it" in hint(
+        Failure("AttributeError", f"Can't get attribute 'Tokenizer' on {main!r}")
+    )
 
 
 def test_a_pickle_that_wants_a_name_that_its_module_no_longer_has(pickled: bytes) -> None:
