@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from millrace.broker import Broker, Peeked, Queue, dead_letters
+from millrace.broker import Broker, Peeked, Queue, dead_letters, handle_of, lease_of
 from millrace.store import Results, Table
 from millrace.types import Commit, Death, Failure, Lease, Message, Outcome, Put, Record, Row, Verdict
 
@@ -117,3 +117,8 @@ async def raised(kind: type[E], doing: Awaitable[object]) -> E:
     except kind as error:
         return error
     raise AssertionError(f"expected {kind.__name__}")
+
+
+def by_handle(lease: Lease) -> Lease:
+    """The lease as somebody sees it who has its receipt handle alone."""
+    return lease_of(lease.queue, handle_of(lease.receipt))

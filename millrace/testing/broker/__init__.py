@@ -1,0 +1,28 @@
+"""What every Broker must do. `check_broker` runs all of it; CHECKS lets a test runner name each part.
+
+A check that needs a capability is run where that is claimed; where it is not, the broker must refuse what it cannot do.
+"""
+
+from __future__ import annotations
+
+from millrace.testing.broker import claims, commits, dead, dead_to, drop, ids, keys, leases, looks, order, puts, waits
+from millrace.testing.broker.check import CHECKS, Check, FreshBroker
+
+__all__ = ["CHECKS", "PARTS", "Check", "FreshBroker", "check_broker"]
+
+# Importing one adds its checks to CHECKS.
+PARTS = (puts, ids, keys, leases, dead, dead_to, drop, looks, waits, order, commits, claims)
+
+
+async def check_broker(fresh: FreshBroker) -> list[str]:
+    """Hold a broker to the port's contract; `fresh` opens an empty one each time. Returns the checks that were run.
+
+    Raises AssertionError that says what was expected.
+    """
+    done = []
+    for each in CHECKS:
+        async with fresh() as bench:
+            if each.applies(bench.broker.capabilities):
+                await each.run(bench)
+                done.append(each.name)
+    return done

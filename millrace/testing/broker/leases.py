@@ -1,0 +1,285 @@
+"""Leases: they run out, are renewed, given back and fenced; their handles."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+from millrace.broker import (
+    handle_of,
+    lease_of,
+)
+from millrace.errors import BrokerError
+from millrace.testing.bench import WORK, BrokerBench, by_handle, ids, outcome, raised, soon
+from millrace.testing.broker.check import check
+from millrace.types import Commit, Death, Failure, Lease, Outcome, Verdict
+
+_ODD_RECEIPTS: list[tuple[int | str | tuple[int | str, ...], ...]] = [
+    (),
+    (1,),
+    (1, 1),
+    (1, 1, "a"),
+    ("a", 7777),
+    ("a", 2**63),
+    (2**63, 2**64, "a"),
+    (-1, -1, ""),
+    ("1", "1", "1"),
+    (1, 1, "a", 1),
+    ((1, 1), (1, 1)),
+    ("millrace-claim", "../../secret", (1, 1, "a")),
+    ("millrace-claim", "YQ==.0f", (1, 1, "a")),
+    ("millrace-claim", "YQ==.0f", 1),
+]
+_ODD_HANDLES = [
+    "",
+    "?",
+    "handle",
+    "é",
+    "e30=",
+    "bnVsbA==",
+    "WzEuNV0=",
+    "W251bGxd",
+    "W10",
+    "W1tb" * 1000,
+    "W1tb" * 100000,
+]
+
+
+@check()
+async def a_lease_that_runs_out_gives_the_message_again(bench: BrokerBench) -> None:
+    """Attempts are counted by the broker, whatever became of the taker."""
+    await bench.declare()
+    await bench.put("a")
+    for attempt in (1, 2, 3):
+        (lease,) = await bench.take()
+        assert lease.attempt == attempt, f"expected attempt {attempt}, got {lease.attempt}"
+        await bench.pass_units(9)
+        assert await bench.take() == [], "expected the message to be hidden while its lease runs"
+        await bench.pass_units(2)
+
+
+@check()
+async def an_old_receipt_does_nothing(bench: BrokerBench) -> None:
+    """Once a message was leased to somebody else, the first taker can neither settle nor extend it."""
+    await bench.declare()
+    await bench.put("a")
+    old = await bench.take()
+    await bench.pass_units(11)
+    new = await bench.take()
+    for verdict in ("done", "retry", "dead", "release"):
+        assert await bench.settle(old, verdict) == ["a"], f"expected an old lease to be lost: {verdict}"
+        assert await bench.take() == [], f"expected that a lost {verdict} leaves the message where it is"
+        assert await bench.dead() == [], f"expected that a lost {verdict} makes no dead letter"
+    assert await bench.broker.extend(old, 100.0) == [], "expected that an old lease cannot be extended"
+    assert await bench.settle(new) == [], "expected the new lease to be ours"
+    assert await bench.settle(new) == ["a"], "expected a lease to end once"
+    assert await bench.settle(old) == ["a"], "expected the lease of a deleted message to be lost"
+
+
+@check()
+async def a_lost_lease_does_not_harm_its_batch(bench: BrokerBench) -> None:
+    """In one commit the outcome whose lease was lost has no effect, the others all of theirs."""
+    await bench.declare()
+    await bench.put("a", "b")
+    old = await bench.take()
+    await bench.pass_units(11)
+    (again,) = await bench.take(1)
+    lost = await bench.broker.settle(Commit(WORK, [outcome(lease) for lease in old]))
+    assert ids(lost) == [again.message.id], "expected only the lease that was taken over to be lost"
+    assert await bench.settle([again]) == [], "expected the new lease to be ours"
+
+
+@check()
+async def extend_renews_from_now(bench: BrokerBench) -> None:
+    """An extended lease lasts lease_s from the moment of its renewal."""
+    await bench.declare()
+    await bench.put("a", "b")
+    leases = await bench.take()
+    await bench.pass_units(8)
+    extended = await bench.broker.extend(leases[:1], 20 * bench.unit_s)
+    assert ids(extended) == ["a"], "expected the lease to be extended"
+    assert extended[0].expires_at > leases[0].expires_at, "expected a later end"
+    await bench.pass_units(4)
+    assert await bench.taken() == ["b"], "expected only the lease that was not extended to run out"
+    assert await bench.settle(extended) == [], "expected an extended lease to be ours"
+
+
+@check()
+async def release_is_not_an_attempt(bench: BrokerBench) -> None:
+    """A message given back is there at once, in its old place, its attempt uncounted."""
+    await bench.declare(max_receives=2)
+    await bench.put("a", "b")
+    for _ in range(5):
+        leases = await bench.take(1)
+        assert [(lease.message.id, lease.attempt) for lease in leases] == [("a", 1)], (
+            f"expected a first try, got {leases}"
+        )
+        assert await bench.settle(leases, "release") == [], "expected the lease to be ours"
+
+
+@check()
+async def retry_counts_and_remembers_the_first_failure(bench: BrokerBench) -> None:
+    """A message to be tried again comes back with its attempts and the time of its first failure."""
+    await bench.declare()
+    await bench.put("a")
+    await bench.settle(await bench.take(), "retry")
+    (second,) = await bench.take()
+    assert second.attempt == 2, f"expected a second try, got {second}"
+    assert second.first_failed_at > 0, "expected the time of the first failure"
+    await bench.pass_units(1)
+    await bench.settle([second], "retry")
+    (third,) = await bench.take()
+    assert third.first_failed_at == second.first_failed_at, "expected the first failure to stay the first"
+
+
+@check()
+async def a_lease_knows_its_first_delivery_and_its_place(bench: BrokerBench) -> None:
+    """Where a broker keeps them: the time of the first delivery stays, places grow; a release is no delivery."""
+    await bench.declare(lease_s=5 * bench.unit_s)
+    await bench.put("a", "b")
+    first, second = await bench.take()
+    if first.sequence:
+        assert first.sequence < second.sequence, "expected places in the order of the puts"
+    if not first.first_taken_at:
+        return
+    await bench.settle([second], "release")
+    await bench.pass_units(6)
+    again = {lease.message.id: lease for lease in await bench.take()}
+    assert abs(again["a"].first_taken_at - first.first_taken_at) < 0.01, "expected the time of the first delivery"
+    assert again["b"].first_taken_at > first.first_taken_at + bench.unit_s, "expected a fresh first delivery"
+    assert again["a"].sequence == first.sequence, "expected the same place"
+
+
+@check("delay")
+async def a_retry_waits_its_delay(bench: BrokerBench) -> None:
+    """Each retry has a delay of its own."""
+    await bench.declare()
+    await bench.put("a", "b")
+    first, second = await bench.take()
+    unit_s = bench.unit_s
+    await bench.broker.settle(
+        Commit(WORK, [outcome(first, "retry", delay_s=5 * unit_s), outcome(second, "retry", delay_s=2 * unit_s)])
+    )
+    assert (await bench.broker.stats(WORK)).delayed == 2, "expected both to be delayed"
+    await bench.pass_units(3)
+    assert await bench.taken() == ["b"], "expected the shorter delay to be over"
+    await bench.pass_units(3)
+    assert await bench.taken() == ["a"], "expected the longer delay to be over"
+
+
+@check("delay")
+async def a_delayed_message_is_hidden(bench: BrokerBench) -> None:
+    """A delay begins at the put; what comes later may go first."""
+    await bench.declare()
+    await bench.put("late", delay_s=5 * bench.unit_s)
+    await bench.put("soon")
+    assert (await bench.broker.peek(WORK))[0].state == "delayed", "expected the message to be seen as delayed"
+    assert await bench.taken() == ["soon"], "expected the delayed message to be hidden"
+    await bench.pass_units(6)
+    assert await bench.taken() == ["late"], "expected the delay to be over"
+
+
+@check()
+async def a_lease_may_have_a_time_of_its_own(bench: BrokerBench) -> None:
+    """A take may lease for another time than the queue's; for none at all, it only counts the delivery."""
+    await bench.declare()
+    await bench.put("a", "b")
+    assert await bench.taken(1, lease_s=3 * bench.unit_s) == ["a"], "expected the oldest"
+    assert await bench.taken(1, lease_s=20 * bench.unit_s) == ["b"], "expected the next"
+    await bench.pass_units(4)
+    (again,) = await bench.take()
+    assert (again.message.id, again.attempt) == ("a", 2), "expected the short lease alone to have run out"
+    await bench.pass_units(11)
+    for attempt in (3, 4):
+        leases = await bench.take(lease_s=0.0)
+        assert [(lease.message.id, lease.attempt) for lease in leases] == [("a", attempt)], f"got {leases}"
+    await soon(bench.broker.wait(WORK, 1e6))
+    assert (await bench.broker.stats(WORK)).depth == 1, "expected the message to be visible"
+    await bench.pass_units(6)
+    assert sorted(await bench.taken()) == ["a", "b"], "expected the long lease to have run out"
+
+
+@check()
+async def an_expired_lease_that_nobody_took_still_counts(bench: BrokerBench) -> None:
+    """Until somebody else leases the message, its last receipt settles and extends it."""
+    await bench.declare()
+    await bench.put("done", "extended")
+    done, extended = await bench.take()
+    await bench.pass_units(11)
+    assert await bench.settle([done]) == [], "expected the lease to count still"
+    assert ids(await bench.broker.extend([extended], 10 * bench.unit_s)) == ["extended"], "expected it to be ours"
+    assert await bench.taken() == [], "expected the renewed lease to hide its message"
+    assert await bench.settle([extended], "retry") == [], "expected the lease to be ours"
+
+
+@check()
+async def extending_by_nothing_gives_back(bench: BrokerBench) -> None:
+    """A lease extended to 0 is over: its message is visible, those who wait are woken, the attempt stays counted."""
+    await bench.declare()
+    await bench.put("a")
+    leases = await bench.take()
+    waiting = asyncio.ensure_future(bench.broker.wait(WORK, 1e6))
+    await asyncio.sleep(0)
+    assert ids(await bench.broker.extend(leases, 0.0)) == ["a"], "expected the lease to be ours"
+    await soon(waiting)
+    (again,) = await bench.take()
+    assert again.attempt == 2, f"expected a second delivery, got {again}"
+
+
+@check()
+async def a_handle_is_enough(bench: BrokerBench) -> None:
+    """A lease made from the text of its receipt settles and extends; whatever the body, nothing of it stays."""
+    await bench.declare()
+    for size in (1, 5000, 1_000_000):
+        await bench.put("done", "retry", "dead", "release", body=b"x" * size)
+        leases = {lease.message.id: by_handle(lease) for lease in await bench.take()}
+        assert len(await bench.broker.extend([*leases.values()], 20 * bench.unit_s)) == 4, "expected all to be ours"
+        await bench.pass_units(11)
+        assert await bench.take() == [], "expected the extended leases to hold"
+        for verdict in ("done", "retry", "dead", "release"):
+            assert await _settle_plain(bench, leases[verdict], verdict) == [], f"expected {verdict} to be ours"
+            assert len(await _settle_plain(bench, leases[verdict], verdict)) == 1, "expected a lease to end once"
+        left = await bench.take()
+        assert sorted((lease.message.id, lease.attempt) for lease in left) == [("release", 1), ("retry", 2)], f"{left}"
+        assert {len(lease.message.body) for lease in left} == {size}, "expected the bodies as they were"
+        await bench.broker.settle(Commit(WORK, [Outcome(by_handle(lease), "done") for lease in left]))
+        if bench.broker.capabilities.dedupe:
+            assert await bench.put("done") == [True], "expected the id to be known"
+        await bench.broker.drop([WORK])
+        await bench.declare()
+
+
+async def _settle_plain(bench: BrokerBench, lease: Lease, verdict: Verdict) -> list[Lease]:
+    death = Death("dead", Failure("ValueError", "no"), WORK, 1, 1.0, 2.0) if verdict == "dead" else None
+    return await bench.broker.settle(Commit(WORK, [Outcome(lease, verdict, death=death)]))
+
+
+@check()
+async def a_handle_from_elsewhere_does_nothing(bench: BrokerBench) -> None:
+    """The handle of another queue, and what is none, is lost or refused, and harms nothing."""
+    await bench.declare()
+    await bench.declare("other")
+    await bench.put("a", body=b"x" * 5000)
+    (lease,) = await bench.take()
+    elsewhere = lease_of("other", handle_of(lease.receipt))
+    assert len(await bench.broker.settle(Commit("other", [Outcome(elsewhere, "done")]))) == 1, "expected it to be lost"
+    assert await bench.broker.extend([elsewhere], 1e6) == [], "expected it to be lost"
+    for receipt in _ODD_RECEIPTS:
+        odd = lease_of(WORK, handle_of(receipt))
+        for verdict in ("done", "retry"):
+            await _lost_or_refused(bench.broker.settle(Commit(WORK, [Outcome(odd, verdict)])), 1)
+        await _lost_or_refused(bench.broker.extend([odd], 1.0), 0)
+    for handle in _ODD_HANDLES:
+        await raised(ValueError, _parsed(handle))
+    assert await bench.settle([lease]) == [], "expected the message to be untouched"
+
+
+async def _lost_or_refused(doing: Awaitable[list[Lease]], count: int) -> None:
+    try:
+        assert len(await doing) == count, "expected what is no receipt to be lost"
+    except BrokerError:
+        return
+
+
+async def _parsed(handle: str) -> Lease:
+    return lease_of(WORK, handle)
