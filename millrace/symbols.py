@@ -86,11 +86,10 @@ def problem(target: str, root: Path) -> str:
 
 def file_of(module: str, root: Path) -> Path | None:
     """The file of a module below a folder, None where there is none."""
-    below = root.joinpath(*module.split(".")) if module else root
-    for file in (below / "__init__.py", below.with_suffix(".py")):
-        if module and file.is_file():
-            return file
-    return None
+    if not module or "/" in module or not all(parts := module.split(".")):
+        return None
+    below = root.joinpath(*parts)
+    return next((file for file in (below / "__init__.py", below.with_name(f"{below.name}.py")) if file.is_file()), None)
 
 
 def module_of(file: Path, root: Path) -> str:

@@ -285,3 +285,36 @@ def test_no_template_raises(sections: dict[str, Any]) -> None:
     for each in [*stack.resources.values()]:
         stack.arn_of(each.logical_id)
     stack.outputs  # noqa: B018 - asked for what it may raise
+
+
+def test_a_dynamic_reference_is_what_was_said() -> None:
+    said = {"ssm:/shop/host": "db.local", "secretsmanager:shop:SecretString:pass": "s3cret"}
+    assert resolved("'{{resolve:ssm:/shop/host:3}}:80'", **said) == "db.local:80"
+    assert resolved('!Sub "{{resolve:ssm:/${AWS::StackName}/host}}"', **said) == "db.local"
+    assert resolved("['{{resolve:secretsmanager:shop:SecretString:pass}}']", **said) == ["s3cret"]
+
+
+def test_a_dynamic_reference_to_the_templates_own_parameter() -> None:
+    own = "Resources: {P: {Type: AWS::SSM::Parameter, Properties: {Name: /own, Value: mine}}}"
+    assert resolved("'{{resolve:ssm:/own}}'", own) == "mine"
+
+
+def test_a_dynamic_reference_that_only_aws_knows_is_told() -> None:
+    (told,) = troubles("'{{resolve:ssm-secure:/shop/key:1}}'")
+    assert "warning: only AWS knows {{resolve:ssm-secure:/shop/key:1}}: 'ssm-secure-shop-key' stands in" in told
+    assert "--parameter 'ssm-secure:/shop/key=VALUE'" in told
+
+
+def test_what_comes_from_a_secret_is_not_shown() -> None:
+    stack = stack_of('It: !Join ["", [a, "{{resolve:secretsmanager:db}}"]]', **{"secretsmanager:db": "s3cret"})
+    found = stack.resolve(stack.template.value["It"])
+    assert found.value == "as3cret"
+    assert found.written == "***"
+    assert not list(stack.unknown_parameters())
+
+
+def test_one_version_of_a_function_is_the_function() -> None:
+    arn = resolved("!GetAtt Fn.Arn", RESOURCES)
+    for version in ("!Ref Fn.Alias", "!Ref Fn.Version", '!Sub "${Fn.Alias}"'):
+        assert resolved(version, RESOURCES) == arn
+    assert "no parameter and no resource is called Jobs.Alias" in troubles("!Ref Jobs.Alias", RESOURCES)[0]

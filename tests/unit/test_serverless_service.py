@@ -490,7 +490,7 @@ functions:
         (HEAD + FUNCTION + "plugins: [serverless-step-functions]", "the plugin serverless-step-functions does nothing"),
         (HEAD + FUNCTION + "plugins: [serverless-ofline]", "did you mean 'serverless-offline'?"),
         (HEAD + FUNCTION + "plugins: {modules: [mine]}", "the plugin mine is not understood"),
-        (HEAD + FUNCTION + "custom: {wsgi: {app: a}}", "custom.wsgi does nothing here"),
+        (HEAD + FUNCTION + "custom: {wsgi: {app: a.b, textMimeTypes: [x]}}", "custom.wsgi: textMimeTypes does nothing"),
         (HEAD + FUNCTION + "functons: {}", "functons is not understood and left aside; did you mean 'functions'?"),
         (
             HEAD + "functions: {f: {handler: a.f, layers: ['arn:aws:lambda:us-east-1:1:layer:x:1']}}",
@@ -598,3 +598,33 @@ def test_no_document_raises(tmp_path: Path, document: Any) -> None:
     (tmp_path / "serverless.json").write_text(json.dumps(document))
     found = examine(tmp_path / "serverless.json")
     assert found.project is not None or found.faults
+
+
+@pytest.mark.parametrize("handler", ["wsgi_handler.handler", "wsgi.handler"])
+def test_the_wsgi_plugins_handler_is_the_application(handler: str, tmp_path: Path) -> None:
+    text = HEAD + "plugins: [serverless-wsgi]\ncustom: {wsgi: {app: '${self:custom.at}.app'}, at: api/site}\n"
+    text += f"functions:\n  api: {{handler: {handler}, events: [httpApi: '*']}}\n  own: {{handler: jobs.run}}\n"
+    draft = drafted(text, tmp_path)
+    functions = project_of(draft, tmp_path).functions
+    assert not texts(draft)
+    assert functions["api"].wsgi == "api.site.app"
+    assert functions["api"].handler is None
+    assert functions["own"].handler == "jobs.run"
+
+
+def test_a_handler_called_wsgi_without_the_plugins_settings_is_a_handler(tmp_path: Path) -> None:
+    project = project_of(drafted(HEAD + "functions: {api: {handler: wsgi.handler}}", tmp_path), tmp_path)
+    assert project.functions["api"].handler == "wsgi.handler"
+
+
+def test_a_provider_by_its_name_alone(tmp_path: Path) -> None:
+    draft = drafted("service: pets\nprovider: aws\n" + FUNCTION, tmp_path)
+    assert project_of(draft, tmp_path).aws is not None
+
+
+@pytest.mark.parametrize("provider", ["google", "{name: google, region: us-central1}"])
+def test_of_a_service_for_another_cloud_one_thing_is_said(provider: str, tmp_path: Path) -> None:
+    text = f"service: pets\nprovider: {provider}\nfunctions: {{f: {{handler: http, events: [http: path]}}}}\n"
+    draft = drafted(text, tmp_path)
+    assert draft.tree is None
+    assert texts(draft) == ["only services for AWS run here: provider.name; expected aws, got 'google'"]

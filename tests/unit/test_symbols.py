@@ -132,3 +132,8 @@ def test_a_load_error_tells_the_path_that_would_work(root: Path, monkeypatch: py
         with pytest.raises(LoadError) as caught:
             resolve(target, str(root))
         assert caught.value.hint == "did you mean api.app.get_message (api/app.py:5)?"
+
+
+@pytest.mark.parametrize("target", ["/.app", "..app", "./.app", "a..b.app", "/etc.app"])
+def test_what_is_no_dotted_path_is_told_and_leads_out_of_no_folder(target: str, tmp_path: Path) -> None:
+    assert problem(target, tmp_path)

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from millrace.config.faults import Fault, nearest
 from millrace.config.tree import Node
+from millrace.formats.cloudformation.dynamic import filled, has_references
 from millrace.formats.cloudformation.trouble import Unresolved, wrong
 
 _MOST_LEVELS = 80
@@ -41,6 +42,10 @@ class Scope(Protocol):
         """What another stack exports under a name. Raises Unresolved."""
         ...
 
+    def kept(self, name: str) -> str | None:
+        """What AWS keeps under `ssm:/shop/host` or `secretsmanager:shop`, None where that is not known here."""
+        ...
+
 
 class _TooDeep(Unresolved):
     pass
@@ -66,6 +71,8 @@ class Resolver:
         if known is not None:
             return known[1]
         found = self._resolve(node)
+        if found is not None and has_references(found):
+            found = filled(found, self.scope.kept, self._tell)
         self._done[id(node)] = (node, found)
         return found
 
@@ -78,8 +85,11 @@ class Resolver:
 
     def note(self, trouble: Unresolved) -> None:
         """Tell a fault once, however often the value is asked for."""
-        if trouble.fault not in self._faults:
-            self._faults.append(trouble.fault)
+        self._tell(trouble.fault)
+
+    def _tell(self, fault: Fault) -> None:
+        if fault not in self._faults:
+            self._faults.append(fault)
 
     def _resolve(self, node: Node) -> Node | None:
         if not isinstance(node.value, dict | list):

@@ -19,6 +19,7 @@ from millrace.formats.cloudformation.trouble import Unresolved, unknown_here, wr
 from millrace.formats.nodes import node
 
 NO_VALUE = "AWS::NoValue"
+FUNCTION_TYPES = ("AWS::Lambda::Function", "AWS::Serverless::Function")
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ class Stack:
         if name in self._declared:
             self._check_exists(name, at)
             return node(identity_of(self._type(name)).ref(self._named(name)), at)
+        if (function := self._versioned(name)) is not None:
+            return node(self.arn_of(function), at)
         known = [*self.parameters, *self._declared, *pseudo]
         what = f"no parameter and no resource is called {name}"
         raise wrong(at, what, near=nearest(name, known), got="")
@@ -137,6 +140,8 @@ class Stack:
         if logical_id not in self._declared:
             raise wrong(at, f"no resource is called {logical_id}", near=nearest(logical_id, self._declared), got="")
         self._check_exists(logical_id, at)
+        if (function := self._versioned(f"{logical_id}.{name}")) is not None:
+            return node(self.arn_of(function), at)
         kind = self._type(logical_id)
         attributes = identity_of(kind).attributes
         if name in attributes:
@@ -179,6 +184,14 @@ class Stack:
             return node(self.surroundings.parameters[name], at)
         what = f"what another stack exports as {name} is not known here: give it with --parameter {name}=VALUE"
         raise unknown_here(at, what, name)
+
+    def kept(self, name: str) -> str | None:
+        """What AWS keeps under a name such as `ssm:/shop/host`: as it was said, or as the template itself has it."""
+        self._asked.add(name)
+        if name in self.surroundings.parameters:
+            return self.surroundings.parameters[name]
+        service, _, key = name.partition(":")
+        return dict(self._stored()).get(key) if service == "ssm" else None
 
     @cached_property
     def _declared(self) -> dict[str, Node]:
@@ -247,6 +260,12 @@ class Stack:
         except Unresolved as trouble:
             self._resolver.note(trouble)
             return True
+
+    def _versioned(self, name: str) -> str | None:
+        """The function of SAM's F.Alias and F.Version: there is one version of it, the function itself."""
+        owner, _, what = name.partition(".")
+        is_function = owner in self._declared and self._type(owner) in FUNCTION_TYPES
+        return owner if is_function and what in ("Alias", "Version") else None
 
     def _check_stream(self, logical_id: str, at: Node) -> None:
         properties = self._declared[logical_id].child("Properties")

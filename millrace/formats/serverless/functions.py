@@ -14,6 +14,7 @@ from millrace.formats.serverless.events.asked import Asked
 from millrace.formats.serverless.events.kinds import EVENT_KEYS, read_event
 from millrace.formats.serverless.ledger import Ledger
 from millrace.formats.serverless.mending import event_list
+from millrace.formats.serverless.plugins import WSGI_HANDLERS
 from millrace.formats.serverless.reading import Reading
 from millrace.formats.serverless.targets import destination, seconds
 
@@ -85,7 +86,7 @@ def read_function(key: str, function: Node, provider: Node | None, reading: Read
     put(reading.tree, ("functions", key), {}, function)
     made = reading.tree.value["functions"].value[key]
     settings: dict[str, Any] = {
-        **_code(function),
+        **_code(function, reading.wsgi),
         "name": aws_name(key, function, reading.service, reading.stage),
         **_given(function, "description"),
         "timeout": seconds(_setting("timeout", function, provider, DEFAULT_TIMEOUT_S)),
@@ -130,11 +131,15 @@ def read_events(key: str, function: Node, provider: Node | None, reading: Readin
         read_event(Asked(key, kind, short, timeout_s, reading))
 
 
-def _code(function: Node) -> dict[str, Any]:
-    """The handler, and the folder of its code where the python-requirements plugin says one."""
+def _code(function: Node, wsgi: Node | None) -> dict[str, Any]:
+    """The handler, or the application that a plugin's handler calls, and the folder of its code where one is said."""
     code: dict[str, Any] = {}
     if (handler := below(function, "handler")) is not None:
-        code["handler"] = text(text_of(handler).removeprefix("./"), handler)
+        written = text_of(handler).removeprefix("./")
+        if wsgi is not None and written in WSGI_HANDLERS:
+            code["wsgi"] = text(text_of(wsgi).replace("/", "."), wsgi)
+        else:
+            code["handler"] = text(written, handler)
     if (module := below(function, "module")) is not None:
         code["root"] = module
     return code

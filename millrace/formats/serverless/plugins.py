@@ -28,7 +28,7 @@ PLUGIN_KEYS: Keys = {
     "serverless-s3-local": _LOCAL,
     "serverless-localstack": _LOCAL,
     "serverless-dotenv-plugin": Key("yes"),
-    "serverless-wsgi": Key("no", "name the application with `wsgi:` in a millrace.yml"),
+    "serverless-wsgi": Key("yes", "custom.wsgi.app behind wsgi_handler.handler"),
     "serverless-step-functions": Key("no", "state machines do not run here"),
     "serverless-appsync-plugin": Key("no", "there is no AppSync here"),
     "serverless-domain-manager": _DEPLOYMENT,
@@ -63,8 +63,18 @@ CUSTOM_KEYS: Keys = {
     "customDomain": _DEPLOYMENT,
     "alerts": _DEPLOYMENT,
     "logRetentionInDays": _DEPLOYMENT,
-    "wsgi": Key("no", "name the application with `wsgi:` in a millrace.yml"),
+    "wsgi": Key("yes"),
 }
+
+
+WSGI_KEYS: Keys = {
+    "app": Key("yes", "module.application"),
+    "packRequirements": _DEPLOYMENT,
+    "pythonBin": _DEPLOYMENT,
+    "pipArgs": _DEPLOYMENT,
+    "textMimeTypes": Key("no", "bodies that are text are told by their bytes"),
+}
+WSGI_HANDLERS = ("wsgi_handler.handler", "wsgi.handler")  # the plugin's own, in its versions 2 and 1
 
 
 def listed(node: Node | None) -> list[Node]:

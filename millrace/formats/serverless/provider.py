@@ -100,8 +100,6 @@ API_KEY_KEYS: Keys = {
 def read_provider(provider: Node, reading: Reading) -> None:
     """The provider's part of the tree: environment, API keys; and what events will ask of it."""
     ledger = reading.ledger
-    if (name := below(provider, "name")) is not None and name.value != "aws":
-        ledger.refuse(name, "provider.name", "aws", name.shown)
     ledger.examine(provider, {**PROVIDER_KEYS, "runtime": Key("yes"), **_nested(provider)}, "provider")
     ledger.examine(
         below(provider, "apiGateway"), {**API_GATEWAY_KEYS, **_header_source(provider)}, "provider.apiGateway"

@@ -16,7 +16,8 @@ class Reading:
     """`weave` holds the stack and the tree in millrace.yml's words.
 
     `layers` are the file's own; `buckets` are the names of provider.s3's buckets by their keys. `major` is the version
-    of the framework that the file asks for; `policies` are what functions' roles allow.
+    of the framework that the file asks for; `wsgi` is the application of the plugin serverless-wsgi;
+    `policies` are what functions' roles allow.
     """
 
     service: str
@@ -30,6 +31,7 @@ class Reading:
     http_payload: str = "v2"
     http_cors: dict[str, Any] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
+    wsgi: Node | None = None
 
     def resolve(self, node: Node) -> Node:
         """A value without CloudFormation's functions."""

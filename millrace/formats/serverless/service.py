@@ -26,7 +26,7 @@ from millrace.formats.serverless.functions import aws_name, declared, read_calls
 from millrace.formats.serverless.ledger import Ledger
 from millrace.formats.serverless.mending import mend
 from millrace.formats.serverless.naming import function_id
-from millrace.formats.serverless.plugins import PSEUDO_PARAMETERS, listed, read_custom, read_plugins
+from millrace.formats.serverless.plugins import PSEUDO_PARAMETERS, WSGI_KEYS, listed, read_custom, read_plugins
 from millrace.formats.serverless.policies import read_policy, role_of
 from millrace.formats.serverless.provider import bucket_names, read_provider
 from millrace.formats.serverless.reading import Reading
@@ -86,7 +86,11 @@ def read(request: Request) -> Draft:
         return Draft(None, ledger.faults)
     resolver = _resolver(root, request, ledger)
     sections = {name: found for name in _SECTIONS if (found := resolver.section(name)) is not None}
+    if (short := sections.get("provider")) is not None and isinstance(short.value, str):
+        sections["provider"] = Node({"name": short}, short.place, short.key_place)  # `provider: aws`
     draft = Draft(mapping(root.place), ledger.faults, stages=_stages(root))
+    if not _is_aws(sections.get("provider"), ledger):
+        return Draft(None, ledger.faults)
     reading = _reading(root, sections, resolver, request, ledger)
     _read_sections(root, sections, reading)
     draft.tree = reading.tree
@@ -130,6 +134,9 @@ def _reading(root: Node, sections: dict[str, Node], resolver: Resolver, request:
     reading = Reading(
         service, stage, region, _major(sections.get("frameworkVersion")), ledger, weave, sections.get("layers"), buckets
     )
+    if (wsgi := below(root, "custom", "wsgi")) is not None:
+        ledger.examine(wsgi := resolver.resolve(wsgi), WSGI_KEYS, "custom.wsgi")
+        reading.wsgi = below(wsgi, "app")
     at = root.child("service") or root
     put(reading.tree, ("service",), service, at)
     put(reading.tree, ("stage",), stage, root)
@@ -168,6 +175,15 @@ def _read_sections(root: Node, sections: dict[str, Node], reading: Reading) -> N
 def _exists(key: str, function: Node, provider: Node | None, reading: Reading) -> bool:
     """Whether a function runs here, and its condition, where it has one, holds."""
     return runs_here(key, function, provider, reading.ledger) and function_id(key) in reading.weave.stack.resources
+
+
+def _is_aws(provider: Node | None, ledger: Ledger) -> bool:
+    """Whether the service is one for AWS; nothing else is said of one for another cloud."""
+    name = below(provider, "name")
+    if name is not None and name.value != "aws":
+        ledger.refuse(name, "only services for AWS run here: provider.name", "aws", name.shown)
+        return False
+    return True
 
 
 def _service_name(root: Node, resolver: Resolver, ledger: Ledger) -> str:
