@@ -22,13 +22,13 @@ from millrace.aws.sqs import SqsService
 from millrace.aws.sqs.registry import TABLE_KEY
 from millrace.clock import Clock
 from millrace.config.aws import AwsConfig
+from millrace.config.endpoint import check_endpoint
 from millrace.config.schema import Project
 from millrace.errors import MillraceError
 from millrace.flow.replicas import ReplicaSet
 from millrace.loopback import is_loopback
 from millrace.sources.http import Server
 
-_LEAST_SECRET = 16  # characters
 _NOTES_KEY = "id"
 # Where one who listens on every address is reached from this machine.
 _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
@@ -36,19 +36,8 @@ _EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S1
 
 def check_keys(aws: AwsConfig | None) -> None:
     """Raise MillraceError when the endpoint would be reachable from elsewhere without keys worth the name."""
-    if aws is None or is_loopback(aws.host):
-        return
-    if not aws.keys:
-        raise MillraceError(
-            f"Refused to serve AWS's API on {aws.host or 'every address'} without keys: everybody could use it.",
-            "Give aws.keys an access key id with a long random secret, which clients then sign with; "
-            "or stay on this machine with aws.host: 127.0.0.1.",
-        )
-    if short := [name for name, secret in aws.keys.items() if len(secret) < _LEAST_SECRET]:
-        raise MillraceError(
-            f"The secret of aws.keys.{short[0]} is shorter than {_LEAST_SECRET} characters, and could be guessed.",
-            'Make one with: python -c "import secrets; print(secrets.token_urlsafe(30))"',
-        )
+    for finding in check_endpoint(aws):
+        raise MillraceError(f"Refused to serve: {finding.what}.", f"Expected {finding.expected}.")
 
 
 def endpoint_elsewhere(project: Project) -> dict[str, str] | None:

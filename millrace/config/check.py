@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from millrace.broker import DEAD_SUFFIX
 from millrace.config.circles import circles
+from millrace.config.endpoint import check_endpoint
 from millrace.config.events import BucketEvent, HttpEvent, QueueEvent, ScheduleEvent, TableEvent
 from millrace.config.faults import nearest, one_of
 from millrace.config.findings import Finding, Path, known
@@ -46,6 +47,7 @@ def check(project: Project, machine_bytes: int | None = None, *, complete: bool 
         found += _check_function(project, name, function)
     found += check_routes(project)
     found += check_mappings(project)
+    found += check_endpoint(project.aws)
     found += check_limits(project, machine_bytes) if complete else []
     found += circles(project)
     return found

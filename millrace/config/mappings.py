@@ -16,6 +16,7 @@ _FIFO_BATCH = 10
 _LONGEST_WINDOW_S = 300.0
 _UNWINDOWED_BATCH = 10
 _MOST_FILTERS = 10
+_LEAST_CONCURRENCY = 2
 
 
 def check_mappings(project: Project) -> Iterator[Finding]:
@@ -84,6 +85,10 @@ def _check_batch(project: Project, function: FunctionConfig, event: QueueEvent, 
     queue = project.queues.get(event.queue)
     if queue is None or function.asynchronous is None:
         return
+    if event.concurrency is not None and event.concurrency < _LEAST_CONCURRENCY:
+        what = "a maximum concurrency that Lambda refuses"
+        expected = f"{_LEAST_CONCURRENCY} to 1000"
+        yield Finding((*path, "concurrency"), what, expected, str(event.concurrency), severity="warning")
     batch = event.batch or function.batch
     at: Path = (*path, "batch") if event.batch is not None else (*path[:2], "batch")
     if queue.fifo:
