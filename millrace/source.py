@@ -14,10 +14,9 @@ import msgspec
 
 from millrace.types import Accepted, Put, RawJson
 
-EVENT_ATTRIBUTE = "millrace-event"
+EVENT_ATTRIBUTE = "millrace-event"  # http, schedule, bucket, table, push, topic, bus or raw: what the body is
 RAW_EVENT = "raw"  # the body is the handler's whole event as JSON, whatever its shape: `invoke --event`, `input:`
 PAYLOAD_ATTRIBUTE = "millrace-payload"  # of an http event: v1 or v2, which of API Gateway's shapes the handler gets
-EventKind = Literal["http", "schedule", "bucket", "table", "push", "topic", "bus"]
 View = Literal["new_and_old", "new", "old", "keys"]  # which images of a changed row are shown
 
 Emit = Callable[[Sequence[Put]], Awaitable[list[Accepted]]]

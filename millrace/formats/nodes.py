@@ -47,8 +47,3 @@ def append(tree: Node, path: Sequence[str], value: Any, like: Node) -> Node:
     made = node(value, like)
     items.value.append(made)
     return made
-
-
-def renamed(found: Node, like: Node) -> Node:
-    """The same value in the same place under the key of another node."""
-    return Node(found.value, found.place, like.key_place, found.written)

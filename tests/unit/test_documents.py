@@ -13,7 +13,7 @@ from millrace.config.faults import Fault, Place
 from millrace.config.tree import Node
 from millrace.formats.arns import parse_arn
 from millrace.formats.documents import read_document
-from millrace.formats.nodes import append, mapping, node, put, renamed, text
+from millrace.formats.nodes import append, mapping, put, text
 
 
 def read(written: str) -> Any:
@@ -117,7 +117,6 @@ def test_what_is_put_stands_where_it_came_from() -> None:
         "functions": {"f": {"events": [{"queue": "jobs"}, {"queue": "more"}]}},
     }
     assert tree.value["queues"].value["jobs"].value["lease"].place == AT.place
-    assert renamed(node(1, AT), tree).key_place == tree.key_place
 
 
 @pytest.mark.parametrize(

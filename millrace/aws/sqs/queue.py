@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from millrace.aws.sqs.attributes import FIFO_DEDUPE_S, applied, described, effective
-from millrace.aws.sqs.redrive import AllowPolicy, RedrivePolicy, allow_policy, redrive_policy
+from millrace.aws.sqs.redrive import AllowPolicy, allow_policy, redrive_policy
 from millrace.broker import Queue
 
 
@@ -25,11 +25,6 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     def fifo(self) -> bool:
         """Whether it keeps the order of its groups."""
         return "FifoQueue" in self.attributes
-
-    @property
-    def redrive(self) -> RedrivePolicy | None:
-        """Where its messages go that were received too often."""
-        return redrive_policy(self.attributes.get("RedrivePolicy", ""))
 
     @property
     def allowed(self) -> AllowPolicy:

@@ -14,7 +14,6 @@ from millrace.sources.http.settings import Settings
 
 RESERVED_PREFIX = "millrace-"
 CONTENT_TYPE = "content-type"
-FILENAME = "filename"
 
 
 def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -42,10 +42,10 @@ class Files:
         except (OSError, RuntimeError, ValueError):  # a name too long, links that turn in circles
             return Missing(f"{shown(written)} cannot be a file's name", below)
         if path not in self._read:
-            self._read[path] = self._load(path, ask)
+            self._read[path] = self._load(path)
         return self._read[path]
 
-    def _load(self, path: Path, ask: Ask) -> Node | Missing:
+    def _load(self, path: Path) -> Node | Missing:
         if len(self._read) == MAX_FILES:
             return Missing("too many files", f"at most {MAX_FILES}")
         try:
