@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from millrace.aws.invocations import event_of, invocations
-from millrace.source import EVENT_ATTRIBUTE, HttpRequest, ObjectChange, Push, RowChange, Tick
+from millrace.source import EVENT_ATTRIBUTE, BusPost, HttpRequest, ObjectChange, Published, Push, RowChange, Tick
 from millrace.types import Message
 from millrace.wire import Run, Spec
 
@@ -46,6 +46,8 @@ REQUEST = HttpRequest(
     source_ip="127.0.0.1",
     at=AT,
 )
+PUBLISHED = Published("pets", "95df01b4-ee98-5cb9-9903-4c221d41eb5e", "Rex is clean", AT, "a subject")
+POST = BusPost("default", "6a7e8feb-b491-4cf7-a9f1-bf3703467718", "app.pets", "PetWashed", msgspec.Raw(b'{"id":7}'), AT)
 ROW = msgspec.Raw(b'{"id":"7","label":"cat","score":0.98}')
 
 EXAMPLES = {
@@ -54,5 +56,7 @@ EXAMPLES = {
     "schedule": _source("schedule", Tick("rate(5 minutes)", "resize", AT)),
     "bucket": _source("bucket", ObjectChange("created", "lake", "incoming/red flower.jpg", 1024, "d41d8cd9", AT)),
     "table": _source("table", RowChange("insert", "predictions", "id", "7", 41, None, ROW, AT)),
+    "topic": _source("topic", PUBLISHED),
+    "bus": _source("bus", POST),
     "push": _source("push", Push("projects/p/subscriptions/mail", "2070443601311540", b"hello", {"from": "ann"}, AT)),
 }

@@ -51,6 +51,11 @@ def test_each_promise_names_tests_that_exist() -> None:
         assert [path for path in named if not (ROOT / path).is_file()] == []
 
 
+def test_every_test_that_is_named_exists() -> None:
+    named = re.findall(r"`((?:tests|millrace)/[\w/]+\.py)`", (DOCS / "semantics.md").read_text())
+    assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
 def test_every_page_is_in_the_navigation() -> None:
     listed = set(re.findall(r": ([\w/-]+\.md)", (ROOT / "mkdocs.yml").read_text()))
     assert {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")} == listed
