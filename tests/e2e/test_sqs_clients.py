@@ -201,7 +201,7 @@ class TestKombu:
     def taken(self, connection: Any, queue: Any, count: int) -> list[Any]:
         """That many deliveries, not yet acknowledged, over one channel of the connection."""
         found: list[Any] = []
-        with connection.Consumer(queue, callbacks=[lambda body, message: found.append(message)]):
+        with connection.Consumer(queue, callbacks=[lambda body, message: found.append(message)], prefetch_count=count):
             while len(found) < count:
                 connection.drain_events(timeout=30)
         return found
@@ -218,7 +218,7 @@ class TestKombu:
             messages[0].ack()
             messages[1].reject()  # kombu deletes it
             messages[2].requeue()
-        with self.connection(url, visibility_timeout=2) as connection:  # 3 was left to its visibility timeout
+        with self.connection(url, visibility_timeout=2) as connection:  # 3 was never settled
             again = self.taken(connection, queue, 2)
             assert sorted(message.payload["n"] for message in again) == [2, 3]
             for message in again:
