@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from millrace.app.backend import Backend, durable_queues
+from millrace.app.event_sources import event_sources
 from millrace.app.invoker import ProjectInvoker
 from millrace.app.tails import Tails
 from millrace.aws.endpoint import beacon
@@ -100,7 +101,8 @@ class AwsEndpoint:
     async def _application(self, word: str) -> Endpoint:
         aws = self._aws
         sqs, others = await self._sqs(), await self._others()
-        functions = Functions(self._invoker, account=aws.account, region=aws.region)
+        sources = list(event_sources(self._project))
+        functions = Functions(self._invoker, account=aws.account, region=aws.region, sources=sources)
         guard = Guard(None if is_loopback(aws.host) else aws.keys, self._clock)
         services: dict[str, Service] = {"sqs": sqs, "lambda": functions}
         health: dict[str, Any] = {

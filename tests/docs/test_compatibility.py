@@ -12,6 +12,7 @@ import pytest
 
 from millrace import formats
 from millrace.aws.endpoint.call import Call
+from millrace.aws.endpoint.event_sources import EventSource
 from millrace.aws.endpoint.functions import LAMBDA_ACTIONS, Answer, Function, Functions
 from millrace.formats.docs import compatibility_page, parts
 from millrace.formats.keys import Key, Keys
@@ -162,6 +163,8 @@ class Nobody:
 @pytest.mark.parametrize("action", LAMBDA_ACTIONS)
 async def test_every_action_of_lambda_is_answered(action: str) -> None:
     offered = LAMBDA_ACTIONS[action]
-    call = Call(offered.method, offered.path.format("main"), "", {}, b"", "us-east-1", "000000000000")
-    reply = await Functions(Nobody(), account="000000000000", region="us-east-1").handle(call)
+    source = EventSource("main", "arn:main", "arn:queue", 10, 0.0, enabled=True)
+    path = offered.path.format(source.id if "event-source" in offered.path else "main")
+    call = Call(offered.method, path, "", {}, b"", "us-east-1", "000000000000")
+    reply = await Functions(Nobody(), account="000000000000", region="us-east-1", sources=[source]).handle(call)
     assert reply.status in {200, 202}

@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 
 from millrace.aws.endpoint.call import Call, Reply
+from millrace.aws.endpoint.event_sources import EventSource, EventSources
+from millrace.aws.endpoint.refusal import Refusal, number
 from millrace.aws.environment import LATEST
 
 Kind = Literal["RequestResponse", "Event", "DryRun"]
@@ -57,6 +59,15 @@ LAMBDA_ACTIONS: Mapping[str, Offered] = {
         "partly",
         "name, ARN, handler, runtime, description, time limit, memory and state",
     ),
+    "GetEventSourceMapping": Offered(
+        "GET", "/2015-03-31/event-source-mappings/{}", "partly", "those of the project file's queue and table events"
+    ),
+    "ListEventSourceMappings": Offered(
+        "GET",
+        "/2015-03-31/event-source-mappings/",
+        "partly",
+        "those of the project file; making, changing and deleting one is refused, since the file says what calls whom",
+    ),
     "ListFunctions": Offered("GET", "/2015-03-31/functions/", "partly", "as GetFunctionConfiguration, in pages"),
 }
 
@@ -93,20 +104,12 @@ class Invoker(Protocol):
         ...
 
 
-class Refusal(Exception):
-    """A request that Lambda refuses, as its API names it."""
-
-    def __init__(self, status: int, code: str, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.code = code
-
-
 class Functions:
     """Lambda, as far as a project's functions go."""
 
-    def __init__(self, invoker: Invoker, *, account: str, region: str) -> None:
+    def __init__(self, invoker: Invoker, *, account: str, region: str, sources: Sequence[EventSource] = ()) -> None:
         self._invoker = invoker
+        self._sources = EventSources(sources)
         self._account = account
         self._region = region
         self._by_key = {function.key: function for function in invoker.functions}
@@ -122,6 +125,8 @@ class Functions:
         return Reply(reply.status, {**reply.headers, "x-amzn-requestid": request_id}, reply.body)
 
     async def _handle(self, call: Call, request_id: str) -> Reply:
+        if (mappings := self._sources.answer(call)) is not None:
+            return _json(200, mappings)
         found = _PATH.fullmatch(call.path)
         version, identifier, what = found.groups("") if found else ("", "", "")
         match (call.method, version, what if identifier else "list"):
@@ -180,7 +185,7 @@ class Functions:
 
     def _list(self, query: str) -> Reply:
         given = parse_qs(query)
-        start, most = (_number(given, name, default) for name, default in (("Marker", 0), ("MaxItems", 50)))
+        start, most = (number(given, name, default) for name, default in (("Marker", 0), ("MaxItems", 50)))
         functions = sorted(self._invoker.functions, key=lambda function: function.name)
         page = [self._configuration(function) for function in functions[start : start + most]]
         rest = {"NextMarker": str(start + most)} if start + most < len(functions) else {}
@@ -256,13 +261,6 @@ def _client_context(headers: Mapping[str, str]) -> str:
         text = f"Client context must be a base64-encoded JSON object of at most {_MAX_CONTEXT_CHARS} characters."
         raise Refusal(400, "InvalidRequestContentException", text)
     return text
-
-
-def _number(given: Mapping[str, list[str]], name: str, default: int) -> int:
-    value = given.get(name, [str(default)])[0]
-    if not (value.isascii() and value.isdigit() and len(value) < 6):
-        raise Refusal(400, "InvalidParameterValueException", f"{name} must be a number.")
-    return int(value)
 
 
 def _invalid(value: str, field: str, constraint: str) -> Refusal:
