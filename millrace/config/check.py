@@ -10,6 +10,7 @@ import ntpath
 import posixpath
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from millrace.broker import DEAD_SUFFIX
@@ -88,6 +89,15 @@ def _check_buckets(project: Project) -> Iterator[Finding]:
         if separator and scheme.lower() not in BUCKET_SCHEMES:
             expected = f"a folder, or a URL of {one_of(BUCKET_SCHEMES)}"
             yield Finding(("buckets", name, "url"), "unknown kind of bucket", expected, repr(bucket.url))
+        elif _holds_state(project, bucket.url):
+            what = "the folder holds millrace's own files, its queue and keys among them"
+            yield Finding(("buckets", name, "url"), what, "a folder of its own, such as ./lake", repr(bucket.url))
+
+
+def _holds_state(project: Project, url: str) -> bool:
+    """Whether a bucket is the state folder or one above it: whoever may read its objects would read that."""
+    folder = posixpath.normpath(posixpath.join(project.root.as_posix(), url))
+    return "://" not in url and PurePosixPath(project.state.as_posix()).is_relative_to(folder)
 
 
 def _check_function(project: Project, name: str, function: FunctionConfig) -> Iterator[Finding]:

@@ -146,6 +146,13 @@ def test_a_key_without_an_id_overwrites() -> None:
     assert warnings(found) == ["the key template has no {id}, so results overwrite one another"]
 
 
+@pytest.mark.parametrize("url", [".", "./", ".millrace", ".millrace/buckets/..", "lake/.."])
+def test_no_bucket_holds_the_projects_own_files(url: str) -> None:
+    ((path, text),) = errors(buckets={"lake": {"url": url}})
+    assert (path, "own files" in text) == ("buckets.lake.url", True)
+    assert not errors(buckets={"lake": {"url": ".millrace/buckets/lake"}, "data": {"url": "../data"}})
+
+
 @pytest.mark.parametrize("url", ["ftp://x", "http://x/y", "file:///x"])
 def test_kinds_of_buckets(url: str) -> None:
     ((path, text),) = errors(buckets={"lake": {"url": url}})
