@@ -43,7 +43,7 @@ from millrace.formats.serverless.events.sns import SNS_KEYS
 from millrace.formats.serverless.events.sqs import SQS_KEYS
 from millrace.formats.serverless.events.stream import STREAM_KEYS
 from millrace.formats.serverless.functions import DESTINATION_KEYS, FUNCTION_KEYS
-from millrace.formats.serverless.plugins import CUSTOM_KEYS, PLUGIN_KEYS
+from millrace.formats.serverless.plugins import CUSTOM_KEYS, PLUGIN_KEYS, WSGI_KEYS
 from millrace.formats.serverless.provider import API_GATEWAY_KEYS, API_KEY_KEYS, PROVIDER_KEYS
 from millrace.formats.serverless.provider import HTTP_API_KEYS as PROVIDER_HTTP_API_KEYS
 from millrace.formats.serverless.resources import RESOURCES_KEYS
@@ -126,6 +126,7 @@ def _serverless() -> Iterator[tuple[str, Keys]]:
     yield "Variables: ${NAME:...}", VARIABLE_KEYS
     yield "plugins", PLUGIN_KEYS
     yield "custom", CUSTOM_KEYS
+    yield "custom.wsgi", WSGI_KEYS
 
 
 def _sam() -> Iterator[tuple[str, Keys]]:

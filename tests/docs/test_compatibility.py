@@ -41,7 +41,11 @@ INSIDE = {
 # What works although its reader never says its name: it works by itself, by a rule, or by another's doing.
 BY_ITSELF = {
     "serverless": {
-        *("serverless-python-requirements", "serverless-iam-roles-per-function"),  # their keys stand at functions
+        *(
+            "serverless-python-requirements",
+            "serverless-iam-roles-per-function",
+            "serverless-wsgi",
+        ),  # theirs at functions
         *("dotenv", "binaryMediaTypes"),
         *("cf", "git", "output", "state", "terraform", "vault", "doppler"),  # asked for with --parameter, all alike
     },
