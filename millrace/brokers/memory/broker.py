@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
 from millrace.broker import (
-    DEAD_FROM_ATTRIBUTE,
     DEAD_SUFFIX,
     Broker,
     Capabilities,
@@ -21,13 +20,16 @@ from millrace.broker import (
     Stats,
     dead_letters,
 )
+from millrace.brokers.memory.endings import Endings, death_of, without_origin
+from millrace.brokers.memory.intake import Intake
 from millrace.brokers.memory.item import Item
 from millrace.brokers.memory.queue import MemoryQueue
-from millrace.brokers.names import check_dead_to, check_drop, unknown_queue
+from millrace.brokers.memory.queues import MemoryQueues
+from millrace.brokers.names import check_dead_to, check_drop
 from millrace.clock import Clock, SystemClock
-from millrace.errors import BrokerError, QueueFull, TooLarge
+from millrace.errors import BrokerError, TooLarge
 from millrace.signals import Signals
-from millrace.types import Accepted, Commit, Death, Failure, Lease, Message, Outcome, Put, Record
+from millrace.types import Accepted, Commit, Lease, Put
 
 _MAX_BODY = 256_000_000
 
@@ -57,15 +59,17 @@ class MemoryBroker(Broker):
     def __init__(self, clock: Clock | None = None, participants: Sequence[MemoryParticipant] = ()) -> None:
         self._clock = clock or SystemClock()
         self._participants = participants
-        self._queues: dict[str, MemoryQueue] = {}
+        self._queues = MemoryQueues()
         self._signals = Signals(self._clock)
-        self._seqs = itertools.count(1)
         self._tokens = itertools.count(1)
+        self._intake = Intake(self._queues, self._clock, self._signals)
+        self._endings = Endings(self._queues, self._clock, self._signals)
 
     async def declare(self, queues: Sequence[Queue]) -> None:
-        names = {*self._queues, *(queue.name for queue in queues)}
-        for queue in queues:
-            check_dead_to(queue, names)
+        if any(queue.dead_to is not None for queue in queues):  # a look at all names, of which there may be thousands
+            names = {*self._queues, *(queue.name for queue in queues)}
+            for queue in queues:
+                check_dead_to(queue, names)
         for queue in queues:
             self._queues.setdefault(queue.name, MemoryQueue(queue)).settings = queue
             dead = dead_letters(queue.name)
@@ -81,19 +85,19 @@ class MemoryBroker(Broker):
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
         for each in puts:
-            self._queue(each.queue)
+            self._queues.named(each.queue)
             if len(each.message.body) > _MAX_BODY:
                 raise TooLarge(
                     f"message {each.message.id}: {len(each.message.body)} bytes, at most {_MAX_BODY} can be queued",
                     "put the body into a bucket and its key into the message",
                 )
-        self._check_depth(puts)
-        return self._put(puts)
+        self._intake.check_depth(puts)
+        return self._intake.put(puts)
 
     async def take(
         self, queue: str, limit: int, *, max_bytes: int | None = None, lease_s: float | None = None
     ) -> list[Lease]:
-        here = self._queue(queue)
+        here = self._queues.named(queue)
         now_s = self._clock.monotonic()
         until_s = now_s + (here.settings.lease_s if lease_s is None else lease_s)
         leases: list[Lease] = []
@@ -114,26 +118,26 @@ class MemoryBroker(Broker):
         return leases
 
     async def wait(self, queue: str, timeout_s: float) -> None:
-        here = self._queue(queue)
+        here = self._queues.named(queue)
         with self._signals.listen(queue) as signal:
             due_in_s = here.due_in(self._clock.monotonic())
             await signal.wait(timeout_s if due_in_s is None else min(timeout_s, due_in_s))
 
     async def settle(self, commit: Commit) -> list[Lease]:
-        here = self._queue(commit.queue)
+        here = self._queues.named(commit.queue)
         lost = [outcome.lease for outcome in commit.outcomes if self._held(here, outcome.lease) is None]
         ours = commit.without(lost) if lost else commit
         for each in ours.puts:
-            self._queue(each.queue)
+            self._queues.named(each.queue)
         for outcome in ours.having("dead"):
-            _death(outcome)
+            death_of(outcome)
         # What can fail comes first, so that a settle that raises has changed nothing here.
         for participant in self._participants:
             participant.apply(ours)
         for outcome in ours.outcomes:
             if item := self._held(here, outcome.lease):  # not so when the same lease is there twice
-                self._end(here, item, outcome)
-        self._put(list(ours.puts))
+                self._endings.end(here, item, outcome)
+        self._intake.put(list(ours.puts))
         self._signals.wake([commit.queue])
         return lost
 
@@ -141,7 +145,7 @@ class MemoryBroker(Broker):
         expires_at = self._clock.monotonic() + lease_s
         extended = []
         for lease in leases:
-            here = self._queue(lease.queue)
+            here = self._queues.named(lease.queue)
             item = self._held(here, lease)
             if item is not None:
                 item.due_at = expires_at
@@ -151,7 +155,7 @@ class MemoryBroker(Broker):
         return extended
 
     async def stats(self, queue: str) -> Stats:
-        here = self._queue(queue)
+        here = self._queues.named(queue)
         counts = Counter(self._state(item) for item in here.items.values())
         oldest = min((item.message.sent_at for item in here.items.values()), default=None)
         return Stats(
@@ -159,7 +163,7 @@ class MemoryBroker(Broker):
             depth=counts["ready"],
             in_flight=counts["in_flight"],
             delayed=counts["delayed"],
-            dead=len(self._queue(dead_letters(queue)).items),
+            dead=len(self._queues.named(dead_letters(queue)).items),
             oldest_age_s=0.0 if oldest is None else max(0.0, self._clock.now() - oldest),
         )
 
@@ -171,11 +175,11 @@ class MemoryBroker(Broker):
         self._signals.wake(None)
 
     async def peek(self, queue: str, limit: int = 10, *, ids: Sequence[str] | None = None) -> list[Peeked]:
-        chosen = [item for item in self._queue(queue).in_order() if ids is None or item.message.id in ids]
+        chosen = [item for item in self._queues.named(queue).in_order() if ids is None or item.message.id in ids]
         return [Peeked(item.message, self._state(item), item.attempts, item.death) for item in chosen[:limit]]
 
     async def move(self, source: str, target: str, ids: Sequence[str] | None = None) -> int:
-        here, there = self._queue(source), self._queue(target)
+        here, there = self._queues.named(source), self._queues.named(target)
         ttl_s = there.settings.ttl_s
         chosen = [item for item in self._idle(here, ids) if item.message.id not in there.items]
         for item in chosen:
@@ -184,14 +188,14 @@ class MemoryBroker(Broker):
                 if queue is not None:
                     queue.forget(item.message.id)
             if item.death is not None:
-                item.message = _without_origin(item.message)
+                item.message = without_origin(item.message)
             item.refresh(None if ttl_s is None else self._clock.monotonic() + ttl_s)
             there.add(item)
         self._signals.wake([target])
         return len(chosen)
 
     async def purge(self, queue: str, ids: Sequence[str] | None = None, *, in_flight: bool = False) -> int:
-        here = self._queue(queue)
+        here = self._queues.named(queue)
         chosen = self._chosen(here, ids) if in_flight else self._idle(here, ids)
         for item in chosen:
             here.remove(item)
@@ -200,13 +204,7 @@ class MemoryBroker(Broker):
         return len(chosen)
 
     async def standing(self, leases: Sequence[Lease]) -> list[Standing]:
-        return [self._standing(self._queue(lease.queue), lease) for lease in leases]
-
-    def _queue(self, name: str) -> MemoryQueue:
-        found = self._queues.get(name)
-        if found is None:
-            raise unknown_queue(name, self._queues)
-        return found
+        return [self._standing(self._queues.named(lease.queue), lease) for lease in leases]
 
     def _idle(self, queue: MemoryQueue, ids: Sequence[str] | None) -> list[Item]:
         now_s = self._clock.monotonic()
@@ -223,72 +221,6 @@ class MemoryBroker(Broker):
         if item.is_due(now_s):
             return "ready"
         return "in_flight" if item.is_in_flight(now_s) else "delayed"
-
-    # ---- put
-
-    def _knows(self, put: Put) -> bool:
-        """A dead letter's id is known for as long as the dead letter is there."""
-        id, now_s = put.message.id, self._clock.monotonic()
-        return self._queue(put.queue).knows(id, now_s) or id in self._queue(dead_letters(put.queue)).items
-
-    def _check_depth(self, puts: Sequence[Put]) -> None:
-        keys: dict[tuple[str, str], str] = {}  # the first id of each key
-        for each in puts:
-            if each.dedupe:
-                keys.setdefault((each.queue, each.dedupe), each.message.id)
-        fresh = {
-            (each.queue, each.message.id)
-            for each in puts
-            if not self._knows(each)
-            and self._first(each) is None
-            and keys.get((each.queue, each.dedupe), each.message.id) == each.message.id
-        }
-        for name, count in Counter(name for name, _ in fresh).items():
-            queue = self._queue(name)
-            limit = queue.settings.max_depth
-            if limit is not None and len(queue.items) + count > limit:
-                raise QueueFull(
-                    f"queue {name} holds {len(queue.items)} messages of at most {limit}; {count} more were refused",
-                    "try again when its function has caught up, or raise max_depth",
-                )
-
-    def _put(self, puts: Sequence[Put]) -> list[Accepted]:
-        accepted = []
-        for each in puts:
-            accepted.append(self._first(each) or self._put_one(each))
-        self._signals.wake({each.queue for each in puts})
-        return accepted
-
-    def _first(self, put: Put) -> Accepted | None:
-        """The answer for a put whose dedupe key is known."""
-        return self._queue(put.queue).first(put.dedupe, self._clock.monotonic()) if put.dedupe else None
-
-    def _put_one(self, put: Put) -> Accepted:
-        here, id = self._queue(put.queue), put.message.id
-        known = self._knows(put)
-        if not known:
-            here.add(self._item(put))
-        answer = Accepted(id, known, here.items[id].seq if id in here.items else 0)
-        if put.dedupe:
-            here.remember_first(put.dedupe, answer, self._clock.monotonic())
-        return answer
-
-    def _item(self, put: Put) -> Item:
-        now_s = self._clock.monotonic()
-        settings = self._queue(put.queue).settings
-        ttl_s = settings.ttl_s if put.ttl_s is None else put.ttl_s
-        delay_s = settings.delay_s if put.delay_s is None else put.delay_s
-        message = put.message
-        if not message.sent_at:
-            message = msgspec.structs.replace(message, sent_at=self._clock.now())
-        return Item(
-            next(self._seqs),
-            message,
-            now_s + delay_s if delay_s > 0 else 0.0,
-            None if ttl_s is None else now_s + ttl_s,
-        )
-
-    # ---- take
 
     def _lease(self, queue: MemoryQueue, item: Item, until_s: float) -> Lease:
         item.receipt = next(self._tokens)
@@ -315,36 +247,11 @@ class MemoryBroker(Broker):
         spent = settings.max_receives is not None and item.attempts >= settings.max_receives
         if settings.name.endswith(DEAD_SUFFIX) or not (expired or spent):
             return False
-        outcome = self._past_saving(settings, item, expired)
-        self._end(queue, item, outcome)
+        outcome = self._endings.past_saving(settings, item, expired=expired)
+        self._endings.end(queue, item, outcome)
         for participant in self._participants:
             participant.apply(Commit(settings.name, [outcome]))
         return True
-
-    def _past_saving(self, settings: Queue, item: Item, expired: bool) -> Outcome:
-        wall_s = self._clock.now()
-        reason: Literal["expired", "lost", "failed"]
-        if expired:
-            reason, failure = "expired", Failure("Expired", "not processed within its time to live")
-        elif item.receipt is not None:
-            reason, failure = "lost", Failure("LeaseLost", f"{item.attempts} deliveries, the last one's lease ran out")
-        else:
-            reason, failure = "failed", Failure("Failed", f"{item.attempts} deliveries, none succeeded")
-        first = item.first_failed_at or wall_s
-        death = Death(reason, failure, settings.name, item.attempts, first, wall_s)
-        record = Record(
-            item.message.id,
-            settings.name,
-            "dead",
-            failure=failure,
-            attempts=item.attempts,
-            accepted_at=item.message.sent_at,
-            finished_at=wall_s,
-        )
-        lease = Lease(settings.name, item.message, (item.message.id, item.receipt), item.attempts, 0.0, first)
-        return Outcome(lease, "dead", record=record, death=death)
-
-    # ---- settle
 
     def _held(self, queue: MemoryQueue, lease: Lease) -> Item | None:
         """The leased message, unless it is gone or was leased to somebody else. Raises BrokerError for no receipt."""
@@ -361,55 +268,6 @@ class MemoryBroker(Broker):
             return "lost"
         return "held" if item.is_in_flight(self._clock.monotonic()) else "over"
 
-    def _end(self, queue: MemoryQueue, item: Item, outcome: Outcome) -> None:
-        endings: dict[str, Callable[[MemoryQueue, Item, Outcome], None]] = {
-            "done": self._done,
-            "dead": self._dead,
-            "retry": self._retry,
-            "release": self._release,
-        }
-        endings[outcome.verdict](queue, item, outcome)
-
-    def _done(self, queue: MemoryQueue, item: Item, outcome: Outcome) -> None:
-        queue.remove(item)
-        queue.remember(item.message.id, self._clock.monotonic())
-
-    def _dead(self, queue: MemoryQueue, item: Item, outcome: Outcome) -> None:
-        self._done(queue, item, outcome)
-        target = self._queues.get(queue.settings.dead_to or "")
-        if target is not None and item.message.id not in target.items:
-            ttl_s = target.settings.ttl_s
-            item.refresh(None if ttl_s is None else self._clock.monotonic() + ttl_s)
-            item.message = _with_origin(item.message, queue.settings.name)
-        else:
-            target = self._queue(dead_letters(queue.settings.name))
-            item.wait(0.0)
-            item.expires_at = None
-        item.death = _death(outcome)
-        target.add(item)
-        self._signals.wake([target.settings.name])
-
-    def _retry(self, queue: MemoryQueue, item: Item, outcome: Outcome) -> None:
-        item.first_failed_at = item.first_failed_at or self._clock.now()
-        item.wait(self._clock.monotonic() + outcome.delay_s if outcome.delay_s > 0 else 0.0)
-        queue.place(item)
-
-    def _release(self, queue: MemoryQueue, item: Item, outcome: Outcome) -> None:
-        item.attempts -= 1
-        if not item.attempts:
-            item.first_taken_at = 0.0
-        item.wait(0.0)
-        queue.place(item)
-
-
-def _with_origin(message: Message, queue: str) -> Message:
-    return msgspec.structs.replace(message, attributes={**message.attributes, DEAD_FROM_ATTRIBUTE: queue})
-
-
-def _without_origin(message: Message) -> Message:
-    kept = {name: value for name, value in message.attributes.items() if name != DEAD_FROM_ATTRIBUTE}
-    return msgspec.structs.replace(message, attributes=kept)
-
 
 def _receipt(lease: Lease) -> tuple[str, int]:
     """The id and the token of a receipt, which may have come from outside. Raises BrokerError."""
@@ -417,9 +275,3 @@ def _receipt(lease: Lease) -> tuple[str, int]:
     if isinstance(receipt, tuple) and len(receipt) == 2 and isinstance(receipt[1], int):
         return receipt
     raise BrokerError(f"{receipt!r} is not a receipt of this broker", "settle a lease where it was taken")
-
-
-def _death(outcome: Outcome) -> Death:
-    if outcome.death is None:
-        raise BrokerError(f"message {outcome.lease.message.id}: verdict dead without a death", "say why it died")
-    return outcome.death
