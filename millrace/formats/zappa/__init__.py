@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from millrace.formats.reader import Draft, Request
-from millrace.formats.zappa.events import EventSketch
-from millrace.formats.zappa.project import Sketch
+from millrace.formats.zappa.events import EventsReader
 from millrace.formats.zappa.settings import chosen, read_settings
+from millrace.formats.zappa.stage import StageReader
 
 
 def read(request: Request) -> Draft:
@@ -18,7 +18,7 @@ def read(request: Request) -> Draft:
     found = chosen(root, request.stage, draft.faults)
     if found is not None:
         name, settings = found
-        sketch = Sketch(name, settings, request.file.resolve().parent, draft)
-        sketch.draw()
-        EventSketch(sketch).draw()
+        stage = StageReader(name, settings, request.file.resolve().parent, draft)
+        stage.read()
+        EventsReader(stage).read()
     return draft

@@ -9,18 +9,18 @@ from millrace.config.tree import Node
 from millrace.formats.arns import Arn, parse_arn
 from millrace.formats.nodes import append, put
 from millrace.formats.zappa.keys import ZAPPA_EVENT_KEYS, ZAPPA_SOURCE_KEYS
-from millrace.formats.zappa.project import Sketch
+from millrace.formats.zappa.stage import StageReader
 
 _BATCH = 10
 _POSITIONS = {"TRIM_HORIZON": "oldest", "LATEST": "latest"}
 _TRIGGERS = ("expression", "expressions", "event_source", "event_pattern")
 
 
-class EventSketch:
-    """Draws the events into a sketch."""
+class EventsReader:
+    """Reads the `events` into the tree of a stage that has been read."""
 
-    def __init__(self, sketch: Sketch) -> None:
-        self._sketch = sketch
+    def __init__(self, stage: StageReader) -> None:
+        self._stage = stage
         self._names: dict[str, str] = {}  # dotted paths and the functions that they became
         self._sources: dict[str, Callable[[Node, Node, Arn, Node], None]] = {
             "sqs": self._queue,
@@ -29,26 +29,26 @@ class EventSketch:
             "dynamodb": self._table,
         }
 
-    def draw(self) -> None:
+    def read(self) -> None:
         """Every event becomes one of its function's; what has no meaning here is told."""
-        events = self._sketch.get("events")
+        events = self._stage.get("events")
         if events is None:
             return
         if not isinstance(events.value, list):
-            self._sketch.say(events, "events", "a list", events.shown)
+            self._stage.say(events, "events", "a list", events.shown)
             return
         for index, event in enumerate(events.value):
-            self._draw(event, f"events[{index}]")
+            self._read(event, f"events[{index}]")
 
-    def _draw(self, event: Node, where: str) -> None:
-        say = self._sketch.say
+    def _read(self, event: Node, where: str) -> None:
+        say = self._stage.say
         if not isinstance(event.value, dict):
             return say(event, where, "a mapping with a function", event.shown)
-        self._sketch.examine(event, ZAPPA_EVENT_KEYS, where)
+        self._stage.examine(event, ZAPPA_EVENT_KEYS, where)
         target = event.child("function")
         if target is None:
             return say(event, f"{where}: the key 'function' is missing", "a dotted path such as api.app.process")
-        if not self._sketch.check_path(target, f"{where}.function"):
+        if not self._stage.check_path(target, f"{where}.function"):
             return None
         function = self._function(target)
         if not any(key in event.value for key in _TRIGGERS):
@@ -61,11 +61,11 @@ class EventSketch:
     def _function(self, target: Node) -> Node:
         """The function of a dotted path, made when the path is met for the first time."""
         path = str(target.value)
-        functions = self._sketch.tree.value["functions"].value
+        functions = self._stage.tree.value["functions"].value
         if path not in self._names:
             short = path.rpartition(".")[2]
             self._names[path] = path.replace(".", "-") if short in functions else short
-            self._sketch.add_function(self._names[path], "handler", path, target)
+            self._stage.add_function(self._names[path], "handler", path, target)
         found: Node = functions[self._names[path]]
         return found
 
@@ -87,10 +87,10 @@ class EventSketch:
             append(function, ["events"], {"bus": "default", "pattern": pattern}, pattern)
 
     def _source(self, function: Node, source: Node, where: str) -> None:
-        say = self._sketch.say
+        say = self._stage.say
         if not isinstance(source.value, dict):
             return say(source, where, "a mapping with an arn", source.shown)
-        self._sketch.examine(source, ZAPPA_SOURCE_KEYS, where)
+        self._stage.examine(source, ZAPPA_SOURCE_KEYS, where)
         self._pattern(function, source)
         node = source.child("arn")
         if node is None:
@@ -100,11 +100,11 @@ class EventSketch:
         arn = parse_arn(str(node.value))
         if arn is None:
             return say(node, f"{where}.arn", "an ARN such as arn:aws:sqs:us-east-1:123456789012:images", node.shown)
-        draw = self._sources.get(arn.service)
-        if draw is None:
+        read = self._sources.get(arn.service)
+        if read is None:
             what = f"{where}: there is no {arn.service} here, so the function is not triggered"
             return say(node, what, f"an ARN of {', '.join(self._sources)}", node.shown, "warning")
-        return draw(function, source, arn, node)
+        return read(function, source, arn, node)
 
     def _enabled(self, source: Node) -> dict[str, Node]:
         enabled = source.child("enabled")
@@ -113,11 +113,11 @@ class EventSketch:
         what = (
             "`enabled` is left out: Zappa's README says that such a source is off, some versions turn it on; here it is"
         )
-        self._sketch.say(source, f"{what} on", "enabled: true, or false", severity="warning")
+        self._stage.say(source, f"{what} on", "enabled: true, or false", severity="warning")
         return {}
 
     def _queue(self, function: Node, source: Node, arn: Arn, node: Node) -> None:
-        self._sketch.add_queue(arn, node)
+        self._stage.add_queue(arn, node)
         made: dict[str, Any] = {"queue": arn.name, "batch": self._batch(source)}
         made |= {"on_error": "batch", "retry": "lease", **self._enabled(source)}
         append(function, ["events"], made, node)
@@ -132,27 +132,27 @@ class EventSketch:
         return batch
 
     def _table(self, function: Node, source: Node, arn: Arn, node: Node) -> None:
-        tables = self._sketch.tree.child("tables")
+        tables = self._stage.tree.child("tables")
         if tables is None or arn.name not in tables.value:
-            put(self._sketch.tree, ["tables", arn.name], {"key": "id"}, node)
+            put(self._stage.tree, ["tables", arn.name], {"key": "id"}, node)
             what = f"nothing says what the key of the table {arn.name} is: taken to be `id`"
-            self._sketch.say(node, what, f"otherwise --set tables.{arn.name}.key=NAME", severity="warning")
+            self._stage.say(node, what, f"otherwise --set tables.{arn.name}.key=NAME", severity="warning")
         size, start = source.child("batch_size"), source.child("starting_position")
         made: dict[str, Any] = {"table": arn.name, "on_error": "batch", **self._enabled(source)}
         made["batch"] = {"size": size if size is not None else _BATCH}
         if start is not None and start.value in _POSITIONS:
             made["start"] = _POSITIONS[start.value]
         elif start is not None:
-            self._sketch.say(start, "starting_position", f"one of {', '.join(_POSITIONS)}", start.shown)
+            self._stage.say(start, "starting_position", f"one of {', '.join(_POSITIONS)}", start.shown)
         append(function, ["events"], made, node)
 
     def _topic(self, function: Node, source: Node, arn: Arn, node: Node) -> None:
-        self._sketch.add_topic(arn, node)
+        self._stage.add_topic(arn, node)
         filters = source.child("filters")
         append(function, ["events"], {"topic": arn.name, **({"filter": filters} if filters is not None else {})}, node)
 
     def _bucket(self, function: Node, source: Node, arn: Arn, node: Node) -> None:
-        put(self._sketch.tree, ["buckets", arn.name], {"url": f".millrace/buckets/{arn.name}", "poll": "200ms"}, node)
+        put(self._stage.tree, ["buckets", arn.name], {"url": f".millrace/buckets/{arn.name}", "poll": "200ms"}, node)
         prefix, suffix = self._ends(source)
         pattern = f"{arn.name}/{prefix}**{suffix}" if prefix or suffix else arn.name
         kinds = source.child("events")
@@ -163,7 +163,7 @@ class EventSketch:
             if on:
                 changes.setdefault(on, each)
             else:
-                self._sketch.say(
+                self._stage.say(
                     each, f"{kind} never happens here", "s3:ObjectCreated:* or s3:ObjectRemoved:*", severity="warning"
                 )
         if kinds is None:
@@ -180,5 +180,5 @@ class EventSketch:
             if kind is not None and value is not None and kind.value in ("prefix", "suffix"):
                 ends[kind.value] = str(value.value)
             else:
-                self._sketch.say(each, "a key filter", "type: prefix or suffix, and a value", each.shown)
+                self._stage.say(each, "a key filter", "type: prefix or suffix, and a value", each.shown)
         return ends.get("prefix", ""), ends.get("suffix", "")

@@ -24,8 +24,8 @@ _LOG_LEVEL = "AWS_LAMBDA_LOG_LEVEL"  # which sets the root logger's, as Zappa do
 _SECRET = re.compile(r"SECRET|TOKEN|PASSW(OR)?D|CREDENTIAL|(API|ACCESS|PRIVATE|SIGNING)_?KEY|CLIENT_ID", re.I)
 
 
-class Sketch:
-    """Draws a stage of a Zappa project into a draft; its events are drawn over that (events.py)."""
+class StageReader:
+    """Reads a stage of a Zappa project into a draft; its events are read behind it (events.py)."""
 
     def __init__(self, stage: str, settings: Node, root: Path, draft: Draft) -> None:
         self.settings = settings
@@ -35,7 +35,7 @@ class Sketch:
         self._draft = draft
         self.lambda_name = ""
 
-    def draw(self) -> None:
+    def read(self) -> None:
         """Fill the draft: its tree, and what is not understood or wrong."""
         self.examine(self.settings, ZAPPA_KEYS, self._stage)
         self._draft.tree = self.tree
@@ -44,10 +44,10 @@ class Sketch:
         put(self.tree, ["service"], slug(project) or "app", name or self.settings)
         put(self.tree, ["stage"], self._stage, self.settings)
         self.lambda_name = slug(f"{project}-{self._stage}")
-        self._draw_aws()
-        self._draw_environment(project)
+        self._read_aws()
+        self._read_environment(project)
         put(self.tree, ["functions"], {}, self.settings)
-        self._draw_application()
+        self._read_application()
         self._hint_at_secrets()
 
     def get(self, key: str) -> Node | None:
@@ -75,7 +75,7 @@ class Sketch:
         self._put(function, "memory", "memory_size", _MEMORY_MB, "MiB")
         put(function, ["asynchronous"], {}, like)
         if (dead := self.get("dead_letter_arn")) is not None:
-            self._draw_dead_letter(function, dead)
+            self._read_dead_letter(function, dead)
         return function
 
     def check_path(self, target: Node, where: str) -> bool:
@@ -103,7 +103,7 @@ class Sketch:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         put(function, [key], f"{value}{unit}" if is_number else value, node or self.settings)
 
-    def _draw_aws(self) -> None:
+    def _read_aws(self) -> None:
         region, account = self.get("aws_region"), self._account()
         put(self.tree, ["aws"], {}, region or self.settings)
         if region is not None:
@@ -122,7 +122,7 @@ class Sketch:
                 return arn.account, node
         return None
 
-    def _draw_environment(self, project: str) -> None:
+    def _read_environment(self, project: str) -> None:
         own = {"SERVERTYPE": "AWS Lambda", "FRAMEWORK": "Zappa", "PROJECT": project, "STAGE": self._stage}
         # Zappa's own default, DEBUG, has every SDK tell each of its steps.
         put(self.tree, ["environment"], {**own, _LOG_LEVEL: "INFO"}, self.settings)
@@ -153,7 +153,7 @@ class Sketch:
                 hint = f"aws_environment_variables, where anything but the application needs {name}"
                 self._draft.faults.append(Fault(value.key_place, what, hint, severity="warning"))
 
-    def _draw_application(self) -> None:
+    def _read_application(self) -> None:
         target = self._application()
         if target is None:
             return
@@ -217,7 +217,7 @@ class Sketch:
             found.value["origins"] = Node([origin], origin.place, origin.key_place)
         return found
 
-    def _draw_dead_letter(self, function: Node, node: Node) -> None:
+    def _read_dead_letter(self, function: Node, node: Node) -> None:
         arn = parse_arn(str(node.value))
         kind = {"sqs": "queue", "sns": "topic"}.get(arn.service, "") if arn is not None else ""
         if arn is None or not kind:
