@@ -12,7 +12,7 @@ from millrace.config.load import Examination
 from millrace.config.schema import Project
 from millrace.formats.load import examine
 from millrace.formats.zappa.keys import ZAPPA_CORS_KEYS, ZAPPA_EVENT_KEYS, ZAPPA_KEYS, ZAPPA_SOURCE_KEYS
-from millrace.formats.zappa.project import slug
+from millrace.formats.zappa.stage import slug
 
 APP = "def app(environ, start): ...\ndef process(event, context): ...\ndef nightly(): ...\n"
 ARN = "arn:aws:sqs:eu-west-1:123456789012:images"
