@@ -240,6 +240,7 @@ class TestLoopback:
         answer = await parts.ask("POST", "/123456789012/images", headers=headers, data={"Action": "PurgeQueue"})
         assert (answer.status_code, parts.sqs.calls) == (403, [])
         assert "<Code>AccessDenied</Code>" in answer.text
+        assert (await parts.ask("GET", "/_millrace/health", headers=headers)).status_code == 403
 
     @pytest.mark.parametrize(
         "headers",

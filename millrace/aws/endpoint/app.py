@@ -77,9 +77,10 @@ class Endpoint:
 
     async def _reply(self, service: str, asked: Call, receive: Receive) -> Reply:
         """The answer; raises Disconnected, and Refused while the body may still be on its way."""
-        if asked.path == HEALTH and asked.method in {"GET", "HEAD"}:
+        is_health = asked.path == HEALTH and asked.method in {"GET", "HEAD"}
+        self._guard.admit(asked, anyone=is_health)
+        if is_health:
             return self._health
-        self._guard.admit(asked)
         limit = MAX_OBJECT_BYTES if service == "s3" else MAX_BODY_BYTES
         async with self._bodies.read(receive, limit, asked.headers.get("content-length")) as body:
             credential = credential_of(asked.headers, asked.query)

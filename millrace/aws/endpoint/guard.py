@@ -21,10 +21,14 @@ class Guard:
         self._keys = keys
         self._clock = clock
 
-    def admit(self, call: Call) -> None:
-        """Before the body is read: raise Refused for what a foreign web page sent, and for who has no key."""
+    def admit(self, call: Call, *, anyone: bool = False) -> None:
+        """Before the body is read: raise Refused for what a foreign web page sent, and for who has no key.
+
+        `anyone`: whoever is not such a page may ask, without a key too.
+        """
         if self._keys is not None:
-            identify(call, self._keys, self._clock.now())
+            if not anyone:
+                identify(call, self._keys, self._clock.now())
             return
         host, origin = call.headers.get("host"), call.headers.get("origin")
         if host and not is_loopback(without_port(host)):
