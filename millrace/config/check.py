@@ -167,9 +167,10 @@ def _check_events(project: Project, name: str, function: FunctionConfig) -> Iter
             yield from _check_rule(event.schedule, (*path, "schedule"))
         elif isinstance(event, BucketEvent):
             yield from known("bucket", split(event.bucket)[0], project.buckets, (*path, "bucket"))
-    inbox = project.inbox(name)
-    sharers = [other for other in project.functions if other != name and inbox in _queues_named(project, other)]
-    if inbox == name and name not in _queues_named(project, name) and sharers:
+    if project.inbox(name) != name or name in _queues_named(project, name):
+        return
+    sharers = [other for other in project.functions if other != name and name in _queues_named(project, other)]
+    if sharers:
         what = f"the queue {name!r} is the inbox of functions.{name}, and functions.{sharers[0]} takes from it too"
         yield Finding(("functions", name), what, "another name for the function or the queue", at_key=True)
 

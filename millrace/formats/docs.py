@@ -24,6 +24,7 @@ from millrace.formats.cloudformation.rules import RULE_KEYS, SCHEDULE_KEYS, TARG
 from millrace.formats.cloudformation.tables import TABLE_KEYS
 from millrace.formats.cloudformation.topics import SUBSCRIPTION_KEYS, TOPIC_KEYS
 from millrace.formats.keys import Key, Keys, Support
+from millrace.formats.sam.config import SAMCONFIG_KEYS
 from millrace.formats.sam.keys import (
     GLOBALS_KEYS,
     SAM_EVENT_KEYS,
@@ -132,6 +133,7 @@ def _serverless() -> Iterator[tuple[str, Keys]]:
 def _sam() -> Iterator[tuple[str, Keys]]:
     yield "The template", TEMPLATE_KEYS
     yield "Globals", GLOBALS_KEYS
+    yield "samconfig.toml beside it, of `sam deploy`", SAMCONFIG_KEYS
     yield "Resources", SAM_RESOURCE_KEYS
     yield from SAM_PROPERTIES.items()
     yield "Events of a function", SAM_EVENT_KEYS

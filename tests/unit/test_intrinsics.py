@@ -11,6 +11,7 @@ from template_parts import resolved, stack_of, troubles
 
 from millrace.config.faults import Fault, Place
 from millrace.config.tree import Node
+from millrace.formats.cloudformation import parameters
 from millrace.formats.cloudformation.stack import Stack
 from millrace.formats.cloudformation.surroundings import Surroundings
 from millrace.formats.nodes import node
@@ -285,6 +286,16 @@ def test_no_template_raises(sections: dict[str, Any]) -> None:
     for each in [*stack.resources.values()]:
         stack.arn_of(each.logical_id)
     stack.outputs  # noqa: B018 - asked for what it may raise
+
+
+def test_a_pattern_that_takes_for_ever_is_left_to_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parameters, "_PATIENCE_S", 0.2)
+    rest = "Parameters: {P: {Type: String, AllowedPattern: '(a+)+$'}}"
+    assert resolved("!Ref P", rest, P="a" * 60 + "b") == "a" * 60 + "b"
+    assert (
+        "expected what matches"
+        in troubles("!Ref P", "Parameters: {P: {Type: String, AllowedPattern: '(a+)+b*'}}", P="c")[0]
+    )
 
 
 def test_a_dynamic_reference_is_what_was_said() -> None:

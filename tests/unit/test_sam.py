@@ -458,3 +458,105 @@ def test_no_template_raises(shop: Path, template: dict[str, Any]) -> None:
     assert draft.tree is not None or draft.faults
     if draft.tree is not None:
         examine_tree(draft.tree, shop, stage=None, overrides=(), faults=[])
+
+
+LOOP = """
+Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]
+Parameters: {Kinds: {Type: CommaDelimitedList, Default: "cat.s,dogs"}}
+Resources:
+  Fn::ForEach::Queues:
+    - Kind
+    - !Ref Kinds
+    - "&{Kind}Queue": {Type: AWS::SQS::Queue, Properties: {QueueName: !Sub "${Kind}"}}
+      "&{Kind}Worker":
+        Type: AWS::Serverless::Function
+        Properties: {Handler: "${Kind}.run", Runtime: python3.12, CodeUri: .}
+"""
+
+
+def test_a_loop_makes_a_resource_of_each_value(shop: Path) -> None:
+    draft = draft_of(shop, LOOP, Kinds="cats,dogs")
+    assert draft.tree is not None
+    plain = draft.tree.plain()
+    assert not draft.faults
+    assert set(plain["queues"]) == {"cats", "dogs"}
+    assert {name: each["handler"] for name, each in plain["functions"].items()} == {
+        "catsWorker": "cats.run",
+        "dogsWorker": "dogs.run",
+    }
+    assert set(draft_of(shop, LOOP).tree.plain()["functions"]) == {"catsWorker", "dogsWorker"}  # type: ignore[union-attr]
+
+
+def test_loops_within_loops(shop: Path) -> None:
+    inner = "'Fn::ForEach::B': [B, [x, y], {'Q${A}${B}': {Type: AWS::SQS::Queue}}]"
+    draft = draft_of(shop, "Resources:\n  'Fn::ForEach::A': [A, [1, 2], {" + inner + "}]\n")
+    assert draft.tree is not None
+    assert set(draft.tree.plain()["queues"]) == {"shop-Q1x", "shop-Q1y", "shop-Q2x", "shop-Q2y"}
+
+
+@pytest.mark.parametrize("loop", ["[A, [1]]", "x", "[A, [[1]], {a: b}]", "[[A], [1], {a: b}]"])
+def test_a_loop_that_is_none_is_told(loop: str, shop: Path) -> None:
+    faults = draft_of(shop, f"Resources:\n  'Fn::ForEach::A': {loop}\n  Q: {{Type: AWS::SQS::Queue}}\n").faults
+    assert any("Fn::ForEach::A" in str(fault) for fault in faults)
+
+
+def test_loops_that_grow_without_end_are_told(shop: Path) -> None:
+    loop = "{Type: AWS::SQS::Queue}"
+    for depth in range(6):
+        loop = f"{{'Fn::ForEach::L{depth}': [A{depth}, [1, 2, 3, 4, 5, 6, 7, 8, 9], {{'K${{A{depth}}}': {loop}}}]}}"
+    faults = draft_of(shop, f"Resources: {loop}\n").faults
+    assert any("the loops make too much" in str(fault) for fault in faults)
+
+
+PARAMETERS = """
+Parameters: {Name: {Type: String}, Size: {Type: Number, Default: 1}, Other: {Type: String, Default: here}}
+Resources:
+  Q: {Type: AWS::SQS::Queue, Properties: {QueueName: !Sub "${Name}-${Other}", VisibilityTimeout: !Ref Size}}
+  Unnamed: {Type: AWS::SQS::Queue}
+"""
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        '\'Name="jobs" Size="30" Gone=1\'',
+        '"ParameterKey=Name,ParameterValue=jobs ParameterKey=Size,ParameterValue=30"',
+        "['Name=jobs', 'Size=30']",
+        "{Name='jobs', Size=30}",
+    ],
+)
+def test_what_sam_deploy_is_told_counts(overrides: str, shop: Path) -> None:
+    text = '[default.global.parameters]\nstack_name = "none"\nregion = "eu-west-1"\n'
+    text += f'[default.deploy.parameters]\nstack_name = "sales"\nparameter_overrides = {overrides}\n'
+    (shop / "samconfig.toml").write_text(text)
+    draft = draft_of(shop, PARAMETERS, Other="there")
+    assert not draft.faults
+    assert draft.tree is not None
+    plain = draft.tree.plain()
+    assert set(plain["queues"]) == {"jobs-there", "sales-Unnamed"}
+    assert plain["queues"]["jobs-there"]["lease"] == 30
+    assert plain["aws"]["region"] == "eu-west-1"
+
+
+def test_the_stage_chooses_what_sam_deploy_is_told(shop: Path) -> None:
+    text = "[default.deploy.parameters]\nparameter_overrides = 'Name=a'\n"
+    text += "[prod.deploy.parameters]\nparameter_overrides = 'Name=b'\n"
+    (shop / "samconfig.toml").write_text(text)
+    for stage, name in ((None, "a-here"), ("prod", "b-here"), ("qa", "a-here")):
+        tree = draft_of(shop, PARAMETERS, stage).tree
+        assert tree is not None
+        assert name in tree.plain()["queues"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[", "default = 3", "[default.deploy.parameters]\nparameter_overrides = 'Name=\"a'", "\0"]
+)
+def test_a_samconfig_that_says_nothing_stops_nothing(text: str, shop: Path) -> None:
+    (shop / "samconfig.toml").write_text(text)
+    draft = draft_of(shop, PARAMETERS, Name="jobs")
+    assert not [fault for fault in draft.faults if fault.severity == "error"]
+
+
+def test_a_wrong_value_of_samconfig_names_the_file(shop: Path) -> None:
+    (shop / "samconfig.toml").write_text("[default.deploy.parameters]\nparameter_overrides = 'Name=a Size=x'\n")
+    assert str(draft_of(shop, PARAMETERS).faults[0]).startswith("samconfig.toml: the parameter Size; expected a number")

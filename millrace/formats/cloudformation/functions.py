@@ -45,7 +45,7 @@ FUNCTION_KEYS: Keys = {
     "Fn::Not": Key("yes"),
     "Fn::Equals": Key("yes"),
     "Fn::Transform": Key("no", "macros run at AWS alone"),
-    "Fn::ForEach": Key("no", "loops are not unrolled"),
+    "Fn::ForEach": Key("yes", "as Fn::ForEach::Name; written out before all else"),
 }
 
 

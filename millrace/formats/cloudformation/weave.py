@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from millrace.config.faults import Fault
 from millrace.config.tree import Node
 from millrace.formats.arns import Arn, parse_arn
 from millrace.formats.cloudformation.stack import Resource, Stack
-from millrace.formats.cloudformation.values import document, entries, text_of
+from millrace.formats.cloudformation.values import document, text_of
 from millrace.formats.keys import Keys, Tally, examine
 from millrace.formats.nodes import append, put
 
@@ -43,9 +44,10 @@ class Weave:
         """Set what stands at a path of the tree."""
         return put(self.tree, path, value, like)
 
-    def section(self, name: str) -> dict[str, Node]:
+    def section(self, name: str) -> Mapping[str, Node]:
         """What a section of the tree declares so far."""
-        return dict(entries(self.tree.child(name)))
+        found = self.tree.child(name)
+        return found.value if found is not None and isinstance(found.value, dict) else {}
 
     def declare(self, section: str, name: str, value: Any, like: Node) -> None:
         """A queue, table, bucket or topic that stands in no template but is spoken of: an empty one is made."""

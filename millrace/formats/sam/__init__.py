@@ -10,6 +10,7 @@ from millrace.config.load import content_of, name_of
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.contribute import contribute
 from millrace.formats.cloudformation.grants import grants
+from millrace.formats.cloudformation.loops import MARK, unrolled
 from millrace.formats.cloudformation.stack import Stack
 from millrace.formats.cloudformation.surroundings import Surroundings
 from millrace.formats.cloudformation.values import entries, items, text_of
@@ -18,6 +19,7 @@ from millrace.formats.iam.policy import Policy, statements
 from millrace.formats.nodes import mapping, put
 from millrace.formats.reader import Draft, Request
 from millrace.formats.sam.cache import keep, kept, key_of
+from millrace.formats.sam.config import SamConfig, read_config
 from millrace.formats.sam.examine import examine_template
 from millrace.formats.sam.local import local_paths, put_addresses, put_paths, read_descriptions
 from millrace.formats.sam.places import Places
@@ -31,7 +33,8 @@ def read(request: Request) -> Draft:
     """The draft of a template. Raises MillraceError where it is SAM's and aws-sam-translator is not there."""
     draft = Draft(None)
     source = name_of(request.file)
-    root = read_document(content_of(request.file), source, draft.faults)
+    content = content_of(request.file)
+    root = read_document(content, source, draft.faults)
     if root is None or not isinstance(root.value, dict):
         if not draft.faults:
             got = "" if root is None else root.shown
@@ -40,7 +43,11 @@ def read(request: Request) -> Draft:
     if not isinstance(resources := root.child("Resources"), Node) or not isinstance(resources.value, dict):
         draft.faults.append(Fault((resources or root).place, "the template has no Resources", "at least one"))
         return draft
-    at = surroundings_of(request)
+    config = read_config(request.file.resolve().parent, request.stage, draft.faults)
+    config.put_defaults(root)
+    at = surroundings_of(request, config)
+    if MARK.encode() in content:
+        root = unrolled(root, Stack(root, at, []).resolve, draft.faults)
     stack = _stack(root, at, request, draft)
     if stack is not None:
         draft.tree = _tree(stack, root, request, draft)
@@ -48,12 +55,15 @@ def read(request: Request) -> Draft:
     return draft
 
 
-def surroundings_of(request: Request) -> Surroundings:
-    """The stack is called as its folder is."""
+def surroundings_of(request: Request, config: SamConfig) -> Surroundings:
+    """The stack is called as `sam deploy` would call it, or as its folder is."""
     folder = request.file.resolve().parent.name
     name = re.sub(r"[^A-Za-z0-9]+", "-", folder).strip("-")[:_LONGEST].rstrip("-")
     stack = name if name[:1].isalpha() else f"app-{name}".rstrip("-")
-    return Surroundings(stack=stack, stage=request.stage or "dev", parameters=request.parameters)
+    said = {"region": config.region} if config.region else {}
+    return Surroundings(
+        stack=config.stack or stack, stage=request.stage or "dev", parameters=request.parameters, **said
+    )
 
 
 def _stack(root: Node, at: Surroundings, request: Request, draft: Draft) -> Stack | None:

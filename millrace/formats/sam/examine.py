@@ -29,7 +29,8 @@ def examine_template(root: Node, draft: Draft) -> None:
         kind = text_of(resource.child("Type"))
         if kind.startswith(SERVERLESS):
             _count(draft, resource.child("Type") or resource, kind, SAM_RESOURCE_KEYS, name)
-            examine(draft, resource.child("Properties"), SAM_PROPERTIES.get(kind, {}), name)
+            if kind in SAM_PROPERTIES:
+                examine(draft, resource.child("Properties"), SAM_PROPERTIES[kind], name)
             if kind == f"{SERVERLESS}::Function":
                 _examine_events(draft, name, resource)
 
