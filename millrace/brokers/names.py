@@ -8,12 +8,20 @@ from difflib import get_close_matches
 from millrace.broker import DEAD_SUFFIX, Queue
 from millrace.errors import BrokerError, UnknownQueue
 
+_MOST_COMPARED = 1000  # an SDK may have made thousands, and a comparison takes its time
+_MOST_LISTED = 20
+
 
 def unknown_queue(name: str, names: Collection[str]) -> UnknownQueue:
     """Nobody declared that queue; perhaps one with nearly its name."""
-    near = get_close_matches(name, names, 1)
-    hint = f"did you mean {near[0]}?" if near else f"declared are: {', '.join(sorted(names)) or 'none'}"
+    near = get_close_matches(name, sorted(names)[:_MOST_COMPARED], 1)
+    hint = f"did you mean {near[0]}?" if near else f"declared are: {_listed(sorted(names))}"
     return UnknownQueue(f"no queue {name!r} is declared", hint)
+
+
+def _listed(names: list[str]) -> str:
+    further = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return (", ".join(names[:_MOST_LISTED]) or "none") + further
 
 
 def check_dead_to(queue: Queue, names: Collection[str]) -> None:

@@ -18,6 +18,7 @@ class Up:
 
     def __init__(self, process: subprocess.Popen[str], url: str) -> None:
         self._process = process
+        self.pid = process.pid
         self.client: dict[str, Any] = {
             "endpoint_url": url,
             "region_name": "us-east-1",

@@ -264,6 +264,7 @@ class TestQuery:
             (b"Action=ReceiveMessage&QueueUrl=/1/x&MaxNumberOfMessages=ten", "InvalidParameterValue"),
             (b"Action=ReceiveMessage&QueueUrl=/1/x&AttributeName.1.x=ten", "MalformedInput"),
             (b"&".join(b"a%d=" % n for n in range(3000)), "MalformedInput"),
+            (b"Action=CreateQueue&QueueName=" + b"%41" * 1_400_000, "MalformedInput"),
         ],
     )
     async def test_what_cannot_be_read(self, sqs: Sqs, body: bytes, code: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sqs_parts import ACCOUNT, ORIGIN, REGION, Open, Refused, Sqs, memory, sqlite
 
 from millrace.broker import Queue, dead_letters
-from millrace.errors import ConfigError
+from millrace.errors import ConfigError, UnknownQueue
 
 
 @pytest.fixture(params=[memory, sqlite], ids=["memory", "sqlite"])
@@ -413,3 +413,31 @@ class TestRestart:
             await sqs.again().start([Queue("own")], {"own": {"Colour": "red"}})
         with pytest.raises(ConfigError, match="MaximumMessageSize cannot be '1'"):
             await sqs.again().start([Queue("own")], {"own": {"MaximumMessageSize": "1"}})
+
+
+async def every_name(sqs: Sqs) -> list[str]:
+    """ListQueues to its last page."""
+    names: list[str] = []
+    token: dict[str, str] = {}
+    while True:
+        page = await sqs.ask("ListQueues", MaxResults=1000, **token)
+        names += page["QueueUrls"]
+        if "NextToken" not in page:
+            return names
+        token = {"NextToken": page["NextToken"]}
+
+
+async def test_thousands_of_queues(tmp_path: Path) -> None:
+    async with memory(tmp_path) as sqs:
+        for number in range(2000):
+            await sqs.queue(f"q{number:05}")
+        assert len(set(await every_name(sqs))) == 2000
+        await sqs.again().start([])
+        assert len(set(await every_name(sqs))) == 2000
+        url = await sqs.queue("q04711")
+        await sqs.send(url, "found")
+        assert [each["Body"] for each in await sqs.receive(url)] == ["found"]
+        assert await refused(sqs, "GetQueueUrl", QueueName="nobody") == "NonExistentQueue"
+        with pytest.raises(UnknownQueue) as unknown:
+            await sqs.broker.stats("nobody")
+        assert len(str(unknown.value)) < 1000, "thousands of names are no hint"

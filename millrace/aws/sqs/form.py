@@ -1,6 +1,7 @@
 """Reading the query protocol: `SendMessageBatchRequestEntry.1.MessageBody=hello` into the shape that JSON would have.
 
-The limits keep a hostile form from costing more than its bytes: AWS's largest request has some 700 fields.
+The limits keep a hostile form from costing more than its bytes: AWS's largest request has some 700 fields, and 1 MiB of
+messages, each of whose bytes may be written as three.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from millrace.aws.sqs.errors import SqsError, invalid_value
 from millrace.aws.sqs.members import Member, key_of, members
 
 _MAX_FIELDS = 2000
+_MAX_LENGTH = 4_194_304  # characters
 _MAX_DEPTH = 8
 _NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 Tree = dict[str, Any]  # a leaf is a str, everything else a Tree
@@ -22,6 +24,8 @@ Tree = dict[str, Any]  # a leaf is a str, everything else a Tree
 
 def fields(text: str) -> dict[str, str]:
     """The fields of a form. Raises SqsError for what is none."""
+    if len(text) > _MAX_LENGTH:
+        raise malformed(f"a form has at most {_MAX_LENGTH} characters")
     try:
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict"))
     except ValueError:

@@ -84,7 +84,8 @@ class Registry:
 
     def sources(self, name: str) -> list[SqsQueue]:
         """The queues whose dead letters come to this one."""
-        return [queue for queue in self if queue.declaration.dead_to == name]
+        found = [queue for queue in self._queues.values() if queue.declaration.dead_to == name]
+        return sorted(found, key=lambda queue: queue.name)
 
     async def keep(self, queue: SqsQueue) -> None:
         """Remember a queue, new or changed, and tell the broker. Durable when it returns."""

@@ -46,9 +46,10 @@ class Queues:
     def declare(self, connection: sqlite3.Connection, queues: Sequence[Queue]) -> None:
         """Write declarations, each with its dead-letter queue. Raises UnknownQueue and BrokerError for a `dead_to`."""
         self.forget()
-        names = {*self.names(connection), *(queue.name for queue in queues)}
-        for queue in queues:
-            check_dead_to(queue, names)
+        if any(queue.dead_to is not None for queue in queues):  # a look at all names, of which there may be thousands
+            names = {*self.names(connection), *(queue.name for queue in queues)}
+            for queue in queues:
+                check_dead_to(queue, names)
         for queue in queues:
             connection.execute(statements.DECLARE, _row(queue))
             connection.execute(statements.RECOUNT, (queue.name,))
