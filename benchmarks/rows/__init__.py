@@ -8,7 +8,10 @@ from typing import cast
 
 from benchmarks.measured import Figure
 
-NAMES = ("embedded", "peers", "null", "model", "pipe", "intake", "faults", "growth", "start", "gpu")
+NAMES = (
+    *("embedded", "peers", "null", "model", "pipe", "intake", "faults", "growth", "start", "gpu"),
+    *("sqs", "warm", "cold"),
+)
 
 
 def row(name: str) -> Callable[[bool], Sequence[Figure]]:
