@@ -11,19 +11,18 @@ import itertools
 import os
 import random
 import subprocess
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from millrace.aws import errors as lambda_errors
 from millrace.clock import Clock
 from millrace.errors import Draining
 from millrace.flow.hints import hint
 from millrace.flow.process import Process, Spawn
 from millrace.flow.replica import Lost, Replica, Request
 from millrace.flow.seat import ReplicaStatus, Seat, State, backoff_s
+from millrace.flow.waiting import WaitingLine
 from millrace.types import Failure
 from millrace.wire import Line, Ran, Run, Spec
 
@@ -58,7 +57,7 @@ class ReplicaSet:
         self._telemetry = telemetry
         self._child = spawn
         self._seats = [Seat() for _ in range(count)]
-        self._waiting: deque[Request] = deque()
+        self._waiting = WaitingLine(self._seats, self._depth)
         self._numbers = itertools.count(1)
         self._pulse = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -92,19 +91,28 @@ class ReplicaSet:
         self._keepers = [asyncio.create_task(self._keep(seat)) for seat in self._seats]
 
     async def run(
-        self, run: Run, *, alone: bool = False, impatient: bool = False, unless: asyncio.Event | None = None
+        self,
+        run: Run,
+        *,
+        alone: bool = False,
+        impatient: bool = False,
+        on_began: Callable[[], None] | None = None,
+        unless: asyncio.Event | None = None,
     ) -> Ran | Lost:
         """Run a batch in the next free replica; with `alone` nothing else is inside that replica meanwhile.
 
-        Waits while replicas load; with `impatient` it is lost when none can. `run.batch` is numbered here. Raises
+        Waits while replicas load; with `impatient` it is lost when none can. `on_began` is called when predict, or the
+        handler, begins. `run.batch` is numbered here. Raises
         Draining when the set is closed, or `unless` is set, before the batch is inside a replica, or when the set is
         killed before it is answered.
         """
         if self._closed or (unless is not None and unless.is_set()):
             raise self._draining()
-        request = Request(msgspec.structs.replace(run, batch=next(self._numbers)), alone, impatient=impatient)
-        self._waiting.append(request)
-        self._assign()
+        request = Request(
+            msgspec.structs.replace(run, batch=next(self._numbers)), alone, impatient=impatient, on_began=on_began
+        )
+        self._waiting.add(request)
+        self._waiting.assign()
         if unless is not None and request in self._waiting:
             await self._wait_unless(request, unless)
         return await request.answer
@@ -112,8 +120,8 @@ class ReplicaSet:
     def close(self) -> None:
         """Turn away what waits for a replica and what comes from now on; what is inside goes on."""
         self._closed = True
-        while self._waiting:
-            self._turn_away(self._waiting.popleft())
+        for request in self._waiting.leave():
+            self._turn_away(request)
 
     async def drain(self, timeout_s: float) -> None:
         """Close, answer what is inside, stop every replica; kill what is left after `timeout_s`."""
@@ -183,54 +191,9 @@ class ReplicaSet:
             task.cancel()
 
     def _change(self) -> None:
-        self._assign()
+        self._waiting.assign()
         pulse, self._pulse = self._pulse, asyncio.Event()
         pulse.set()
-
-    def _assign(self) -> None:
-        """Give waiting batches to replicas, first come first served.
-
-        One that must be alone and finds no idle replica holds the emptiest for itself, and those behind it use the
-        others: so it neither starves nor stops the rest.
-        """
-        held: list[Replica] = []
-        kept: list[Request] = []
-        while self._waiting:
-            request = self._waiting.popleft()
-            if request.answer.done():
-                continue  # cancelled
-            replica = self._emptiest(held)
-            if replica is None and request.impatient and (failure := self._load_failure()) is not None:
-                request.finish(Lost(lambda_errors.of_request(failure, request.run.request_id), alone=True))
-                continue
-            if replica is None:
-                self._waiting.appendleft(request)
-                break
-            if request.alone and replica.inside:
-                held.append(replica)
-                kept.append(request)
-            elif not replica.give(request):
-                self._waiting.appendleft(request)
-        self._waiting.extendleft(reversed(kept))
-
-    def _load_failure(self) -> Failure | None:
-        """Why the function cannot be loaded, None while a replica still may."""
-        states = {seat.state for seat in self._seats}
-        if not states <= {"failed", "stopped"}:
-            return None
-        return next((seat.failure for seat in self._seats if seat.state == "failed"), None)
-
-    def _emptiest(self, held: list[Replica]) -> Replica | None:
-        free = [
-            seat.replica
-            for seat in self._seats
-            if seat.replica is not None
-            and seat.replica.usable
-            and seat.replica not in held
-            and len(seat.replica.inside) < self._depth
-            and not any(request.alone for request in seat.replica.inside)
-        ]
-        return min(free, key=lambda replica: len(replica.inside), default=None)
 
     async def _keep(self, seat: Seat) -> None:
         """Keep one replica alive until the set is stopped."""

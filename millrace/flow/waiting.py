@@ -1,0 +1,82 @@
+"""The batches that wait for a replica, and which replica each of them gets."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from millrace.aws import errors as lambda_errors
+from millrace.flow.replica import Lost, Replica, Request
+from millrace.flow.seat import Seat
+from millrace.types import Failure
+
+
+class WaitingLine:
+    """Requests in the order of their coming; `depth` is how many a replica takes at once."""
+
+    def __init__(self, seats: Sequence[Seat], depth: int) -> None:
+        self._seats = seats
+        self._depth = depth
+        self._requests: deque[Request] = deque()
+
+    def __contains__(self, request: Request) -> bool:
+        return request in self._requests
+
+    def add(self, request: Request) -> None:
+        """The last in the line."""
+        self._requests.append(request)
+
+    def remove(self, request: Request) -> None:
+        """Out of the line, wherever it stands."""
+        self._requests.remove(request)
+
+    def leave(self) -> list[Request]:
+        """All of them, out of the line."""
+        everyone = list(self._requests)
+        self._requests.clear()
+        return everyone
+
+    def assign(self) -> None:
+        """Give waiting batches to replicas, first come first served.
+
+        One that must be alone and finds no idle replica holds the emptiest for itself, and those behind it use the
+        others: so it neither starves nor stops the rest.
+        """
+        held: list[Replica] = []
+        kept: list[Request] = []
+        while self._requests:
+            request = self._requests.popleft()
+            if request.answer.done():
+                continue  # cancelled
+            replica = self._emptiest(held)
+            if replica is None and request.impatient and (failure := self._load_failure()) is not None:
+                request.finish(Lost(lambda_errors.of_request(failure, request.run.request_id), alone=True))
+                continue
+            if replica is None:
+                self._requests.appendleft(request)
+                break
+            if request.alone and replica.inside:
+                held.append(replica)
+                kept.append(request)
+            elif not replica.give(request):
+                self._requests.appendleft(request)
+        self._requests.extendleft(reversed(kept))
+
+    def _load_failure(self) -> Failure | None:
+        """Why the function cannot be loaded, None while a replica still may."""
+        states = {seat.state for seat in self._seats}
+        if not states <= {"failed", "stopped"}:
+            return None
+        return next((seat.failure for seat in self._seats if seat.state == "failed"), None)
+
+    def _emptiest(self, held: list[Replica]) -> Replica | None:
+        free = [
+            seat.replica
+            for seat in self._seats
+            if seat.replica is not None
+            and seat.replica.usable
+            and seat.replica not in held
+            and len(seat.replica.inside) < self._depth
+            and not any(request.alone for request in seat.replica.inside)
+        ]
+        return min(free, key=lambda replica: len(replica.inside), default=None)
