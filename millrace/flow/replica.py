@@ -38,11 +38,14 @@ class Lost(msgspec.Struct, frozen=True):
 class Request:
     """A batch on its way to an answer; the future may be cancelled by whoever no longer wants it."""
 
-    def __init__(self, run: Run, alone: bool, *, impatient: bool = False) -> None:
+    def __init__(
+        self, run: Run, alone: bool, *, impatient: bool = False, on_began: Callable[[], None] | None = None
+    ) -> None:
         """`impatient`: it fails when the function cannot be loaded, rather than wait until it can."""
         self.run = run
         self.alone = alone
         self.impatient = impatient
+        self.on_began = on_began
         self.answer: asyncio.Future[Ran | Lost] = asyncio.get_running_loop().create_future()
         self.since = 0.0  # monotonic seconds: at the head of its replica, then predict began
         self.began = False
@@ -167,6 +170,8 @@ class Replica:
             self._read_pipes()
             head.began = True
             head.since = self._clock.monotonic()
+            if head.on_began is not None:
+                head.on_began()
         elif isinstance(frame, Line):
             self._line(frame)
         elif isinstance(frame, Ready):
