@@ -84,6 +84,11 @@ class Decider:
         self._destinations = destinations
         self._jitter = jitter
 
+    @property
+    def at_lease_end(self) -> bool:
+        """Whether a failed message is left to its lease."""
+        return self._rules.at_lease_end
+
     def decide(
         self,
         leases: Sequence[Lease],
@@ -194,12 +199,16 @@ class Decider:
             failure=failure,
             queue=lease.queue,
             attempts=lease.attempt,
-            first_failed_at=lease.first_failed_at or now,
+            first_failed_at=lease.first_failed_at or self._first_failure_s(lease) or now,
             last_failed_at=now,
             function=self._function,
             version=version,
         )
         return Outcome(lease, "dead", record, death=death)
+
+    def _first_failure_s(self, lease: Lease) -> float:
+        """When a message that is left to its lease failed first, as near as is known: its first delivery, else 0."""
+        return lease.first_taken_at if self._rules.at_lease_end and lease.attempt > 1 else 0.0
 
     def _record_of_failure(self, lease: Lease, failure: Failure, version: str, started_at: float, now: float) -> Record:
         return Record(

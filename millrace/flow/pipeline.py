@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -22,7 +23,7 @@ from millrace.flow.bisect import Part, results
 from millrace.flow.commit import Committer
 from millrace.flow.failures import failure_lines
 from millrace.flow.insist import insist
-from millrace.flow.leases import LeaseKeeper
+from millrace.flow.leases import Hold, LeaseKeeper
 from millrace.flow.mapping import Mapping
 from millrace.flow.outcomes import Decider, Result, is_left_to_its_lease
 from millrace.flow.replicas import Lost, ReplicaSet
@@ -137,9 +138,9 @@ class Pipeline:
         held: set[str] = set()
         started_at = self._clock.now()
         left: Sequence[Lease] = batch.leases
-        with self._keeper.holding(batch.leases), self._span(SpanName.BATCH, batch):
+        with self._keeper.holding(batch.leases) as hold, self._span(SpanName.BATCH, batch):
             try:
-                async for leases, answers in self._results(batch):
+                async for leases, answers in self._results(batch, hold):
                     self._telemetry.step(Step.BEFORE_DECIDE)
                     version = self._replicas.version
                     outcomes = self._decider.decide(
@@ -157,18 +158,29 @@ class Pipeline:
             except Draining:
                 await self.commit([Outcome(lease, "release") for lease in left])
 
-    async def attempt(self, batch: Batch, leases: Sequence[Lease], *, alone: bool) -> Ran | Lost:
+    async def attempt(self, batch: Batch, hold: Hold, leases: Sequence[Lease], *, alone: bool) -> Ran | Lost:
         """Run these leases of a batch in a replica once."""
         self._telemetry.step(Step.BEFORE_RUN)
+        hold.needed_until = math.inf
         with self._span(SpanName.RUN, batch):
             frame = _frame(batch, leases, handles=self._handles, partial=self._mapping.partial)
-            impatient = self._mapping.impatient
-            answer = await self._replicas.run(frame, alone=alone, impatient=impatient, unless=self._draining)
+            answer = await self._replicas.run(
+                frame,
+                alone=alone,
+                impatient=self._mapping.impatient,
+                on_began=partial(self._began, hold),
+                unless=self._draining,
+            )
         self._telemetry.step(Step.AFTER_RUN)
         if isinstance(answer, Ran) and answer.failure is None:
             self._timing.learn(len(leases), answer.predict_s)
             self._telemetry.predicted(self.function, len(leases), answer.predict_s)
         return answer
+
+    def _began(self, hold: Hold) -> None:
+        """From now on the handler may change how long its messages stay hidden: no renewal shall overrule it."""
+        if self._decider.at_lease_end:
+            hold.needed_until = self._clock.monotonic() + self._replicas.spec.timeout_s
 
     async def commit(self, outcomes: Sequence[Outcome]) -> None:
         """Make outcomes durable, trying again for as long as it takes: the work is done and must not be lost."""
@@ -189,9 +201,9 @@ class Pipeline:
         for line in failure_lines(leases, answers, outcomes, request_id=batch.request_id, at=self._clock.now()):
             self._on_line(line)
 
-    async def _results(self, batch: Batch) -> AsyncIterator[Part]:
+    async def _results(self, batch: Batch, hold: Hold) -> AsyncIterator[Part]:
         for leases in self._apart(batch.leases):
-            async for part in results(leases, partial(self.attempt, batch), bisect=self._mapping.bisect):
+            async for part in results(leases, partial(self.attempt, batch, hold), bisect=self._mapping.bisect):
                 yield part
 
     def _apart(self, leases: Sequence[Lease]) -> list[Sequence[Lease]]:

@@ -48,12 +48,20 @@ class Replicas:
         self._handler = Handler(function, spec, "v1")
 
     async def run(
-        self, run: Run, *, alone: bool = False, impatient: bool = False, unless: asyncio.Event | None = None
+        self,
+        run: Run,
+        *,
+        alone: bool = False,
+        impatient: bool = False,
+        on_began: Any = None,
+        unless: asyncio.Event | None = None,
     ) -> Ran | Lost:
         self.runs.append([message.id for message in run.messages])
         self.inside += 1
         self.most_inside = max(self.most_inside, self.inside)
         self.entered.release()
+        if on_began is not None:
+            on_began()
         await self.gate.wait()
         self.inside -= 1
         return self._handler.run(run, lambda: None)

@@ -48,7 +48,13 @@ class Replicas:
         self.entered = asyncio.Event()
 
     async def run(
-        self, run: Run, *, alone: bool = False, impatient: bool = False, unless: asyncio.Event | None = None
+        self,
+        run: Run,
+        *,
+        alone: bool = False,
+        impatient: bool = False,
+        on_began: object = None,
+        unless: asyncio.Event | None = None,
     ) -> Ran | Lost:
         self.runs.append([message.id for message in run.messages])
         self.receipts.update(run.receipts)

@@ -115,11 +115,13 @@ async def test_every_message_of_a_batch_that_keeps_failing_is_dead_together() ->
     async with running(function, queues={"q": {"max_receives": 2}}, f={"events": [event]}) as bench:
         await bench.put("q", "a", "b")
         await bench.settle()
+        first = bench.clock.now()
         await bench.after(30.0)
         assert sorted(await bench.dead("q")) == ["a", "b"]
         (peeked, _) = await bench.broker.peek("q.dead")
         assert peeked.death is not None
         assert (peeked.death.attempts, peeked.death.failure.message) == (2, "no")
+        assert (peeked.death.first_failed_at, peeked.death.last_failed_at) == (first, first + 30.0)
 
 
 async def test_a_handler_that_changes_the_visibility_of_what_fails_has_its_way() -> None:
@@ -180,3 +182,51 @@ async def test_what_fails_in_a_fifo_queue_holds_its_group_until_its_visibility_e
         assert order == ["a", "b"]
         await bench.after(30.0)
         assert order == ["a", "b", "a", "b", "c"]
+
+
+async def test_a_window_gathers_for_as_long_as_lambdas_longest() -> None:
+    event = {"queue": "q", "batch": {"size": 3, "wait": 300.0}, **SQS}
+    async with running(lambda *_: None, queues={"q": {"lease": 900.0}}, f={"events": [event]}) as bench:
+        await bench.put("q", "a")
+        await bench.settle()
+        await bench.after(299.0)
+        assert bench.replicas.runs == []
+        await bench.put("q", "b")
+        await bench.settle()
+        await bench.after(1.0)
+        assert bench.replicas.runs == [["a", "b"]], "the oldest waited 300 s"
+        await bench.put("q", *"xyz")
+        await bench.settle()
+        assert bench.replicas.runs[-1] == ["x", "y", "z"], "a full batch waits no longer"
+
+
+async def test_a_fifo_queue_has_no_window_to_wait_for() -> None:
+    event = {"queue": "q", "batch": {"size": 10}, **SQS}
+    async with running(lambda *_: None, queues={"q": {"fifo": True}}, f={"events": [event]}) as bench:
+        await bench.put("q", "a")
+        await bench.settle()
+        assert bench.replicas.runs == [["a"]]
+
+
+async def test_no_renewal_overrules_the_visibility_that_a_running_handler_chose() -> None:
+    event = {"queue": "q", **SQS}
+    settings = {"events": [event], "timeout": 15.0}
+    async with running(lambda *_: answers("a"), queues={"q": {"lease": 30.0}}, f=settings) as bench:
+        take, taken = bench.broker.take, []
+
+        async def noting(*args: Any, **kwargs: Any) -> Any:
+            taken.extend(found := await take(*args, **kwargs))
+            return found
+
+        bench.broker.take = noting  # type: ignore[method-assign]
+        bench.replicas.gate.clear()
+        await bench.put("q", "a")
+        await bench.settle()
+        await bench.broker.extend(taken, 300.0)
+        await bench.after(11.0)  # the keeper's turn
+        bench.replicas.gate.set()
+        await bench.settle()
+        await bench.after(280.0)
+        assert len(bench.replicas.runs) == 1
+        await bench.after(10.0)
+        assert len(bench.replicas.runs) == 2
