@@ -9,6 +9,7 @@ from millrace.config.faults import Fault, Place
 from millrace.config.load import content_of, name_of
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.contribute import contribute
+from millrace.formats.cloudformation.dependencies import circular
 from millrace.formats.cloudformation.grants import grants
 from millrace.formats.cloudformation.loops import MARK, unrolled
 from millrace.formats.cloudformation.stack import Stack
@@ -51,7 +52,7 @@ def read(request: Request) -> Draft:
     stack = _stack(root, at, request, draft)
     if stack is not None:
         draft.tree = _tree(stack, root, request, draft)
-        draft.faults += stack.unknown_parameters()
+        draft.faults += [*stack.unknown_parameters(), *circular(stack)]
     return draft
 
 

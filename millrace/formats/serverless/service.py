@@ -13,6 +13,7 @@ from millrace.config.faults import Fault, Place
 from millrace.config.load import content_of, name_of
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.contribute import contribute
+from millrace.formats.cloudformation.dependencies import circular
 from millrace.formats.cloudformation.grants import grants
 from millrace.formats.cloudformation.stack import Stack
 from millrace.formats.cloudformation.surroundings import ACCOUNT, Surroundings
@@ -167,6 +168,7 @@ def _read_sections(root: Node, sections: dict[str, Node], reading: Reading) -> N
         if name in stack.resources and stack.resources[name].generated:
             del stack.resources[name]
     contribute(stack, reading.tree, ledger)
+    ledger.faults += circular(stack)
     for key, function in functions.items():
         read_calls(key, function, reading)
         read_events(key, function, provider, reading)
