@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from millrace.config.events import HttpEvent
 from millrace.config.findings import Finding
 from millrace.config.schema import Project
 from millrace.config.units import format_bytes, format_seconds
@@ -12,11 +13,13 @@ from millrace.config.units import format_bytes, format_seconds
 # three of its clients with 55 MB. So the smallest function of Lambda, 128 MB, fits.
 _BARE_BYTES = 32 << 20
 _WITH_SDK_BYTES = 64 << 20
+_GATEWAY_TIMEOUT_S = 30  # of an HTTP API; a REST API's is 29 unless its account was granted more
 
 
 def check_limits(project: Project, machine_bytes: int | None) -> Iterator[Finding]:
     """Findings about time and memory, with the arithmetic."""
     yield from _check_leases(project)
+    yield from _check_gateway(project)
     yield from _check_least_memory(project)
     if machine_bytes is not None:
         yield from _check_memory(project, machine_bytes)
@@ -39,6 +42,17 @@ def _check_leases(project: Project) -> Iterator[Finding]:
                 what = f"functions.{name}: batches wait {format_seconds(function.batch.wait)}, as long as leases last"
                 expected = f"batch.wait below the {format_seconds(lease)} lease of queue {queue!r}"
                 yield Finding(("functions", name, "batch", "wait"), what, expected, severity="warning")
+
+
+def _check_gateway(project: Project) -> Iterator[Finding]:
+    """Here a call may take as long as its function; behind API Gateway it may not."""
+    for name, function in project.functions.items():
+        called = any(isinstance(event, HttpEvent) for event in function.events)
+        if project.aws is not None and called and function.timeout > _GATEWAY_TIMEOUT_S:
+            what = f"functions.{name}: API Gateway answers 504 after 30 s, however long the function may take"
+            expected = "long work in a function that a queue triggers"
+            got = format_seconds(function.timeout)
+            yield Finding(("functions", name, "timeout"), what, expected, got, severity="warning")
 
 
 def _check_least_memory(project: Project) -> Iterator[Finding]:

@@ -31,21 +31,21 @@ def check_queue(project: Project, name: str) -> str:
     living = name.removesuffix(DEAD_SUFFIX)
     if living in known or project.aws is not None:
         return name
-    raise UnknownQueue(unknown("queue", living, known), "declare it under `queues:` in millrace.yml")
+    raise UnknownQueue(unknown("queue", living, known), "declare it under `queues:` in the project")
 
 
 def check_function(project: Project, name: str) -> str:
     """The name, when it is a function of the project; raises MillraceError."""
     if name in project.functions:
         return name
-    raise MillraceError(unknown("function", name, project.functions), "declare it under `functions:` in millrace.yml")
+    raise MillraceError(unknown("function", name, project.functions), "declare it under `functions:` in the project")
 
 
 def check_table(project: Project, name: str) -> str:
     """The name, when it is a table of the project; raises MillraceError."""
     if name in project.tables:
         return name
-    raise MillraceError(unknown("table", name, project.tables), "declare it under `tables:` in millrace.yml")
+    raise MillraceError(unknown("table", name, project.tables), "declare it under `tables:` in the project")
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:

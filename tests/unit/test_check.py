@@ -224,6 +224,16 @@ def test_a_timeout_that_outlasts_the_lease() -> None:
     ]
 
 
+def test_api_gateway_waits_for_nobody_longer_than_half_a_minute() -> None:
+    slow = {"handler": "app.f", "timeout": "60s", "events": [{"http": "GET /x"}]}
+    (found,) = [each for each in check(project(functions={"f": slow}, aws={})) if "504" in each.what]
+    assert (found.path, found.got, found.severity) == (("functions", "f", "timeout"), "1m", "warning")
+    assert not [each for each in check(project(functions={"f": slow})) if "504" in each.what]
+    assert not [
+        each for each in check(project(functions={"f": {**slow, "timeout": "30s"}}, aws={})) if "504" in each.what
+    ]
+
+
 def test_an_undeclared_inbox_has_a_lease_that_lasts() -> None:
     assert errors(functions={"f": function(timeout="10m")}) == []
 

@@ -18,7 +18,6 @@ from millrace.symbols import file_of, problem, suggestion
 APPLICATION = "app"
 _TIMEOUT_S = 30
 _MEMORY_MB = 512
-_GATEWAY_TIMEOUT_S = 30
 _PATHS = ("/", "/{proxy+}")
 _LOG_LEVEL = "AWS_LAMBDA_LOG_LEVEL"  # which sets the root logger's, as Zappa does with its own setting
 _SECRET = re.compile(r"SECRET|TOKEN|PASSW(OR)?D|CREDENTIAL|(API|ACCESS|PRIVATE|SIGNING)_?KEY|CLIENT_ID", re.I)
@@ -166,10 +165,6 @@ class StageReader:
         route = self._route()
         for path in _PATHS:
             append(function, ["events"], {"http": {"method": "ANY", "path": path, "payload": "v1", **route}}, target)
-        limit = self.get("timeout_seconds")
-        if limit is not None and self.timeout_s > _GATEWAY_TIMEOUT_S:
-            what = f"API Gateway answers 504 after {_GATEWAY_TIMEOUT_S} s, however long the function may take"
-            self.say(limit, what, "long work in a function that a queue triggers", limit.shown, "warning")
 
     def _application(self) -> Node | None:
         """The application's dotted path: app_function, or what Django's own wsgi.py holds."""
