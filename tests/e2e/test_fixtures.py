@@ -70,7 +70,8 @@ def test_a_project_that_does_not_load(millrace_project, tmp_path):
 def test_a_users_tests_pass_without_any_setting_up(pytester: pytest.Pytester) -> None:
     pytester.makefile(".yml", millrace=PROJECT)
     pytester.makepyfile(app=APP, test_app=TESTS)
-    result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
+    (pytester.path / "circle").symlink_to(pytester.path)
+    result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider", "test_app.py")
     result.assert_outcomes(passed=5)
 
 
