@@ -80,8 +80,12 @@ def code_faults(every: Iterable[Examination], timeout_s: float) -> Iterator[Faul
         for name, function in project.functions.items():
             if "." not in function.target:
                 continue
+            if not (folder := project.folder(name)).is_dir():
+                what = f"functions.{name}.root: there is no folder {function.root}"
+                yield Fault(found.place(("functions", name, "root")), what, "the folder of the function's code")
+                continue
             variables = tuple(environment_of(project, name).items())
-            if problem := probe(function.kind, function.target, str(project.folder(name)), variables, timeout_s):
+            if problem := probe(function.kind, function.target, str(folder), variables, timeout_s):
                 place = found.place(("functions", name, function.kind))
                 yield Fault(place, f"functions.{name}.{function.kind}: {problem}")
 

@@ -152,7 +152,7 @@ def _check_target(project: Project, name: str, function: FunctionConfig, path: P
         yield Finding(path, f"functions.{name}", expected, got, near, at_key=True, absent=not targets)
     for kind, target in targets.items():
         parts = (target.replace("/", ".") if kind == "handler" else target).split(".")
-        if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        if len(parts) < 2 or "/" in target.rpartition(".")[2] or not all(part.isidentifier() for part in parts):
             yield Finding((*path, kind), f"functions.{name}.{kind}", f"module.name such as {KINDS[kind]}", repr(target))
 
 

@@ -18,6 +18,15 @@ _CORE = "tag:yaml.org,2002:"
 _REFERENCE = re.compile(r"\$\{env:\s*([A-Za-z_]\w*)\s*(?:,\s*([^{}]*?)\s*)?\}")
 _ESCAPED = "$${"  # stands for ${ itself
 _SPECIAL = re.compile(rf"{re.escape(_ESCAPED)}|{_REFERENCE.pattern}")
+# What most often stands behind the parser's words, for people who do not know them.
+_HINTS = (
+    (r"'\t' that cannot start", "spaces: a tab cannot indent"),
+    ("that cannot start any token", "quotes around a text that begins so"),
+    ("expected <block end>", "as many spaces before this line as before its neighbours"),
+    ("mapping values are not allowed here", "quotes around a text with a colon in it, or less space before this line"),
+    ("while parsing a flow mapping", "a comma or } after each value, and quotes around a text with { } , or : in it"),
+    ("while parsing a flow sequence", "a comma or ] after each value, and quotes around a text with [ ] , or : in it"),
+)
 _FOREIGN_REFERENCE = re.compile(r"(?<!\$)\$\{(?!env:)\w+:")
 
 
@@ -61,7 +70,8 @@ def compose(text: str, source: str, faults: list[Fault], at: Place | None = None
         mark = error.problem_mark or error.context_mark
         where = Place(source, mark.line + 1, mark.column + 1) if mark else Place(source, 1, 1)
         what = ", ".join(str(part) for part in (error.problem, error.context) if part)
-        faults.append(Fault(at or where, f"not YAML: {what}"))
+        hint = next((words for sign, words in _HINTS if sign in what), "")
+        faults.append(Fault(at or where, f"not YAML: {what}", hint))
     except ReaderError as error:
         where = _place_after(text[: error.position], source)
         faults.append(

@@ -110,6 +110,13 @@ def test_check_tells_faults_of_the_file_of_the_code_and_of_the_stages(
     assert lines[3] == "millrace.yml:6:52: functions.f: unknown key 'replica'; did you mean 'replicas'?"
 
 
+def test_check_tells_of_code_whose_folder_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder, "service: pets\nfunctions: {f: {model: app.Model, root: src, events: [{http: POST /f}]}}\n", APP)
+    assert cli.run(["check"]) == 2
+    told = "millrace.yml:2:39: functions.f.root: there is no folder src; expected the folder of the function's code\n"
+    assert capsys.readouterr().out == told
+
+
 def test_check_of_functions_that_name_no_code(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(folder, "service: pets\nfunctions: {f: {events: [{http: GET /f}]}}\n")
     assert cli.run(["check"]) == 2

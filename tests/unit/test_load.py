@@ -119,9 +119,15 @@ functions:
         ("", "millrace.yml:1:1: the file is empty; expected at least `service: my-app` and `functions:`"),
         ("# nothing\n", "millrace.yml:1:1: the file is empty; expected at least `service: my-app` and `functions:`"),
         ("- a\n", "millrace.yml:1:1: the project file; expected a mapping such as `service: my-app`, got a list"),
-        ("a: b: c", "millrace.yml:1:5: not YAML: mapping values are not allowed here"),
+        ("a: b: c", "millrace.yml:1:5: not YAML: mapping values are not allowed here; "
+         "expected quotes around a text with a colon in it, or less space before this line"),
         ("service: x\n\tq: 1", "millrace.yml:2:1: not YAML: found character '\\t' that cannot start any token, "
-         "while scanning for the next token"),
+         "while scanning for the next token; expected spaces: a tab cannot indent"),
+        ("a: {b: ${env:X}}", "millrace.yml:1:9: not YAML: expected ',' or '}', but got '{', "
+         "while parsing a flow mapping; expected a comma or } after each value, "
+         "and quotes around a text with { } , or : in it"),
+        ("a:\n  b: 1\n c: 2", "millrace.yml:3:2: not YAML: expected <block end>, but found '<block mapping start>', "
+         "while parsing a block mapping; expected as many spaces before this line as before its neighbours"),
         ("service: x\n---\nb: 1", "millrace.yml:2:1: not YAML: but found another document, "
          "expected a single document in the stream"),
         ("service: \x07", "millrace.yml:1:10: not YAML: a character that may not stand in it; got '\\x07'"),

@@ -560,3 +560,19 @@ def test_a_samconfig_that_says_nothing_stops_nothing(text: str, shop: Path) -> N
 def test_a_wrong_value_of_samconfig_names_the_file(shop: Path) -> None:
     (shop / "samconfig.toml").write_text("[default.deploy.parameters]\nparameter_overrides = 'Name=a Size=x'\n")
     assert str(draft_of(shop, PARAMETERS).faults[0]).startswith("samconfig.toml: the parameter Size; expected a number")
+
+
+def test_a_queues_url_where_its_arn_should_be(shop: Path) -> None:
+    template = """
+        Resources:
+          Jobs: {Type: AWS::SQS::Queue}
+          F:
+            Type: AWS::Serverless::Function
+            Properties:
+              Handler: app.run
+              Runtime: python3.12
+              Events: {Q: {Type: SQS, Properties: {Queue: !Ref Jobs}}}
+    """
+    assert any(
+        "its ARN, as !GetAtt Jobs.Arn gives it: !Ref gives a queue's URL" in each for each in told(shop, template)
+    )

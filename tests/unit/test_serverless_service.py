@@ -489,6 +489,7 @@ functions:
     [
         (HEAD + FUNCTION + "plugins: [serverless-step-functions]", "the plugin serverless-step-functions does nothing"),
         (HEAD + FUNCTION + "plugins: [serverless-ofline]", "did you mean 'serverless-offline'?"),
+        (HEAD + FUNCTION + "plugins: [serverless-super-thing]", "what it does is not done here"),
         (HEAD + FUNCTION + "plugins: {modules: [mine]}", "the plugin mine is not understood"),
         (HEAD + FUNCTION + "custom: {wsgi: {app: a.b, textMimeTypes: [x]}}", "custom.wsgi: textMimeTypes does nothing"),
         (HEAD + FUNCTION + "functons: {}", "functons is not understood and left aside; did you mean 'functions'?"),
@@ -628,3 +629,15 @@ def test_of_a_service_for_another_cloud_one_thing_is_said(provider: str, tmp_pat
     draft = drafted(text, tmp_path)
     assert draft.tree is None
     assert texts(draft) == ["only services for AWS run here: provider.name; expected aws, got 'google'"]
+
+
+def test_the_word_that_plugins_begin_with_makes_none_like_another(tmp_path: Path) -> None:
+    (told,) = texts(drafted(HEAD + FUNCTION + "plugins: [serverless-super-thing]", tmp_path))
+    assert "did you mean" not in told
+
+
+@pytest.mark.parametrize("handler", ["app/run", "a.b/run", "app"])
+def test_a_handler_that_lambda_cannot_split_is_refused(handler: str, tmp_path: Path) -> None:
+    (tmp_path / "serverless.yml").write_text(HEAD + f"functions: {{f: {{handler: {handler}}}}}\n")
+    (fault,) = examine(tmp_path / "serverless.yml").faults
+    assert fault.text == f"functions.f.handler; expected module.name such as jobs.refresh, got {handler!r}"

@@ -81,7 +81,14 @@ class Weave:
         """An ARN taken apart; None, with a fault, where the text is none."""
         arn = parse_arn(text_of(found))
         if arn is None:
-            self.refuse(found, where, "an ARN such as arn:aws:sqs:us-east-1:000000000000:jobs", found.shown)
+            is_url = text_of(found).startswith(("http://", "https://"))
+            example = "arn:aws:sqs:us-east-1:000000000000:jobs"
+            expected = (
+                "its ARN, as !GetAtt Jobs.Arn gives it: !Ref gives a queue's URL"
+                if is_url
+                else f"an ARN such as {example}"
+            )
+            self.refuse(found, where, expected, found.shown)
         return arn
 
     def document(self, found: Node, where: str) -> Any:

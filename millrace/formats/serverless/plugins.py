@@ -74,6 +74,7 @@ WSGI_KEYS: Keys = {
     "pipArgs": _DEPLOYMENT,
     "textMimeTypes": Key("no", "bodies that are text are told by their bytes"),
 }
+_PREFIX = "serverless-"
 WSGI_HANDLERS = ("wsgi_handler.handler", "wsgi.handler")  # the plugin's own, in its versions 2 and 1
 
 
@@ -89,10 +90,17 @@ def read_plugins(node: Node | None, ledger: Ledger) -> None:
         key = PLUGIN_KEYS.get(name)
         ledger.count(key is not None and key.support in ("yes", "nothing to do"))
         if key is None:
-            near = nearest(name, PLUGIN_KEYS)
+            near = _near(name)
             ledger.warn(each, f"the plugin {text_of(each)} is not understood: what it does is not done here", near=near)
         elif key.support == "no":
             ledger.warn(each, f"the plugin {text_of(each)} does nothing here: {key.note}")
+
+
+def _near(name: str) -> str:
+    """The plugin that was probably meant; the word that most names begin with makes none like another."""
+    bare = {each.removeprefix(_PREFIX): each for each in PLUGIN_KEYS}
+    near = nearest(name.removeprefix(_PREFIX), bare).strip("'")
+    return repr(bare[near]) if near else ""
 
 
 def read_custom(node: Node | None, ledger: Ledger) -> None:
