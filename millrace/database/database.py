@@ -59,14 +59,17 @@ class Database:
         connection, offset_s = open_file(path, clock, boot, patience_s)
         return cls(path, connection, clock, boot, offset_s, patience_s)
 
-    async def write(self, job: Callable[[sqlite3.Connection], T], *, wakes: Iterable[str] = ()) -> T:
+    async def write(
+        self, job: Callable[[sqlite3.Connection], T], *, wakes: Iterable[str] = (), durable: bool = True
+    ) -> T:
         """Run a job in a transaction that it shares with others; its result is durable when it is returned.
 
         A job that raises is undone alone and its error raised here. It may be run twice, so it must do nothing but
         use the connection, and it must not begin or end transactions. The topics in `wakes` are woken after the
-        commit; an iterable that the job itself fills is read then. Raises StorageError.
+        commit; an iterable that the job itself fills is read then. What is not `durable` survives the death of every
+        process, but a power loss may take it back until the next durable commit. Raises StorageError.
         """
-        mine = Job(job, wakes)
+        mine = Job(job, wakes, durable=durable)
         self._writer.submit(mine)
         result: T = await mine.future
         return result

@@ -27,10 +27,11 @@ _RETRY_S = 0.0005  # how often a process whose turn it is looks whether the lock
 class Job:
     """Something to be done on the connection, and who waits for it."""
 
-    __slots__ = ("error", "future", "loop", "result", "run", "since", "wakes")
+    __slots__ = ("durable", "error", "future", "loop", "result", "run", "since", "wakes")
 
-    def __init__(self, run: Callable[[sqlite3.Connection], Any], wakes: Iterable[str]) -> None:
+    def __init__(self, run: Callable[[sqlite3.Connection], Any], wakes: Iterable[str], *, durable: bool = True) -> None:
         self.run = run
+        self.durable = durable
         self.wakes = wakes
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self.loop.create_future()
@@ -51,6 +52,7 @@ class Writer:
         self._jobs: deque[Job] = deque()
         self._ready = threading.Condition(threading.Lock())
         self._stopping = False
+        self._durable = True
         self._polled_at = 0.0
         self._version = 0
         self._version = self._data_version()
@@ -102,6 +104,7 @@ class Writer:
     def _transact(self, jobs: Sequence[Job]) -> None:
         while jobs:
             try:
+                self._promise(durable=any(job.durable for job in jobs))
                 self._begin(jobs[0].since)
                 failed = self._run(jobs)
                 if failed is None:
@@ -113,6 +116,15 @@ class Writer:
                 return
             self._rollback()
             jobs = [job for job in jobs if job is not failed and job.error is None]
+
+    def _promise(self, *, durable: bool) -> None:
+        """Whether the next commit waits for the disk: what a power loss may take back needs not.
+
+        The log keeps its order, so a commit that waits makes all before it durable as well.
+        """
+        if durable != self._durable:
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
 
     def _begin(self, since: float) -> None:
         """BEGIN IMMEDIATE, patient with other processes: taking the lock first keeps a commit from failing later.

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
 
+from millrace.broker import Queue
+from millrace.brokers.sqlite import SqliteBroker
 from millrace.database import Database, machine
 from millrace.database.file import open_file
 from millrace.errors import StorageError
 from millrace.testing import ManualClock
+from millrace.types import Commit, Message, Outcome, Put
 
 _INSERT = "INSERT INTO messages (queue, id, sent_at) VALUES ('q', ?, 0)"
+NORMAL, FULL = 1, 2  # PRAGMA synchronous
 _IDS = "SELECT id FROM messages ORDER BY seq"
 
 
@@ -275,3 +280,53 @@ def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 31, 0))
     with pytest.raises(StorageError, match="too old"):
         Database.open(tmp_path / "test.db")
+
+
+async def test_only_what_a_power_loss_may_take_back_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    database = Database.open(tmp_path / "millrace.db")
+    gate = threading.Event()
+
+    def level(connection: sqlite3.Connection) -> int:
+        gate.wait()
+        return int(connection.execute("PRAGMA synchronous").fetchone()[0])
+
+    try:
+        gate.set()
+        assert await database.write(level) == FULL
+        assert await database.write(level, durable=False) == NORMAL
+        gate.clear()
+        first = asyncio.create_task(database.write(level, durable=False))
+        await asyncio.sleep(0)  # it holds the writer; the two behind it share a transaction
+        both = [asyncio.create_task(database.write(level, durable=durable)) for durable in (False, True)]
+        await asyncio.sleep(0)
+        gate.set()
+        assert await first in (NORMAL, FULL)
+        assert await asyncio.gather(*both) == [FULL, FULL]
+        assert await database.write(level) == FULL
+    finally:
+        gate.set()
+        await database.close()
+
+
+async def test_leases_do_not_wait_for_the_disk_and_everything_else_does(tmp_path: Path) -> None:
+    database = Database.open(tmp_path / "millrace.db")
+    broker = SqliteBroker(database, [])
+    told: list[bool] = []
+    write = database.write
+
+    async def spy(job: Callable[[sqlite3.Connection], Any], *, wakes: Any = (), durable: bool = True) -> Any:
+        told.append(durable)
+        return await write(job, wakes=wakes, durable=durable)
+
+    try:
+        await broker.declare([Queue("q")])
+        database.write = spy  # type: ignore[method-assign]
+        await broker.put([Put("q", Message("a"))])
+        (lease,) = await broker.take("q", 1)
+        (lease,) = await broker.extend([lease], 5)
+        await broker.settle(Commit("q", [Outcome(lease, "done")]))
+        assert told == [True, False, False, True]
+    finally:
+        database.write = write  # type: ignore[method-assign]
+        await broker.close()
+        await database.close()
