@@ -113,7 +113,7 @@ def test_check_tells_faults_of_the_file_of_the_code_and_of_the_stages(
 def test_check_tells_of_code_whose_folder_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(folder, "service: pets\nfunctions: {f: {model: app.Model, root: src, events: [{http: POST /f}]}}\n", APP)
     assert cli.run(["check"]) == 2
-    told = "millrace.yml:2:39: functions.f.root: there is no folder src; expected the folder of the function's code\n"
+    told = "millrace.yml:2:41: functions.f.root: there is no folder src; expected the folder of the function's code\n"
     assert capsys.readouterr().out == told
 
 
