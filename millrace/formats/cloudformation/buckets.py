@@ -50,9 +50,7 @@ _ON_AWS_ALONE = frozenset({"BucketName", "NotificationConfiguration", "AccessCon
 def add_bucket(weave: Weave, resource: Resource) -> None:
     """Declare a bucket as a folder of the project."""
     weave.examine(resource, BUCKET_KEYS)
-    name = weave.stack.name_of(resource.logical_id)
-    if name in weave.section("buckets"):
-        weave.refuse(resource.properties, f"two buckets are called {name!r}", "each name once")
+    if (name := weave.claim("buckets", resource)) is None:
         return
     weave.put(["buckets", name], folder_of(name), resource.properties)
 

@@ -51,9 +51,7 @@ _ATTRIBUTES = (
 def add_queue(weave: Weave, resource: Resource) -> None:
     """Declare a queue with its attributes and where its dead letters go."""
     weave.examine(resource, QUEUE_KEYS)
-    name = weave.stack.name_of(resource.logical_id)
-    if name in weave.section("queues"):
-        weave.refuse(resource.properties, f"two queues are called {name!r}", "each name once")
+    if (name := weave.claim("queues", resource)) is None:
         return
     weave.put(["queues", name], dict(DEFAULTS), resource.properties)
     for key, word in _TIMES.items():

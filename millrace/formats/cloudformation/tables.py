@@ -34,9 +34,7 @@ VIEWS = {"NEW_AND_OLD_IMAGES": "new_and_old", "NEW_IMAGE": "new", "OLD_IMAGE": "
 def add_table(weave: Weave, resource: Resource) -> None:
     """Declare a table by its keys; the endpoint makes it from the resource itself."""
     weave.examine(resource, TABLE_KEYS)
-    name = weave.stack.name_of(resource.logical_id)
-    if name in weave.section("tables"):
-        weave.refuse(resource.properties, f"two tables are called {name!r}", "each name once")
+    if (name := weave.claim("tables", resource)) is None:
         return
     weave.put(["tables", name], {}, resource.properties)
     schema = resource.get("KeySchema")

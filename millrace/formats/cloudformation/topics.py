@@ -46,9 +46,7 @@ _PARTLY = frozenset({"Protocol"})  # told only of the protocols that reach nobod
 def add_topic(weave: Weave, resource: Resource) -> None:
     """Declare a topic."""
     weave.examine(resource, TOPIC_KEYS)
-    name = weave.stack.name_of(resource.logical_id)
-    if name in weave.section("topics"):
-        weave.refuse(resource.properties, f"two topics are called {name!r}", "each name once")
+    if (name := weave.claim("topics", resource)) is None:
         return
     fifo = resource.get("FifoTopic")
     weave.put(["topics", name], {} if fifo is None else {"fifo": truth(fifo)}, resource.properties)

@@ -49,6 +49,14 @@ class Weave:
         found = self.tree.child(name)
         return found.value if found is not None and isinstance(found.value, dict) else {}
 
+    def claim(self, section: str, resource: Resource) -> str | None:
+        """The name under which a resource is to be declared in a section; None, with a fault, where it is taken."""
+        name = self.stack.name_of(resource.logical_id)
+        if name not in self.section(section):
+            return name
+        self.refuse(resource.properties, f"two {section} are called {name!r}", "each name once")
+        return None
+
     def declare(self, section: str, name: str, value: Any, like: Node) -> None:
         """A queue, table, bucket or topic that stands in no template but is spoken of: an empty one is made."""
         if name not in self.section(section):
