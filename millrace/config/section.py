@@ -13,7 +13,7 @@ class Section(BaseModel):
     A key without a value (`labels:`) is as if left out; a whole section without one is all defaults.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
