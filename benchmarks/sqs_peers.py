@@ -1,7 +1,7 @@
 """The servers of SQS's API that `sqs` measures: ours on its file, the others in memory, each started as it says.
 
 sqslite (npm) is left out: it speaks the query protocol alone, which no boto3 since 2023 does. ElasticMQ and LocalStack
-come as Docker images.
+are not in the registries from which a benchmark can install.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks import npm
 from benchmarks.mill import up
+from benchmarks.page import ROOT
 from benchmarks.served import free_port, served
 
 OURS = "millrace"
@@ -69,4 +70,12 @@ def fauxqs(folder: Path) -> AbstractContextManager[str]:
     return served(["node", str(modules / "fauxqs/dist/cli.js")], f"http://127.0.0.1:{port}", folder, environment)
 
 
-PEERS: dict[str, Peer] = {OURS: millrace, "moto": moto, "MiniStack": ministack, "fauxqs": fauxqs}
+def canned(folder: Path) -> AbstractContextManager[str]:
+    """A server whose answers lie ready: the most that boto3 can be given."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.sqs_canned", str(port)]
+    return served(command, f"http://127.0.0.1:{port}", folder, npm.environment(PYTHONPATH=str(ROOT)))
+
+
+BOUND = "nothing but answers"
+PEERS: dict[str, Peer] = {OURS: millrace, "moto": moto, "MiniStack": ministack, "fauxqs": fauxqs, BOUND: canned}

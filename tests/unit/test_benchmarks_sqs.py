@@ -13,9 +13,10 @@ import pytest
 from benchmarks import npm, offline
 from benchmarks.rows import sqs, warm
 from benchmarks.served import served
+from benchmarks.sqs_canned import Canned, answers
 from benchmarks.sqs_client import turn
 from benchmarks.sqs_crowd import Client, Request, caught, deleting
-from benchmarks.sqs_peers import OURS, address
+from benchmarks.sqs_peers import BOUND, OURS, address
 
 URL = "http://127.0.0.1:9"
 QUEUE = f"{URL}/000000000000/bench"
@@ -152,3 +153,19 @@ def test_the_hello_project_is_read(tmp_path: Path) -> None:
 
     offline.write(tmp_path)
     assert list(load(tmp_path).functions) == ["hello"]
+
+
+def test_the_bound_is_no_peer_and_answers_what_boto3_asks() -> None:
+    rates = {OURS: [20.0], "fast": [10.0], BOUND: [100.0]}
+    assert sqs.figure("sqs", "what", rates, []).values == [2.0]
+    wire = Wire()
+    canned = Canned(answers(9))
+    canned.connection_made(wire)  # type: ignore[arg-type]
+    sent = caught(URL, "receive_message", QueueUrl=QUEUE, MaxNumberOfMessages=10).whole(b"{}")
+    canned.data_received(sent[:40])
+    assert wire.written == []
+    canned.data_received(sent[40:] + sent)
+    head, _, body = wire.written[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert len(json.loads(body)["Messages"]) == 10
+    assert wire.written[1] == wire.written[0]
