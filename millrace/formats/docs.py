@@ -44,6 +44,9 @@ from millrace.formats.serverless.events.sns import SNS_KEYS
 from millrace.formats.serverless.events.sqs import SQS_KEYS
 from millrace.formats.serverless.events.stream import STREAM_KEYS
 from millrace.formats.serverless.functions import DESTINATION_KEYS, FUNCTION_KEYS
+from millrace.formats.serverless.lift import CONSTRUCT_KEYS, LIFT_KEYS, STORAGE_KEYS
+from millrace.formats.serverless.lift import QUEUE_KEYS as LIFT_QUEUE_KEYS
+from millrace.formats.serverless.lift import TABLE_KEYS as LIFT_TABLE_KEYS
 from millrace.formats.serverless.plugins import CUSTOM_KEYS, PLUGIN_KEYS, WSGI_KEYS
 from millrace.formats.serverless.provider import API_GATEWAY_KEYS, API_KEY_KEYS, PROVIDER_KEYS
 from millrace.formats.serverless.provider import HTTP_API_KEYS as PROVIDER_HTTP_API_KEYS
@@ -126,6 +129,11 @@ def _serverless() -> Iterator[tuple[str, Keys]]:
     yield "resources", RESOURCES_KEYS
     yield "Variables: ${NAME:...}", VARIABLE_KEYS
     yield "plugins", PLUGIN_KEYS
+    yield "constructs: type", CONSTRUCT_KEYS
+    yield "construct queue", LIFT_QUEUE_KEYS
+    yield "construct storage", STORAGE_KEYS
+    yield "construct database/dynamodb-single-table", LIFT_TABLE_KEYS
+    yield "lift", LIFT_KEYS
     yield "custom", CUSTOM_KEYS
     yield "custom.wsgi", WSGI_KEYS
 

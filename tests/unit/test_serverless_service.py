@@ -497,7 +497,6 @@ functions:
             HEAD + "functions: {f: {handler: a.f, layers: ['arn:aws:lambda:us-east-1:1:layer:x:1']}}",
             "a layer that lies",
         ),
-        (HEAD + FUNCTION + "constructs: {}", "constructs does nothing here"),
         (HEAD + "functions: {f: {handler: a.f, memmorySize: 1}}", "did you mean 'memorySize'?"),
         (HEAD + "functions: {f: {handler: a.f, url: true}}", "functions.f: url does nothing here"),
         (HEAD + FUNCTION + "resources: {Transform: x}", "resources: Transform does nothing here"),

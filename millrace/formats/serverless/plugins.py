@@ -47,7 +47,7 @@ PLUGIN_KEYS: Keys = {
     "serverless-export-env": _DEPLOYMENT,
     "serverless-associate-waf": _DEPLOYMENT,
     "serverless-better-credentials": _DEPLOYMENT,
-    "serverless-lift": Key("no", "declare its constructs under `resources:`"),
+    "serverless-lift": Key("yes", "constructs of the types queue, storage, database/dynamodb-single-table"),
 }
 CUSTOM_KEYS: Keys = {
     "pythonRequirements": _DEPLOYMENT,

@@ -36,7 +36,7 @@ def read_policy(
     own, role = below(function, "iamRoleStatements"), below(provider, "iam", "role")
     if own is None and (below(provider, "iamManagedPolicies") or below(role, "managedPolicies")):
         return
-    shared = [*items(below(provider, "iamRoleStatements")), *items(below(role, "statements"))]
+    shared = [*items(below(provider, "iamRoleStatements")), *items(below(role, "statements")), *reading.granted]
     if own is not None:
         shared = [*items(own), *(shared if is_true(below(function, "iamRoleStatementsInherit")) else [])]
     reading.policies[key] = _policy(shared, function, reading, polls=True)

@@ -17,7 +17,7 @@ class Reading:
 
     `layers` are the file's own; `buckets` are the names of provider.s3's buckets by their keys. `major` is the version
     of the framework that the file asks for; `wsgi` is the application of the plugin serverless-wsgi;
-    `policies` are what functions' roles allow.
+    `policies` are what functions' roles allow; `granted` are statements that the shared role has beside the file's.
     """
 
     service: str
@@ -32,6 +32,7 @@ class Reading:
     http_cors: dict[str, Any] = field(default_factory=dict)
     policies: dict[str, Policy] = field(default_factory=dict)
     wsgi: Node | None = None
+    granted: list[Node] = field(default_factory=list)
 
     def resolve(self, node: Node) -> Node:
         """A value without CloudFormation's functions."""

@@ -46,9 +46,17 @@ class Made(NamedTuple):
 
 
 def template(
-    resources: Node | None, functions: Mapping[str, Made], buckets: Mapping[str, str], root: Node, ledger: Ledger
+    resources: Node | None,
+    functions: Mapping[str, Made],
+    buckets: Mapping[str, str],
+    lifted: Mapping[str, Node],
+    root: Node,
+    ledger: Ledger,
 ) -> tuple[Node, set[str]]:
-    """The template and the logical ids of what Serverless adds; `buckets` are the names of provider.s3's by key."""
+    """The template and the logical ids of what Serverless adds; `buckets` are the names of provider.s3's by key.
+
+    `lifted` are the resources that constructs make.
+    """
     whole = Node({}, root.place, root.key_place)
     for part in items(resources):
         if not isinstance(part.value, dict):
@@ -59,7 +67,7 @@ def template(
             if (found := below(part, section)) is not None:
                 before = whole.value.get(section)
                 whole.value[section] = found if before is None else overlay(before, found)
-    own = _own(functions, buckets, root)
+    own = {**_own(functions, buckets, root), **lifted}
     for part in items(resources):
         for name, extension in entries(below(part, "extensions")):
             own[name] = overlay(own.get(name, Node({}, extension.place, extension.key_place)), extension)

@@ -25,6 +25,7 @@ from millrace.formats.nodes import mapping, put
 from millrace.formats.reader import Draft, Request
 from millrace.formats.serverless.functions import aws_name, declared, read_calls, read_events, read_function
 from millrace.formats.serverless.ledger import Ledger
+from millrace.formats.serverless.lift import lift
 from millrace.formats.serverless.mending import mend
 from millrace.formats.serverless.naming import function_id
 from millrace.formats.serverless.plugins import PSEUDO_PARAMETERS, WSGI_KEYS, listed, read_custom, read_plugins
@@ -54,7 +55,8 @@ SERVICE_KEYS: Keys = {
     "useDotenv": Key("yes"),
     "layers": Key("yes", "folders with a folder `python` in them"),
     "package": Key("nothing to do", "the project's folder is the package"),
-    "constructs": Key("no", "declare them under `resources:`"),
+    "constructs": Key("partly", "of serverless-lift: queue, storage, database/dynamodb-single-table"),
+    "lift": Key("yes"),
     "stepFunctions": Key("no", "state machines do not run here"),
     **dict.fromkeys(
         (
@@ -70,7 +72,7 @@ SERVICE_NAME_KEYS: Keys = {
     "name": Key("yes"),
     "awsKmsKeyArn": Key("nothing to do"),
 }
-_SECTIONS = ("provider", "functions", "resources", "plugins", "frameworkVersion", "layers")
+_SECTIONS = ("provider", "functions", "resources", "plugins", "frameworkVersion", "layers", "constructs", "lift")
 _NEWEST = 3
 
 
@@ -123,18 +125,20 @@ def _reading(root: Node, sections: dict[str, Node], resolver: Resolver, request:
     stack_name = text_of(below(provider, "stackName")) or f"{service}-{stage}"
     surroundings = Surroundings(ACCOUNT, region, stack_name, stage, request.parameters)
     functions = declared(mend(sections["functions"], ledger) if "functions" in sections else None, ledger)
+    lifted = lift(sections.get("constructs"), sections.get("lift"), functions, ledger)
+    functions = lifted.functions
     resources = mend(sections["resources"], ledger) if "resources" in sections else None
     named = {
         key: Made(aws_name(key, each, service, stage), each, role_of(each, provider)) for key, each in functions.items()
     }
     buckets = bucket_names(provider)
-    whole, added = template(resources, named, buckets, root, ledger)
+    whole, added = template(resources, named, buckets, lifted.resources, root, ledger)
     stack = Stack(whole, surroundings, ledger.faults, added)
     sections["functions"] = Node(functions, root.place, root.key_place)
     weave = Weave(stack, mapping(root.place), ledger)
-    reading = Reading(
-        service, stage, region, _major(sections.get("frameworkVersion")), ledger, weave, sections.get("layers"), buckets
-    )
+    major = _major(sections.get("frameworkVersion"))
+    reading = Reading(service, stage, region, major, ledger, weave, sections.get("layers"), buckets)
+    reading.granted = lifted.statements
     if (wsgi := below(root, "custom", "wsgi")) is not None:
         ledger.examine(wsgi := resolver.resolve(wsgi), WSGI_KEYS, "custom.wsgi")
         reading.wsgi = below(wsgi, "app")
@@ -148,7 +152,7 @@ def _reading(root: Node, sections: dict[str, Node], resolver: Resolver, request:
 def _read_sections(root: Node, sections: dict[str, Node], reading: Reading) -> None:
     """Provider, functions, resources, and then events, which speak of all of them."""
     ledger, stack, provider = reading.ledger, reading.weave.stack, sections.get("provider")
-    ledger.examine(root, {**SERVICE_KEYS, "stages": Key("yes")}, "serverless.yml")
+    ledger.examine(root, {**SERVICE_KEYS, "stages": Key("yes"), "constructs": Key("yes")}, "serverless.yml")
     if provider is None or not isinstance(provider.value, dict):
         ledger.refuse(provider or root, "provider", "a mapping such as `provider: {name: aws, runtime: python3.12}`")
     else:

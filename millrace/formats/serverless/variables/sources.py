@@ -11,6 +11,7 @@ from millrace.config.tree import Node
 from millrace.formats.keys import Key, Keys
 from millrace.formats.nodes import text
 from millrace.formats.serverless.variables.answers import Ask, Known, Missing, as_text, stand_in
+from millrace.formats.serverless.variables.constructs import reference
 from millrace.formats.serverless.variables.files import Files
 
 VARIABLE_KEYS: Keys = {
@@ -22,6 +23,7 @@ VARIABLE_KEYS: Keys = {
     "param": Key("yes", "--parameter, params and stages"),
     "aws": Key("yes", "accountId, region, partition"),
     "strToBool": Key("yes"),
+    "construct": Key("yes", "queues, storage and tables of serverless-lift"),
     "cf": Key("partly", "--parameter cf:STACK.OUTPUT=VALUE, a fallback, or a readable stand-in"),
     "ssm": Key("partly", "--parameter ssm:/PATH=VALUE, a fallback, or a readable stand-in"),
     "s3": Key("partly", "--parameter s3:BUCKET/KEY=VALUE, a fallback, or a readable stand-in"),
@@ -69,6 +71,7 @@ class Sources:
             "file": self._file,
             "param": self._param,
             "aws": self._aws,
+            "construct": self._construct,
             "strToBool": _str_to_bool,
         }
 
@@ -165,6 +168,9 @@ class Sources:
         if ask.key in values:
             return text(values[ask.key], ask.site)
         return Missing(f"${{{ask.shown}}} is unknown", one_of(list(values)), nearest(ask.key, values))
+
+    def _construct(self, ask: Ask, tree: Tree) -> Answer:
+        return reference(ask, tree.look_up(tree.root, f"constructs.{ask.key.partition('.')[0]}.type", ask))
 
 
 def _without_decryption(address: Node) -> Node:
