@@ -20,7 +20,7 @@ def test_machine(fifo: bool) -> None:
     run_state_machine_as_test(
         sqs_machine(fifo=fifo),
         settings=settings(
-            max_examples=round(settings().max_examples * 0.2),
+            max_examples=round(settings().max_examples * 0.06),
             stateful_step_count=40,
             deadline=None,
             database=None,
