@@ -14,6 +14,7 @@ import msgspec
 
 from millrace.types import Accepted, Put, RawJson
 
+DEFAULT_ROUTE = "$default"  # the path that takes what no other takes
 EVENT_ATTRIBUTE = "millrace-event"  # http, schedule, bucket, table, push, topic, bus or raw: what the body is
 RAW_EVENT = "raw"  # the body is the handler's whole event as JSON, whatever its shape: `invoke --event`, `input:`
 PAYLOAD_ATTRIBUTE = "millrace-payload"  # of an http event: v1 or v2, which of API Gateway's shapes the handler gets
@@ -37,7 +38,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
 
     method: str
     path: str  # as requested
-    route: str  # as configured: /pets/{id}
+    route: str  # as configured: /pets/{id}, or DEFAULT_ROUTE
     path_parameters: dict[str, str]
     query: list[tuple[str, str]]
     headers: list[tuple[str, str]]
@@ -53,6 +54,7 @@ class Tick(msgspec.Struct, frozen=True):
     rule: str  # cron(...) or rate(...)
     function: str
     at: float
+    path: str = ""  # of the part of the event that the function receives, $.time
 
 
 class ObjectChange(msgspec.Struct, frozen=True):

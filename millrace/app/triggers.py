@@ -24,7 +24,7 @@ def sources_of(project: Project, backend: Backend, clock: Clock) -> Iterator[Sou
         for number, event in enumerate(config.events):
             name = f"{function}.{number}"
             if isinstance(event, ScheduleEvent) and event.enabled:
-                yield ScheduleSource(name, queue, function, event.schedule, event.input, clock)
+                yield ScheduleSource(name, queue, function, event.schedule, event.input, clock, event.input_path or "")
             elif isinstance(event, BucketEvent):
                 bucket, _, pattern = event.bucket.partition("/")
                 yield BucketSource(

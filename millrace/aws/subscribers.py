@@ -87,21 +87,14 @@ class Subscribers:
         if event.input is not None:
             return self.receivers.function_put(function, event.input, id=id, at=post.at)
         if event.input_path is not None:
-            return self.receivers.function_put(function, at_path(document, event.input_path), id=id, at=post.at)
+            part = eventbridge.at_path(document, event.input_path)
+            return self.receivers.function_put(function, part, id=id, at=post.at)
         return self.receivers.function_put(function, post, "bus", id=id, at=post.at)
 
 
 def delivery_id(source: str, receiver: str) -> str:
     """The UUID of what a publication (or a message) becomes for one receiver: the same however often it is made."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{source} {receiver}"))
-
-
-def at_path(document: Any, path: str) -> Any:
-    """The part of a document at `$.a.b`; None where there is none."""
-    for name in path.removeprefix("$").split("."):
-        if name:
-            document = document.get(name) if isinstance(document, dict) else None
-    return document
 
 
 def _if(accepts: Callable[[Published], bool], deliver: Callable[[Published], Put], published: Published) -> _Made:

@@ -40,7 +40,7 @@ class HttpRoute(Section):
     """A method and a path of the gateway; `POST /images` is short for both."""
 
     method: str = Field(description="GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS or ANY.")
-    path: str = Field(description="A path such as /images, /pets/{id} or /files/{rest+}.")
+    path: str = Field(description="/images, /pets/{id}, /files/{rest+}, or $default: what has no other.")
     payload: Literal["v1", "v2"] = Field("v2", description="Which API Gateway event a handler receives.")
     key: bool = Field(False, description="Whether x-api-key must carry one of gateway.api_keys.")
     cors: Cors | None = Field(None, description="Answer browsers' preflight requests; true is all defaults.")
@@ -111,6 +111,7 @@ class ScheduleEvent(Section):
 
     schedule: str = Field(description="rate(5 minutes), a cron(...) of AWS's six fields, or five classic cron fields.")
     input: Any = Field(None, description="The event that a handler receives instead of the scheduled event.")
+    input_path: str | None = Field(None, description="The part of the scheduled event that it receives, as $.time.")
     enabled: bool = Field(True, description="False never comes due.")
 
 

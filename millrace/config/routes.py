@@ -9,6 +9,7 @@ from millrace.config.events import METHODS, HttpEvent, PushEvent
 from millrace.config.faults import nearest, one_of
 from millrace.config.findings import Finding, Path
 from millrace.config.schema import Project
+from millrace.source import DEFAULT_ROUTE
 
 RESERVED = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/results", "/queues")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~%@:+-]+|\{[A-Za-z_]\w*\}")
@@ -42,10 +43,10 @@ def _method(method: str, path: Path) -> Iterator[Finding]:
 
 
 def _route(method: str, route: str, function: str, path: Path, taken: dict[tuple[str, str], str]) -> Iterator[Finding]:
-    if problem := path_problem(route):
+    if problem := "" if route == DEFAULT_ROUTE else path_problem(route):
         yield Finding(path, problem, "a path such as /images or /pets/{id}", repr(route))
         return
-    first = "/" + route.split("/")[1]
+    first = "/" + route.partition("/")[2].partition("/")[0]
     if first in RESERVED:
         yield Finding(path, f"{first} is millrace's own", "another path", repr(route))
         return

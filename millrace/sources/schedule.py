@@ -22,21 +22,24 @@ _MAX_SLEEP_S = 30.0  # a monotonic sleep neither hears the wall clock jump nor c
 
 
 class ScheduleSource:
-    """One `schedule:` event; `input` is what the function receives instead of the Tick.
+    """One `schedule:` event; `input` is what the function receives instead of the Tick, `path` the part of it.
 
     Raises ConfigError for a rule that cannot be read.
     """
 
-    def __init__(self, name: str, queue: str, function: str, rule: str, input: Any, clock: Clock) -> None:
+    def __init__(
+        self, name: str, queue: str, function: str, rule: str, input: Any, clock: Clock, path: str = ""
+    ) -> None:
         self.name = name
         self._queue = queue
         self._function = function
         self._rule = rule.strip()
         self._schedule = parse(rule)
         self._input = input
+        self._path = path
         self._clock = clock
         self._done_until: float | None = None
-        meaning = msgspec.json.encode([self._rule, input])
+        meaning = msgspec.json.encode([self._rule, input, path] if path else [self._rule, input])
         self._id = f"schedule.{function}.{blake2b(meaning, digest_size=6).hexdigest()}"
 
     async def run(self, emit: Emit) -> None:
@@ -61,6 +64,6 @@ class ScheduleSource:
     def _put(self, due: float) -> Put:
         moment = datetime.fromtimestamp(due, UTC).strftime("%Y%m%dT%H%M%SZ")
         is_raw = self._input is not None
-        body = msgspec.json.encode(self._input if is_raw else Tick(self._rule, self._function, due))
+        body = msgspec.json.encode(self._input if is_raw else Tick(self._rule, self._function, due, self._path))
         attributes = {"content-type": JSON, EVENT_ATTRIBUTE: RAW_EVENT if is_raw else "schedule"}
         return Put(self._queue, Message(f"{self._id}.{moment}", body, attributes, due))

@@ -184,7 +184,23 @@ class TestSqs:
         assert seen == {name: value for name, value in attributes.items() if not name.startswith("millrace-")}
 
 
+TICK = Tick("rate(5 minutes)", "nightly", AT)
+
+
 class TestEventBridge:
+    @pytest.mark.parametrize(
+        ("path", "part"),
+        [
+            ("$.time", "2023-11-14T22:13:20Z"),
+            ("$.detail", {}),
+            ("$.resources[0]", f"arn:aws:events:eu-west-1:123456789012:rule/{eventbridge.rule_name(TICK)}"),
+            ("$.resources[1]", None),
+            ("$.detail.gone", None),
+        ],
+    )
+    def test_a_tick_s_part(self, path: str, part: object) -> None:
+        assert eventbridge.event(msgspec.structs.replace(TICK, path=path), "m1", SPEC) == part
+
     def test_a_tick_is_the_documented_scheduled_event(self) -> None:
         tick = Tick("rate(5 minutes)", "nightly", AT)
         event = eventbridge.event(tick, "m1", SPEC)
@@ -426,6 +442,12 @@ def request(**changes: Any) -> HttpRequest:
 
 
 class TestApiGatewayV2:
+    def test_the_default_route_has_a_key_of_its_own(self) -> None:
+        event = apigateway.event("v2", request(route="$default", path_parameters={}), SPEC, "req-1")
+        assert event["routeKey"] == event["requestContext"]["routeKey"] == "$default"
+        assert event["rawPath"] == "/pets/rex"
+        assert "pathParameters" not in event
+
     def test_a_request_is_the_documented_event(self) -> None:
         assert apigateway.event("v2", request(), SPEC, "req-1") == {
             "version": "2.0",

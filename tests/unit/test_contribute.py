@@ -327,6 +327,11 @@ def test_rules_and_schedules() -> None:
             EventBusName: !Ref Bus
             EventPattern: {source: [shop]}
             Targets: [{Id: a, Arn: !GetAtt F.Arn, InputPath: $.detail}]
+        T:
+          Type: AWS::Events::Rule
+          Properties:
+            ScheduleExpression: rate(1 hour)
+            Targets: [{Id: a, Arn: !GetAtt F.Arn, InputPath: $.time}]
         Bus: {Type: AWS::Events::EventBus, Properties: {Name: orders}}
         S:
           Type: AWS::Scheduler::Schedule
@@ -338,6 +343,7 @@ def test_rules_and_schedules() -> None:
     ) == [
         {"schedule": "rate(5 minutes)", "input": {"a": 1}, "enabled": False},
         {"bus": "orders", "pattern": {"source": ["shop"]}, "input_path": "$.detail"},
+        {"schedule": "rate(1 hour)", "input_path": "$.time"},
         {"schedule": "cron(0 3 * * ? *)", "input": {}},
     ]
 
@@ -398,7 +404,7 @@ def test_paths_of_resources_and_routes() -> None:
 
 def test_a_url_alone_has_every_path() -> None:
     found = events("U: {Type: AWS::Lambda::Url, Properties: {TargetFunctionArn: !GetAtt F.Arn, AuthType: NONE}}")
-    assert [each["http"]["path"] for each in found] == ["/", "/{proxy+}"]
+    assert [each["http"]["path"] for each in found] == ["$default"]
 
 
 def test_api_keys() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from gateway_parts import ROUTES, Parts, done, problem
 
 from millrace.errors import MillraceError
+from millrace.source import HttpRequest
 from millrace.sources.http import PushRoute, Readiness, Route
 
 
@@ -46,6 +48,26 @@ async def test_the_most_exact_path_answers() -> None:
             await client.post(path, content=b"x", headers={"content-type": "a/b"})
     assert [message.attributes for message in parts.broker.messages] == [
         {**attributes, "content-type": "a/b"} for attributes in asked.values()
+    ]
+
+
+async def test_the_default_path_takes_what_no_other_takes() -> None:
+    routes = [
+        Route("GET", "/pets/{id}", "pets", "calls", "handler"),
+        Route("ANY", "$default", "rest", "calls", "handler"),
+    ]
+    parts = Parts(routes=routes, answer=lambda put: done(put, {"statusCode": 204}))
+    asked = [("GET", "/pets/7"), ("POST", "/pets/7"), ("GET", "/"), ("PUT", "/a/b"), ("POST", "/healthz")]
+    async with parts.client() as client:
+        found = [(await client.request(method, path)).status_code for method, path in asked]
+        assert "$default" not in (await client.get("/openapi.json")).json()["paths"]
+    assert found == [204, 204, 204, 204, 405]  # the gateway's own open path is no way around its token
+    events = [msgspec.json.decode(message.body, type=HttpRequest) for message in parts.memory.messages]
+    assert [(event.route, event.path, event.path_parameters) for event in events] == [
+        ("/pets/{id}", "/pets/7", {"id": "7"}),
+        ("$default", "/pets/7", {}),
+        ("$default", "/", {}),
+        ("$default", "/a/b", {}),
     ]
 
 

@@ -105,6 +105,16 @@ async def test_a_configured_input_is_the_whole_event() -> None:
     assert inbox.puts[0].message.attributes[EVENT_ATTRIBUTE] == "raw"
 
 
+async def test_a_tick_says_which_part_of_the_event_is_wanted() -> None:
+    wall, inbox = Wall(NOON), Inbox()
+    clockwork = ScheduleSource("nightly.0", "inbox", "nightly", "rate(5 minutes)", None, wall, "$.time")
+    await at(clockwork, inbox, wall, NOON)
+    await at(clockwork, inbox, wall, NOON + 300)
+    (put,) = inbox.puts
+    assert msgspec.json.decode(put.message.body, type=Tick).path == "$.time"
+    assert put.message.attributes[EVENT_ATTRIBUTE] == "schedule"
+
+
 async def test_two_processes_give_one_moment_one_id_and_other_rules_another() -> None:
     ids = []
     for input, function in ((None, "nightly"), (None, "nightly"), ({"n": 1}, "nightly"), (None, "hourly")):

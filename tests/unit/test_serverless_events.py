@@ -108,11 +108,11 @@ V1, V2 = {"payload": "v1"}, {"payload": "v2"}
         ("httpApi: '* /x'", [{"http": {"method": "ANY", "path": "/x", **V2}}]),
         (
             "httpApi: '*'",
-            [{"http": {"method": "ANY", "path": path, **V2}} for path in ("/", "/{proxy+}")],
+            [{"http": {"method": "ANY", "path": "$default", **V2}}],
         ),
         (
             "httpApi: {path: '*'}",
-            [{"http": {"method": "ANY", "path": path, **V2}} for path in ("/", "/{proxy+}")],
+            [{"http": {"method": "ANY", "path": "$default", **V2}}],
         ),
         (
             "httpApi: {method: put, path: /x/{id}}".replace("{id}", "y"),
@@ -195,6 +195,14 @@ V1, V2 = {"payload": "v1"}, {"payload": "v2"}
             [{"schedule": "rate(1 hour)", "input": {"k": "v"}}],
         ),
         ("eventBridge: {pattern: {source: [a]}, enabled: false}", []),
+        (
+            "schedule: {rate: rate(1 hour), inputPath: $.time}",
+            [{"schedule": "rate(1 hour)", "input_path": "$.time"}],
+        ),
+        (
+            "eventBridge: {schedule: rate(1 hour), inputPath: $.time}",
+            [{"schedule": "rate(1 hour)", "input_path": "$.time"}],
+        ),
         ("cloudwatchEvent: {event: {source: [aws.ec2]}}", [{"bus": "default", "pattern": {"source": ["aws.ec2"]}}]),
     ],
 )
@@ -223,7 +231,6 @@ def test_an_event(event: str, expected: list[dict[str, Any]], tmp_path: Path) ->
         ("sqs: arn:aws:sqs:us-east-1:1:other", "other is not among the resources: an empty one is made under `queues`"),
         ("sqs: {arn: {'Fn::ImportValue': TheirQueue}}", "what another stack exports as TheirQueue is not known here"),
         ("schedule: {rate: rate(1 hour), timezone: Europe/Paris}", "timezone does nothing here: rules are read in UTC"),
-        ("schedule: {rate: rate(1 hour), inputPath: $.time}", "inputPath does nothing here"),
         ("s3: {bucket: uploads, event: 's3:ObjectRestore:Post'}", "s3:ObjectRestore:Post never happens here"),
         ("s3: {bucket: uploads, event: 's3:ObjectCreated:Put'}", "s3:ObjectCreated:Put is understood in part"),
         ("s3: {bucket: theirs, existing: true}", "theirs is not among the resources: an empty one is made"),

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from millrace.aws.moments import log_text, millis
-from millrace.source import HttpRequest
+from millrace.source import DEFAULT_ROUTE, HttpRequest
 from millrace.wire import Spec
 
 # What an HTTP API passes on as text; forms are base64 there, which surprises many.
@@ -45,7 +45,7 @@ def v2(request: HttpRequest, spec: Spec, request_id: str) -> Json:
     cookies = headers.pop("cookie", "")
     body, is_base64 = _body(request, text=_is_textual(headers))
     host = headers.get("host", "")
-    route = f"{request.method} {request.route}"
+    route = DEFAULT_ROUTE if request.route == DEFAULT_ROUTE else f"{request.method} {request.route}"
     shown: Json = {
         "version": "2.0",
         "routeKey": route,

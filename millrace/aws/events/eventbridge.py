@@ -5,6 +5,7 @@ Shapes: Amazon EventBridge user guide, "Events from scheduled rules" and "Event 
 
 from __future__ import annotations
 
+import re
 import uuid
 from hashlib import blake2b
 from typing import Any
@@ -16,10 +17,12 @@ from millrace.aws.moments import seconds_text
 from millrace.source import BusPost, Tick
 from millrace.wire import Spec
 
+_STEP = re.compile(r"[^.\[\]]+")
 
-def event(tick: Tick, id: str, spec: Spec) -> dict[str, Any]:
-    """The event of one tick; `id` is the message's, from which AWS's UUID is derived, so that retries keep it."""
-    return {
+
+def event(tick: Tick, id: str, spec: Spec) -> Any:
+    """The event of one tick, or its part; AWS's UUID is derived of the message's `id`, so that retries keep it."""
+    whole = {
         "version": "0",
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, id)),
         "detail-type": "Scheduled Event",
@@ -30,6 +33,7 @@ def event(tick: Tick, id: str, spec: Spec) -> dict[str, Any]:
         "resources": [arn(spec, "events", f"rule/{rule_name(tick)}")],
         "detail": {},
     }
+    return at_path(whole, tick.path)
 
 
 def bus_event(post: BusPost, at: Location) -> dict[str, Any]:
@@ -45,6 +49,16 @@ def bus_event(post: BusPost, at: Location) -> dict[str, Any]:
         "resources": list(post.resources),
         "detail": msgspec.json.decode(post.detail),
     }
+
+
+def at_path(document: Any, path: str) -> Any:
+    """The part of a document at `$.a.b[0]`, all of it at `$`; None where there is none."""
+    for name in _STEP.findall(path.removeprefix("$")):
+        if isinstance(document, list):
+            document = document[int(name)] if name.isdecimal() and int(name) < len(document) else None
+        else:
+            document = document.get(name) if isinstance(document, dict) else None
+    return document
 
 
 def rule_name(tick: Tick) -> str:

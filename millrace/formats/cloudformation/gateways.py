@@ -47,6 +47,7 @@ _METHODS = ("get", "post", "put", "patch", "delete", "head", "options", _ANY_MET
 _KEY_HEADER = "x-api-key"
 _INVOKED = re.compile(r"functions/(arn:[^/]+)/invocations")
 EVERYTHING = "/{proxy+}"
+_DEFAULT = "$default"
 
 
 def add_rest_api(weave: Weave, resource: Resource) -> None:
@@ -89,12 +90,12 @@ def add_urls(weave: Weave) -> None:
     found = [(each, function) for each, function in urls if function is not None]
     alone = len(found) == 1 and not any(True for _ in _taken(weave))
     for resource, function in found:
-        prefix = "" if alone else f"/{function}"
+        prefix = f"/{function}"
         if not alone:
             where = resource.get("TargetFunctionArn") or resource.properties
             weave.warn(where, f"the URL of {function} is below {prefix}/ here, since it is not the only one")
         cors = cors_of_http(resource.get("Cors"))
-        for path in (prefix or "/", f"{prefix}{EVERYTHING}"):
+        for path in (_DEFAULT,) if alone else (prefix, f"{prefix}{EVERYTHING}"):
             _add_http(weave, function, "ANY", path, "v2", {"cors": cors} if cors else {}, resource.properties)
 
 
@@ -121,20 +122,13 @@ def _add_paths(weave: Weave, body: Node, payload: str, cors: dict[str, Any] | No
                 extra |= {"cors": shared} if shared else {}
                 said = {"1.0": "v1", "2.0": "v2"}.get(version, payload)
                 verb = "ANY" if method == _ANY_METHOD else method.upper()
-                _add_default(weave, function, verb, path, said, extra, described)
-
-
-def _add_default(
-    weave: Weave, function: str, method: str, path: str, payload: str, extra: dict[str, Any], like: Node
-) -> None:
-    """A path as it is; `$default` takes every path that no other has."""
-    for each in ("/", EVERYTHING) if path in ("$default", "/$default") else (path,):
-        _add_http(weave, function, method, each, payload, extra, like)
+                _add_http(weave, function, verb, path, said, extra, described)
 
 
 def _add_http(
     weave: Weave, function: str, method: str, path: str, payload: str, extra: dict[str, Any], like: Node
 ) -> None:
+    path = _DEFAULT if path == f"/{_DEFAULT}" else path  # as OpenAPI bodies have it
     route = {"method": method, "path": path, "payload": payload, **extra}
     weave.add_event(function, {"http": route}, like)
 
@@ -179,7 +173,7 @@ def _add_route(weave: Weave, route: Resource, cors: dict[str, Any] | None) -> No
         method, _, path = text_of(key).partition(" ")
         payload = "v1" if text_of(integration.get("PayloadFormatVersion")) == "1.0" else "v2"
         extra = {"cors": cors} if cors else {}
-        _add_default(weave, function, method if path else "ANY", path or "$default", payload, extra, key)
+        _add_http(weave, function, method if path else "ANY", path or _DEFAULT, payload, extra, key)
 
 
 def _parts(weave: Weave, resource_id: str) -> Iterator[str]:

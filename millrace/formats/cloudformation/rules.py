@@ -26,7 +26,7 @@ TARGET_KEYS: Keys = {
     "Arn": Key("yes"),
     "Id": Key("yes"),
     "Input": Key("yes"),
-    "InputPath": Key("yes", "of rules with a pattern"),
+    "InputPath": Key("yes"),
     "InputTransformer": Key("no", "the whole event is handed over"),
     "DeadLetterConfig": Key("no", "the function's own tries and dead letters count"),
     "RetryPolicy": Key("no", "the function's own tries and dead letters count"),
@@ -101,22 +101,20 @@ def _add_pattern(weave: Weave, resource: Resource, target: Node, function: str) 
     if text_of(resource.get("State")).startswith("DISABLED"):
         weave.warn(pattern, f"{resource.logical_id} is disabled: left aside")
         return
-    bus, path = resource.get("EventBusName"), target.child("InputPath")
+    bus = resource.get("EventBusName")
     arn = parse_arn(text_of(bus))
     name = arn.name if arn is not None else text_of(bus) or "default"
     said: dict[str, Any] = {"bus": name, "pattern": weave.document(pattern, resource.logical_id)}
     if isinstance(pattern.value, dict):
         said["pattern"] = pattern
-    if path is not None and path.value is not None:
-        said["input_path"] = path
     weave.add_event(function, said | _input(weave, target, resource), pattern)
 
 
 def _input(weave: Weave, target: Node, resource: Resource) -> dict[str, Any]:
-    """The event that a handler gets instead, as the rule has it in JSON text."""
-    written = target.child("Input")
+    """The event that a handler gets instead, as the rule has it in JSON text, or the part of the event."""
+    written, path = target.child("Input"), target.child("InputPath")
     if written is None or written.value is None:
-        return {}
+        return {} if path is None or path.value is None else {"input_path": path}
     return {"input": weave.document(written, f"{resource.logical_id}: Input")}
 
 

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from millrace.broker import Broker
 from millrace.clock import Clock, SystemClock
+from millrace.source import DEFAULT_ROUTE
 from millrace.sources.http import health, problems
 from millrace.sources.http.auth import Guard
 from millrace.sources.http.bodies import Bodies
@@ -78,7 +79,7 @@ def create_app(
         if route.key:
             endpoint = KeyedEndpoint(endpoint, settings.api_keys)
         paths.add(route.method, route.path, endpoint, route.cors)
-    if "/" not in paths.known:
+    if "/" not in paths.known and DEFAULT_ROUTE not in {route.path for route in routes}:
         paths.add("GET", "/", health.index(settings.service, paths.known))
     open_paths = {"/healthz", *(push.path for push in pushes if push.token)}
     guard = Guard(settings.token, frozenset(open_paths))

@@ -53,6 +53,10 @@ class Guard:
         elif request.path not in self._open_paths and not same_secret(bearer(request), self._token):
             raise problems.unauthorized("Authorization: Bearer with the gateway's token")
 
+    def opens(self, path: str) -> bool:
+        """Whether a path answers without the gateway's token."""
+        return path in self._open_paths
+
     def _check_local(self, request: Request, invited: bool) -> None:
         host = request.header(b"host")
         # Only HTTP/1.0 comes without a Host, and no browser speaks it.

@@ -11,7 +11,7 @@ from millrace.aws import responses
 from millrace.aws.errors import TIMED_OUT
 from millrace.broker import Broker
 from millrace.clock import Clock
-from millrace.source import EVENT_ATTRIBUTE, PAYLOAD_ATTRIBUTE, HttpRequest
+from millrace.source import DEFAULT_ROUTE, EVENT_ATTRIBUTE, PAYLOAD_ATTRIBUTE, HttpRequest
 from millrace.sources.http import problems
 from millrace.sources.http.bodies import Bodies
 from millrace.sources.http.preferences import keyed_id
@@ -53,7 +53,7 @@ class Calls:
             method=request.method,
             path=request.path,
             route=route.path,
-            path_parameters=request.path_parameters,
+            path_parameters={} if route.path == DEFAULT_ROUTE else request.path_parameters,
             query=request.query,
             headers=request.headers,
             body=content,

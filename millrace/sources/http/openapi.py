@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from millrace.source import DEFAULT_ROUTE
 from millrace.sources.http.paths import ANY, METHODS
 from millrace.sources.http.schemas import ENVELOPES, MESSAGE, PROBLEM, PUSH, RECEIPT, RESULT, SCHEMAS, content
 from millrace.sources.http.settings import PushRoute, Route, Settings
@@ -21,6 +22,8 @@ def describe(settings: Settings, routes: Sequence[Route], queues: Sequence[str],
     for push in pushes:
         _at(paths, push.path)["post"] = _push(push)
     for route in routes:
+        if route.path == DEFAULT_ROUTE:
+            continue  # which OpenAPI has no word for
         for method in METHODS if route.method == ANY else (route.method,):
             operation = _model(route) if route.kind == "model" else _handler(route, method)
             if route.key:

@@ -11,6 +11,7 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from millrace.errors import MillraceError
+from millrace.source import DEFAULT_ROUTE
 from millrace.sources.http import problems
 from millrace.sources.http.auth import Guard
 from millrace.sources.http.cors import PathCors, allows, decorated
@@ -49,7 +50,8 @@ class Paths:
 
     def add(self, method: str, path: str, endpoint: Endpoint, cors: Cors | None = None) -> None:
         """Add one; raises MillraceError for a path that cannot be, or is answered already."""
-        _check(path)
+        if path != DEFAULT_ROUTE:
+            _check(path)
         methods = self._endpoints.setdefault(path, {})
         if method in methods:
             raise MillraceError(f"Two things answer {method} {path}.", "Give one of them another path.")
@@ -60,16 +62,20 @@ class Paths:
     @property
     def known(self) -> list[str]:
         """The paths as people read them."""
-        return sorted(path.replace("+}", "}") for path in self._endpoints)
+        return sorted(path.replace("+}", "}") for path in self._endpoints if path != DEFAULT_ROUTE)
 
     def router(self, guard: Guard) -> Router:
         """The router over all that was added; the guard is asked before anything answers."""
-        exact_first = sorted(self._endpoints.items(), key=lambda entry: _exactness(entry[0]))
-        routes = [
-            StarletteRoute(_starlette(path), PathApp(path, methods, guard, self._cors.get(path)))
-            for path, methods in exact_first
-        ]
-        return Router(routes, redirect_slashes=False, default=Nowhere(self.known, guard))
+        # Where no token is asked for, what was not meant to be there must not answer.
+        default = self._endpoints.get(DEFAULT_ROUTE, {})
+        apps = {
+            path: PathApp(path, methods if guard.opens(path) else {**default, **methods}, guard, self._cors.get(path))
+            for path, methods in self._endpoints.items()
+        }
+        elsewhere = apps.pop(DEFAULT_ROUTE, None) or Nowhere(self.known, guard)
+        exact_first = sorted(apps.items(), key=lambda entry: _exactness(entry[0]))
+        routes = [StarletteRoute(_starlette(path), app) for path, app in exact_first]
+        return Router(routes, redirect_slashes=False, default=elsewhere)
 
 
 class PathApp:

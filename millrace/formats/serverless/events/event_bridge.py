@@ -9,7 +9,7 @@ from millrace.formats.cloudformation.values import is_false, text_of
 from millrace.formats.keys import Key, Keys
 from millrace.formats.nodes import text
 from millrace.formats.serverless.events.asked import Asked
-from millrace.formats.serverless.events.inputs import given_input, switched_off
+from millrace.formats.serverless.events.inputs import given_input, given_path, switched_off
 from millrace.formats.serverless.targets import DEFAULT_BUS, bus
 
 EVENT_BRIDGE_KEYS: Keys = {
@@ -17,7 +17,7 @@ EVENT_BRIDGE_KEYS: Keys = {
     "pattern": Key("yes"),
     "schedule": Key("yes"),
     "input": Key("yes"),
-    "inputPath": Key("partly", "with a pattern; a scheduled event comes whole"),
+    "inputPath": Key("yes"),
     "inputTransformer": Key("no", "the event comes as it is"),
     "enabled": Key("yes"),
     "retryPolicy": Key("nothing to do"),
@@ -39,15 +39,14 @@ CLOUDWATCH_EVENT_KEYS: Keys = {
 def read_event_bridge(asked: Asked) -> None:
     """A `bus` event for a pattern, a `schedule` event for a rule; both where both are said."""
     pattern, schedule = asked.get("pattern"), asked.get("schedule")
-    path_counts = Key("yes") if schedule is None else EVENT_BRIDGE_KEYS["inputPath"]
-    asked.examine({**EVENT_BRIDGE_KEYS, "inputPath": path_counts})
+    asked.examine(EVENT_BRIDGE_KEYS)
     if pattern is None and schedule is None:
         asked.refuse("a mapping with `pattern:` or `schedule:`")
     if pattern is not None:
         _on_bus(asked, bus(asked.get("eventBus"), asked.reading), pattern)
     if schedule is not None:
         rule = text_of(asked.reading.resolve(schedule)).strip()
-        asked.add({"schedule": text(rule, schedule), **given_input(asked), **switched_off(asked)})
+        asked.add({"schedule": text(rule, schedule), **given_input(asked), **given_path(asked), **switched_off(asked)})
 
 
 def read_cloudwatch_event(asked: Asked) -> None:
@@ -64,6 +63,4 @@ def _on_bus(asked: Asked, name: str, pattern: Node) -> None:
     if is_false(asked.get("enabled")):
         return  # a bus event that is off is none
     event: dict[str, Any] = {"bus": text(name, pattern), "pattern": asked.reading.resolve(pattern)}
-    if (path := asked.get("inputPath")) is not None:
-        event["input_path"] = path
-    asked.add({**event, **given_input(asked)})
+    asked.add({**event, **given_input(asked), **given_path(asked)})

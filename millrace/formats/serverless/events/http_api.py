@@ -10,7 +10,7 @@ from millrace.formats.serverless.events.asked import Asked
 from millrace.formats.serverless.events.http import method_and_path
 
 HTTP_API_KEYS: Keys = {
-    "path": Key("yes", "* takes what no other path takes; its route key here is ANY /{proxy+}"),
+    "path": Key("yes", "* takes what no other path takes"),
     "method": Key("yes"),
     "authorizer": Key("no", "nobody is asked who he is; on loopback all may call"),
     "timeout": Key("nothing to do"),
@@ -20,14 +20,13 @@ HTTP_API_KEYS: Keys = {
 
 
 def read_http_api(asked: Asked) -> None:
-    """One `http` event, with the payload and the cross-origin settings of provider.httpApi; two for `*`."""
+    """One `http` event, with the payload and the cross-origin settings of provider.httpApi."""
     asked.examine(HTTP_API_KEYS)
     found = method_and_path(asked)
     if found is None:
         asked.refuse("'*', GET /hello, or a mapping with `method:` and `path:`")
         return
     method, path = found
-    paths = [text(each, path) for each in ("/", "/{proxy+}")] if path.value in ("/*", "/$default") else [path]
-    for each in paths:
-        route: dict[str, Any] = {"method": method, "path": each, "payload": asked.reading.http_payload}
-        asked.add({"http": route | asked.reading.http_cors})
+    path = text("$default", path) if path.value in ("/*", "/$default") else path
+    route: dict[str, Any] = {"method": method, "path": path, "payload": asked.reading.http_payload}
+    asked.add({"http": route | asked.reading.http_cors})

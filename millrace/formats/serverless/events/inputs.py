@@ -24,6 +24,12 @@ def given_input(asked: Asked) -> dict[str, Any]:
     return {"input": resolved}
 
 
+def given_path(asked: Asked) -> dict[str, Any]:
+    """`{input_path: ...}` of an event's `inputPath`."""
+    found = asked.get("inputPath")
+    return {} if found is None else {"input_path": asked.reading.resolve(found)}
+
+
 def switched_off(asked: Asked) -> dict[str, Any]:
     """`{enabled: false}` where the event says so."""
     return {"enabled": False} if is_false(asked.get("enabled")) else {}

@@ -20,7 +20,7 @@ EVENT_KEYS: Keys = {
     "http": Key("partly", "proxy integrations; no authorizers, no mapping"),
     "httpApi": Key("partly", "no authorizers"),
     "sqs": Key("yes"),
-    "schedule": Key("partly", "no inputPath, no inputTransformer; UTC"),
+    "schedule": Key("partly", "no inputTransformer; UTC"),
     "s3": Key("partly", "created and removed"),
     "sns": Key("yes"),
     "stream": Key("partly", "tables; not Kinesis"),

@@ -9,13 +9,13 @@ from millrace.formats.cloudformation.values import items, text_of
 from millrace.formats.keys import Key, Keys
 from millrace.formats.nodes import text
 from millrace.formats.serverless.events.asked import Asked
-from millrace.formats.serverless.events.inputs import given_input, switched_off
+from millrace.formats.serverless.events.inputs import given_input, given_path, switched_off
 
 SCHEDULE_KEYS: Keys = {
     "rate": Key("yes", "rate(...), cron(...), or a list of them"),
     "enabled": Key("yes"),
     "input": Key("yes"),
-    "inputPath": Key("no", "the scheduled event comes whole"),
+    "inputPath": Key("yes"),
     "inputTransformer": Key("no", "the scheduled event comes as it is"),
     "method": Key("nothing to do"),
     "timezone": Key("no", "rules are read in UTC"),
@@ -33,7 +33,7 @@ def read_schedule(asked: Asked) -> None:
     if not found:
         asked.refuse("rate(5 minutes), cron(0 3 * * ? *), or `rate:` with one of them")
     for rule in found:
-        asked.add({"schedule": rule, **given_input(asked), **switched_off(asked)})
+        asked.add({"schedule": rule, **given_input(asked), **given_path(asked), **switched_off(asked)})
 
 
 def _rules(node: Node, asked: Asked) -> list[Any]:
