@@ -22,6 +22,7 @@ from millrace.stores.sqlite import SqliteBookmarks, SqliteResults, SqliteTables
 
 FILE = "millrace.db"
 BODIES = "bodies"
+BUCKETS = "buckets"
 _BEYOND_BYTES = 16_000_000  # a larger body would be written twice by the database, and be in the way of short commits
 _MAX_BODY = 1_000_000_000
 
@@ -65,6 +66,14 @@ class Backend:
     async def own_table(self, name: str, key: str) -> Table:
         """A table that is millrace's and not the project's; a project's table cannot have its name."""
         return await self._open_table(f"millrace:{name}", key)
+
+    async def open_table(self, name: str, key: str) -> Table:
+        """A table beside the project's, made while it runs. Raises ConfigError for a name or key that cannot be."""
+        return await self._open_table(name, key)
+
+    def open_bucket(self, name: str) -> Bucket:
+        """A bucket beside the project's, made while it runs: a folder in its state."""
+        return open_bucket(name, str(self._project.state / BUCKETS / name), self._project.root)
 
     async def sweep(self) -> int:
         """Delete the files of large bodies that a crash left without a message; say how many. Raises StorageError."""

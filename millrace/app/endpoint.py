@@ -92,7 +92,7 @@ class AwsEndpoint:
         where = f"AWS endpoint on {self._url} (account {self._aws.account}, region {self._aws.region})"
         if not Services.installed():
             return f"{where}: SQS and Lambda's Invoke; the other services need pip install 'millrace[aws]'"
-        return f"{where}: SQS and what the project's buckets and tables hold survive a restart; the rest is in memory"
+        return f"{where}: SQS, S3 and DynamoDB survive a restart; the rest is in memory"
 
     async def close(self) -> None:
         """Stop answering: after the functions, which need it until they are done."""
@@ -132,9 +132,14 @@ class AwsEndpoint:
         if not Services.installed():
             return None
         backend = self._backend
-        notes = await backend.own_table("s3", _NOTES_KEY)
         services = Services(
-            self._project, tables=backend.tables, buckets=backend.buckets, notes=notes, put=backend.broker.put
+            self._project,
+            tables=backend.tables,
+            buckets=backend.buckets,
+            notes=await backend.own_table("s3", _NOTES_KEY),
+            made=await backend.own_table("made", _NOTES_KEY),
+            places=backend,
+            put=backend.broker.put,
         )
         self._closing.push_async_callback(services.close)
         if self._project.topics or self._project.buckets or self._project.tables or self._aws.resources:

@@ -54,9 +54,27 @@ class House:
         self.buckets = {name: open_bucket(name, each.url, self.root) for name, each in self.project.buckets.items()}
         notes = await self.stored.open(NOTES, "id")
         self.services = Services(
-            self.project, tables=self.tables, buckets=self.buckets, notes=notes, put=self.broker.put
+            self.project,
+            tables=self.tables,
+            buckets=self.buckets,
+            notes=notes,
+            made=await self.stored.open("millrace:made", "id"),
+            places=self,
+            put=self.broker.put,
         )
         return self
+
+    async def open_table(self, name: str, key: str) -> Table:
+        """As a Backend does."""
+        return await self.stored.open(name, key)
+
+    async def own_table(self, name: str, key: str) -> Table:
+        """As a Backend does."""
+        return await self.stored.open(f"millrace:{name}", key)
+
+    def open_bucket(self, name: str) -> Bucket:
+        """As a Backend does."""
+        return open_bucket(name, f"./made/{name}", self.root)
 
     async def stop(self) -> None:
         """Let go of every file."""

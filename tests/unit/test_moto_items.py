@@ -192,19 +192,6 @@ async def test_a_deleted_table_has_no_rows(house: House) -> None:
     assert await item(house.client("dynamodb"), id={"S": "a"}) is None
 
 
-async def test_tables_that_are_not_the_projects_stay_in_memory(house: House) -> None:
-    db = house.client("dynamodb")
-    await ask(
-        db.create_table,
-        TableName="passing",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    await ask(db.put_item, TableName="passing", Item={"id": {"S": "a"}})
-    assert sorted((await ask(db.list_tables))["TableNames"]) == ["orders", "passing", "scores"]
-
-
 async def test_streams_can_be_read(house: House) -> None:
     db, streams = house.client("dynamodb"), house.client("dynamodbstreams")
     await ask(db.put_item, TableName="scores", Item={"who": {"S": "me"}, "at": {"N": "1"}})

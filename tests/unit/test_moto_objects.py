@@ -213,13 +213,13 @@ async def test_what_the_disk_refuses_was_not_written(house: House, monkeypatch: 
     assert await body(s3, "a") == b"old"
 
 
-async def test_buckets_elsewhere_and_unknown_ones(house: House) -> None:
+async def test_buckets_elsewhere_are_not_made_here(house: House) -> None:
     s3 = house.client("s3")
     found = await ask(s3.list_buckets)
     assert [each["Name"] for each in found["Buckets"]] == ["lake"]
-    await ask(s3.create_bucket, Bucket="passing", CreateBucketConfiguration={"LocationConstraint": REGION})
-    await ask(s3.put_object, Bucket="passing", Key="x", Body=b"x")
-    assert not (house.root / "passing").exists()
+    await ask(s3.create_bucket, Bucket="far", CreateBucketConfiguration={"LocationConstraint": REGION})
+    await ask(s3.put_object, Bucket="far", Key="x", Body=b"x")
+    assert not (house.root / "made").exists()
 
 
 async def test_notifications_set_at_run_time_reach_the_queue_and_the_function(house: House) -> None:

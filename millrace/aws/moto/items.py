@@ -1,4 +1,6 @@
-"""The mirror of DynamoDB: items of the project's tables are rows of the tables of the same names.
+"""The mirror of DynamoDB: items of the project's tables, and of those made at run time, are rows of tables of ours.
+
+Tables go by labels: the name in the project's region, region/name in another.
 
 moto answers; our table keeps. What others write into the table (a function's `to: table:`) is read from its change
 stream before a call that names the table.
@@ -34,10 +36,10 @@ class TableWrite(msgspec.Struct, frozen=True):
 
 
 class ItemMirror:
-    """The project's tables, in moto and in ours. `run` calls a function in moto's thread."""
+    """Tables in moto and in ours, at first the project's. `run` calls a function in moto's thread."""
 
     def __init__(self, tables: Mapping[str, Table], account: str, region: str, run: Run) -> None:
-        self._tables = tables
+        self._tables = dict(tables)
         self._account = account
         self._region = region
         self._run = run
@@ -45,17 +47,46 @@ class ItemMirror:
 
     async def load(self) -> None:
         """Put the rows into moto's tables, a page at a time."""
-        for name, table in self._tables.items():
-            # The stream's end first: what changes while the rows are read is read again, not missed.
-            await self._news(name)
-            after: str | None = None
-            while rows := await table.scan(after=after, limit=_PAGE):
-                await self._run(self._put_back, name, {row.key: row.value for row in rows})
-                after = rows[-1].key
+        for name in list(self._tables):
+            await self.fill(name)
+
+    async def fill(self, name: str) -> None:
+        """Put one table's rows into moto's."""
+        # The stream's end first: what changes while the rows are read is read again, not missed.
+        await self._news(name)
+        after: str | None = None
+        while rows := await self._tables[name].scan(after=after, limit=_PAGE):
+            await self._run(self._put_back, name, {row.key: row.value for row in rows})
+            after = rows[-1].key
+
+    def add(self, name: str, table: Table) -> None:
+        """Mirror one more table."""
+        self._tables[name] = table
+
+    def remove(self, name: str) -> None:
+        """Mirror a table no more."""
+        self._tables.pop(name, None)
+        self._after.pop(name, None)
+
+    def label(self, region: str, name: str) -> str:
+        """By what a table goes here."""
+        return name if region == self._region else f"{region}/{name}"
+
+    def place(self, label: str) -> tuple[str, str]:
+        """The region and name of a table."""
+        region, _, name = label.rpartition("/")
+        return region or self._region, name
+
+    def table(self, label: str) -> Any:
+        """moto's table, None where it has none; in its thread."""
+        from moto.dynamodb.models import dynamodb_backends
+
+        region, name = self.place(label)
+        return dynamodb_backends[self._account][region].tables.get(name)
 
     async def refresh(self, body: bytes) -> None:
         """Take in what others wrote into the tables that a request may name."""
-        for name in self._tables:
+        for name in list(self._tables):
             if name.encode() in body:
                 changes = await self._news(name)
                 if changes:
@@ -67,24 +98,32 @@ class ItemMirror:
             return
         try:
             key = {name: dict(attributes[name]) for name in table.table_key_attrs}
-            place = (str(table.name), row_key(list(key.values())))
+            place = (self.label(table.region_name, table.name), row_key(list(key.values())))
             if place not in journal.items:
                 journal.items[place] = (key, _attributes(table, key))
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
             _log.debug("no key of table %r, which moto will refuse: %r", table.name, error)
 
+    def note_all(self, journal: Journal, label: str, table: Any) -> None:
+        """A table that began with items, as a restored one does, and is not mirrored yet."""
+        for item in table.all_items():
+            attributes = item.to_json()["Attributes"]
+            key = {name: dict(attributes[name]) for name in table.table_key_attrs}
+            journal.items[(label, row_key(list(key.values())))] = (key, None)
+
     def note_drop(self, journal: Journal, region: str, table: str) -> None:
         """A table was deleted: so are its rows, as on AWS."""
-        if region == self._region and table in self._tables:
-            journal.dropped.append(table)
-            for place in [place for place in journal.items if place[0] == table]:
+        label = self.label(region, table)
+        if label in self._tables:
+            journal.dropped.append(label)
+            for place in [place for place in journal.items if place[0] == label]:
                 del journal.items[place]
 
     def collect(self, journal: Journal) -> list[TableWrite]:
         """The writes of a call, from what the items are now; in moto's thread."""
         writes = {name: TableWrite(name, [], [], dropped=True) for name in journal.dropped}
         for (name, key), (attributes, _) in journal.items.items():
-            table = self._table(name)
+            table = self.table(name)
             item = None if table is None else _attributes(table, attributes)
             write = writes.setdefault(name, TableWrite(name, [], []))
             if item is None:
@@ -108,7 +147,7 @@ class ItemMirror:
         """Give moto's items back what they were; in moto's thread."""
         with recording(Journal()):
             for (name, _), (key, old) in journal.items.items():
-                table = self._table(name)
+                table = self.table(name)
                 if table is not None:
                     _set(table, key, old)
 
@@ -122,7 +161,7 @@ class ItemMirror:
 
     def _follow(self, name: str, changes: Mapping[str, Change]) -> None:
         self._take_in(name, {key: change.new for key, change in changes.items() if change.new is not None})
-        table = self._table(name)
+        table = self.table(name)
         if table is None:
             return
         with recording(Journal()):
@@ -132,14 +171,14 @@ class ItemMirror:
 
     def _put_back(self, name: str, rows: Mapping[str, bytes]) -> None:
         """Rows that were there before this start: none of them is news in moto's stream."""
-        table = self._table(name)
+        table = self.table(name)
         if table is not None:
             shard, table.stream_shard = table.stream_shard, None
             self._take_in(name, rows)
             table.stream_shard = shard
 
     def _take_in(self, name: str, rows: Mapping[str, bytes]) -> None:
-        table = self._table(name)
+        table = self.table(name)
         if table is None:
             return
         with recording(Journal()):
@@ -158,12 +197,7 @@ class ItemMirror:
             _log.warning("row %r of table %r is no item of it: %s", key, name, getattr(error, "message", error))
 
     def _holds(self, table: Any) -> bool:
-        return table.name in self._tables and table.region_name == self._region and table.account_id == self._account
-
-    def _table(self, name: str) -> Any:
-        from moto.dynamodb.models import dynamodb_backends
-
-        return dynamodb_backends[self._account][self._region].tables.get(name)
+        return table.account_id == self._account and self.label(table.region_name, table.name) in self._tables
 
 
 def _values(table: Any, key: Mapping[str, Any]) -> list[Any]:

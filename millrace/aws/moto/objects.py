@@ -1,4 +1,4 @@
-"""The mirror of S3: objects of the project's buckets are objects of the buckets of the same names.
+"""The mirror of S3: objects of the project's buckets, and of those made at run time, are objects of buckets of ours.
 
 Of those moto holds names and metadata; bodies are in our bucket alone, and are read from there. What others put into
 the bucket (a person, a function's `to: bucket:`) is taken in when somebody asks for its key or lists the bucket.
@@ -34,10 +34,13 @@ Wait = Callable[[Awaitable[Any]], Any]  # in moto's thread: the result of someth
 
 
 class ObjectMirror:
-    """The project's buckets, in moto and in ours. `run` calls in moto's thread, `wait` waits there for the loop."""
+    """Buckets in moto and in ours, at first the project's.
+
+    `run` calls in moto's thread, `wait` waits there for the event loop.
+    """
 
     def __init__(self, buckets: Mapping[str, Bucket], notes: Table, account: str, run: Run, wait: Wait) -> None:
-        self._buckets = buckets
+        self._buckets = dict(buckets)
         self._notes = notes
         self._account = account
         self._run = run
@@ -47,9 +50,20 @@ class ObjectMirror:
     async def load(self) -> None:
         """Make every object of the buckets known to moto, with what was noted of it."""
         notes = await self._all_notes()
-        for name, bucket in self._buckets.items():
-            infos = [info async for info in bucket.list()]
-            await self._run(self._take_in, name, infos, notes)
+        for name in list(self._buckets):
+            await self._fill(name, notes)
+
+    async def fill(self, name: str) -> None:
+        """Make the objects of one bucket known to moto."""
+        await self._fill(name, await self._all_notes())
+
+    def add(self, name: str, bucket: Bucket) -> None:
+        """Mirror one more bucket."""
+        self._buckets[name] = bucket
+
+    def remove(self, name: str) -> None:
+        """Mirror a bucket no more."""
+        self._buckets.pop(name, None)
 
     async def refresh(self, call: Call) -> None:
         """Take in what others did to the objects that a call asks for."""
@@ -59,6 +73,8 @@ class ObjectMirror:
                 await self._look(bucket, key)
         elif bucket and call.method == "GET":
             await self._list(bucket, call.query)
+        elif bucket and call.method == "DELETE":  # files that were copied in keep a bucket from being deleted
+            await self._list(bucket, "")
         source = unquote(call.headers.get("x-amz-copy-source", "").partition("?")[0]).lstrip("/")
         name, _, key = source.partition("/")
         if name in self._buckets:
@@ -132,6 +148,10 @@ class ObjectMirror:
         for bucket, key in journal.objects:
             await self._run(self._forget, bucket, key)
             await self._look(bucket, key)
+
+    async def _fill(self, name: str, notes: Mapping[str, Note]) -> None:
+        infos = [info async for info in self._buckets[name].list()]
+        await self._run(self._take_in, name, infos, notes)
 
     def _collected(self, bucket: str, key: str) -> ObjectWrite:
         found = self._find(bucket, key)

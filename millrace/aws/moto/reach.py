@@ -19,15 +19,17 @@ MOTO_SERVICES: tuple[Reach, ...] = (
     Reach(
         "s3",
         "durable",
-        "Objects of the project's buckets are files before the answer goes out, and are loaded back; content type, user"
-        " metadata and tags too. Versions before the last, ACLs, locks and parts of unfinished uploads are in memory."
+        "Objects are files before the answer goes out, and are loaded back; content type, user metadata and tags too."
+        " So are buckets made at run time, with their region, tags, versioning, notifications, CORS, policy, encryption"
+        " and ownership. Versions before the last, lifecycles, ACLs, locks and parts of unfinished uploads are in memory."
         " Queues and topics are told of what comes through this API, `bucket:` events of every object.",
     ),
     Reach(
         "dynamodb",
         "durable",
-        "Items of the project's tables are rows before the answer goes out, and are loaded back. Tables made at run"
-        " time are in memory; items do not expire. A transaction's deletions follow its writes in a second commit.",
+        "Items are rows before the answer goes out, and are loaded back. So are tables made at run time, with their"
+        " indexes, streams, tags and TTL; items do not expire. Backups, and tables of a stack or an import, are in"
+        " memory. A transaction's deletions follow its writes in a second commit.",
     ),
     Reach("dynamodbstreams", "memory", "What boto3 reads of a stream begins with this start; `table:` events do not."),
     Reach(
@@ -54,6 +56,6 @@ MOTO_SERVICES: tuple[Reach, ...] = (
 )
 
 SURVIVES = (
-    "queues and their messages, objects of the project's buckets, items of the project's tables;"
+    "queues and their messages, S3's buckets and objects, DynamoDB's tables and items;"
     " everything else that is made through the endpoint lives until this process ends"
 )

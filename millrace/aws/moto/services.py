@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from millrace.aws.endpoint.call import Call, Reply
@@ -25,6 +25,9 @@ from millrace.aws.endpoint.routing import FORM, service_of, service_of_form
 from millrace.aws.moto import wsgi
 from millrace.aws.moto.items import ItemMirror, TableWrite
 from millrace.aws.moto.journal import Journal, recording
+from millrace.aws.moto.made import Kind, Made, Places, Step
+from millrace.aws.moto.made_buckets import MadeBuckets
+from millrace.aws.moto.made_tables import MadeTables
 from millrace.aws.moto.objects import ObjectMirror
 from millrace.aws.moto.reach import SURVIVES
 from millrace.aws.moto.resources import Resources
@@ -44,17 +47,35 @@ _HINT = "Install the extra: pip install 'millrace[aws]'"
 PutAll = Callable[[Sequence[Put]], Awaitable[list[Accepted]]]
 
 
+class Changes(NamedTuple):
+    """What one call did: noted, and as it is to be kept."""
+
+    journal: Journal
+    rows: list[TableWrite]
+    objects: list[ObjectWrite]
+    made: list[Step]
+
+
 class Services:
     """moto, mounted: `tables` and `buckets` are the project's own of the same names, `notes` a durable table for S3.
 
-    `put` puts into the project's durable queues. Nothing is imported before the first call, or `load`. moto's state
-    is the process's: of several `Services` the last one loaded has it.
+    What is made at run time is defined in `made`, a durable table too, and its content is in `places`. `put` puts into
+    the project's durable queues. Nothing is imported before the first call, or `load`. moto's state is the process's:
+    of several `Services` the last one loaded has it.
     """
 
     survives = SURVIVES
 
     def __init__(
-        self, project: Project, *, tables: Mapping[str, Table], buckets: Mapping[str, Bucket], notes: Table, put: PutAll
+        self,
+        project: Project,
+        *,
+        tables: Mapping[str, Table],
+        buckets: Mapping[str, Bucket],
+        notes: Table,
+        made: Table,
+        places: Places,
+        put: PutAll,
     ) -> None:
         if project.aws is None:
             raise ValueError("a project without aws: has no services")
@@ -67,6 +88,11 @@ class Services:
             {name: tables[name] for name in project.tables}, project.aws.account, project.aws.region, self._run
         )
         self._objects = ObjectMirror(local, notes, project.aws.account, self._run, self._wait)
+        kinds: dict[str, Kind] = {
+            "dynamodb": MadeTables(project.aws.account, self._items, places),
+            "s3": MadeBuckets(project.aws.account, buckets.keys() - local.keys(), self._objects, places),
+        }
+        self._made = Made(made, kinds, self._run)
         self._resources = Resources(project, self.receivers, list(local))
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="moto")
         self._loading: asyncio.Task[None] | None = None
@@ -138,14 +164,14 @@ class Services:
 
     def strayed(self, journal: Journal) -> None:
         """Make durable what a thread of moto's own did; that thread waits. Raises MillraceError."""
-        rows, objects = self._items.collect(journal), self._objects.collect(journal)
-        self._wait(self._keep(journal, rows, objects))
+        self._wait(self._keep(Changes(journal, self._items.collect(journal), self._objects.collect(journal), [])))
 
     async def _load(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.warnings = await self._run(self._start)
         for warning in self.warnings:
             _log.warning("%s", warning)
+        await self._made.load()
         await self._items.load()
         await self._objects.load()
 
@@ -180,16 +206,17 @@ class Services:
         elif service == "s3":
             await self._objects.refresh(call)
         try:
-            reply, journal, rows, objects = await self._run(self._asked, service, call)
+            reply, changes = await self._run(self._asked, service, call)
         except Changed as changed:
             await self._objects.again(changed)
-            reply, journal, rows, objects = await self._run(self._asked, service, call)
-        if journal:
-            await self._keep_or_revert(journal, rows, objects)
+            reply, changes = await self._run(self._asked, service, call)
+        if changes.journal or changes.made:
+            await self._keep_or_revert(changes)
         return reply
 
-    def _asked(self, service: str, call: Call) -> tuple[Reply, Journal, list[TableWrite], list[ObjectWrite]]:
+    def _asked(self, service: str, call: Call) -> tuple[Reply, Changes]:
         """One call in moto's thread, and what it changed."""
+        before = self._made.before(service, call)
         with recording(Journal()) as journal:
             try:
                 reply = wsgi.answer(self._application, call)
@@ -203,24 +230,28 @@ class Services:
                 text = f"moto failed: {type(error).__name__}: {error}"
                 _log.error("%s %s of %s: %s", call.method, call.path[:200], service, text)
                 reply = fault(service, call.headers, "InternalFailure", text)
-        return reply, journal, self._items.collect(journal), self._objects.collect(journal)
+        made = self._made.collect(service, before, journal)
+        return reply, Changes(journal, self._items.collect(journal), self._objects.collect(journal), made)
 
-    async def _keep_or_revert(self, journal: Journal, rows: list[TableWrite], objects: list[ObjectWrite]) -> None:
+    async def _keep_or_revert(self, changes: Changes) -> None:
         try:
-            await self._keep(journal, rows, objects)
+            await self._keep(changes)
         except MillraceError:
-            await self._run(self._items.revert, journal)
-            await self._objects.revert(journal)
+            await self._run(self._items.revert, changes.journal)
+            await self._objects.revert(changes.journal)
+            await self._made.revert(changes.made)
             raise
-        if objects:
-            await self._run(self._objects.settle, objects)
+        if changes.objects:
+            await self._run(self._objects.settle, changes.objects)
 
-    async def _keep(self, journal: Journal, rows: list[TableWrite], objects: list[ObjectWrite]) -> None:
+    async def _keep(self, changes: Changes) -> None:
         """Data first, then the messages that tell of it."""
-        await self._objects.write(objects)
-        await self._items.write(rows)
-        if journal.puts:
-            await self._send(journal.puts)
+        await self._made.remember(changes.made)
+        await self._objects.write(changes.objects)
+        await self._items.write(changes.rows)
+        await self._made.forget(changes.made)
+        if changes.journal.puts:
+            await self._send(changes.journal.puts)
 
     async def _send(self, puts: Sequence[Put]) -> None:
         """All at once; where a queue is not there, what went to it is dropped as AWS drops it, and told."""
