@@ -4,7 +4,8 @@ call → what changed beside moto is read in → moto answers, in its one thread
 tables, buckets and queues → the answer goes out.
 
 moto keeps everything in memory and knows queues of its own. `hooks` notes in a journal what a call changed and sent;
-`objects` and `items` mirror S3 and DynamoDB, `made` remembers their buckets and tables; what moto sends to queues and functions becomes messages of our broker.
+`objects` and `items` mirror S3 and DynamoDB, `made` remembers their buckets and tables; what moto sends to queues and
+functions becomes messages of our broker.
 """
 
 from __future__ import annotations

@@ -51,11 +51,16 @@ class ObjectMirror:
         """Make every object of the buckets known to moto, with what was noted of it."""
         notes = await self._all_notes()
         for name in list(self._buckets):
-            await self._fill(name, notes)
+            infos = [info async for info in self._buckets[name].list()]
+            await self._run(self._take_in, name, infos, notes)
 
     async def fill(self, name: str) -> None:
         """Make the objects of one bucket known to moto."""
-        await self._fill(name, await self._all_notes())
+        infos = [info async for info in self._buckets[name].list()]
+        notes: dict[str, Note] = {}
+        for info in infos:
+            notes |= await self._noted(name, info.key)
+        await self._run(self._take_in, name, infos, notes)
 
     def add(self, name: str, bucket: Bucket) -> None:
         """Mirror one more bucket."""
@@ -148,10 +153,6 @@ class ObjectMirror:
         for bucket, key in journal.objects:
             await self._run(self._forget, bucket, key)
             await self._look(bucket, key)
-
-    async def _fill(self, name: str, notes: Mapping[str, Note]) -> None:
-        infos = [info async for info in self._buckets[name].list()]
-        await self._run(self._take_in, name, infos, notes)
 
     def _collected(self, bucket: str, key: str) -> ObjectWrite:
         found = self._find(bucket, key)

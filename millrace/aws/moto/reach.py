@@ -21,8 +21,8 @@ MOTO_SERVICES: tuple[Reach, ...] = (
         "durable",
         "Objects are files before the answer goes out, and are loaded back; content type, user metadata and tags too."
         " So are buckets made at run time, with their region, tags, versioning, notifications, CORS, policy, encryption"
-        " and ownership. Versions before the last, lifecycles, ACLs, locks and parts of unfinished uploads are in memory."
-        " Queues and topics are told of what comes through this API, `bucket:` events of every object.",
+        " and ownership. Versions before the last, lifecycles, ACLs, locks and parts of unfinished uploads are in"
+        " memory. Queues and topics are told of what comes through this API, `bucket:` events of every object.",
     ),
     Reach(
         "dynamodb",
