@@ -137,6 +137,15 @@ async def test_a_deleted_table_is_forgotten(house: House) -> None:
     assert (await ask(house.client("dynamodb").list_tables))["TableNames"] == ["orders"]
 
 
+async def test_a_restored_table_begins_with_its_items(house: House) -> None:
+    db = house.client("dynamodb")
+    await ask(db.put_item, TableName="orders", Item={"id": {"S": "a"}})
+    backup = (await ask(db.create_backup, TableName="orders", BackupName="first"))["BackupDetails"]["BackupArn"]
+    await ask(db.restore_table_from_backup, TargetTableName="restored", BackupArn=backup)
+    await again(house)
+    assert await items(house.client("dynamodb"), "restored") == ["a"]
+
+
 async def test_names_that_a_store_would_confuse(house: House) -> None:
     db, away = house.client("dynamodb"), house.client("dynamodb", region="us-east-2")
     names = [(db, "ORDERS"), (away, "orders"), (db, "x" * 200)]
