@@ -13,6 +13,7 @@ from millrace.config.faults import Fault, in_order, refusal
 from millrace.config.load import Examination, content_of, examine_tree, name_of
 from millrace.config.schema import Project
 from millrace.errors import ConfigError
+from millrace.formats.cloudformation.surroundings import ENDPOINT
 from millrace.formats.iam import refusals
 from millrace.formats.reader import Reader, Request
 
@@ -27,6 +28,7 @@ FORMATS |= {f"serverless.{ending}": SERVERLESS for ending in ("yml", "yaml", "js
 FORMATS |= {f"template.{ending}": SAM for ending in ("yaml", "yml", "json")}
 FORMATS |= {f"zappa_settings.{ending}": ZAPPA for ending in ("json", "toml", "yaml", "yml")}
 _IN_SHORT = "millrace.yml, serverless.yml, template.yaml, zappa_settings.json"
+_PORT = re.compile(r"aws\.port=\s*([1-9]\d{0,4})\s*")
 # A file of another name is known by what no other format has at its top, in this order.
 _MARKS = (
     (SERVERLESS, re.compile(rb"""^provider\s*:|^\s{0,4}"provider"\s*:|^\{\s*"provider"\s*:""", re.M)),
@@ -95,7 +97,9 @@ def examine(
     if kind == MILLRACE:
         found = replace(millrace_yml.examine(file, stage=stage, overrides=overrides), file=name_of(file))
     else:
-        found = _examine_foreign(READERS[kind], Request(file, stage, dict(parameters or {})), overrides)
+        found = _examine_foreign(
+            READERS[kind], Request(file, stage, dict(parameters or {}), _endpoint(overrides)), overrides
+        )
     return _strict(found) if strict else found
 
 
@@ -135,6 +139,12 @@ def _examine_foreign(reader: str, request: Request, overrides: Sequence[str]) ->
         understood=draft.understood,
         keys=draft.keys,
     )
+
+
+def _endpoint(overrides: Sequence[str]) -> str:
+    """Where queues' URLs begin: they are made while the file is read, before its tree is overridden."""
+    said = [match[1] for each in overrides if (match := _PORT.fullmatch(each))]
+    return f"{ENDPOINT.rpartition(':')[0]}:{said[-1]}" if said else ENDPOINT
 
 
 def _reader(target: str) -> Reader:

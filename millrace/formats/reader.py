@@ -9,16 +9,21 @@ from typing import Protocol
 
 from millrace.config.faults import Fault
 from millrace.config.tree import Node
+from millrace.formats.cloudformation.surroundings import ENDPOINT
 from millrace.formats.iam.policy import Policy
 
 
 @dataclass(frozen=True)
 class Request:
-    """A project file and what the person said beside it; parameters are SAM's and Serverless's `--parameter k=v`."""
+    """A project file and what the person said beside it; parameters are SAM's and Serverless's `--parameter k=v`.
+
+    `endpoint` is where the URLs of queues begin.
+    """
 
     file: Path
     stage: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+    endpoint: str = ENDPOINT
 
 
 @dataclass

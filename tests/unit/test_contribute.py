@@ -161,9 +161,22 @@ def test_a_function() -> None:
     }
 
 
-def test_concurrency_that_is_not_kept_is_told() -> None:
-    several = F.replace("Code: src", "Code: src, ReservedConcurrentExecutions: 5")
-    assert "F: one process runs it, not 5; expected `replicas`" in woven(several)[1][0]
+@pytest.mark.parametrize(("reserved", "replicas"), [(0, 0), (1, 1), (3, 3), ("'2'", 2), (500, 8)])
+def test_reserved_concurrency_is_a_process_each_as_far_as_there_are_cores(
+    reserved: object, replicas: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    tree, told = woven(F.replace("Code: src", f"Code: src, ReservedConcurrentExecutions: {reserved}"))
+    assert (tree["functions"]["F"]["replicas"], told) == (replicas, [])
+
+
+@pytest.mark.parametrize(
+    ("own", "level"), [("", "DEBUG"), (", Environment: {Variables: {AWS_LAMBDA_LOG_LEVEL: ERROR}}", "ERROR")]
+)
+def test_the_level_of_a_function_s_log(own: str, level: str) -> None:
+    config = "LoggingConfig: {LogFormat: JSON, ApplicationLogLevel: DEBUG}"
+    tree, told = woven(F.replace("Code: src", f"Code: src, {config}{own}"))
+    assert (tree["functions"]["F"]["environment"], told) == ({"AWS_LAMBDA_LOG_LEVEL": level}, [])
 
 
 @pytest.mark.parametrize(

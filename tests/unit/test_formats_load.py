@@ -158,3 +158,15 @@ def test_parameters_on_the_command_line(
     capsys.readouterr()
     assert cli.run(["check", "--parameter", "novalue"]) == 2
     assert "--parameter novalue is no parameter" in capsys.readouterr().err
+
+
+def test_queue_urls_follow_the_port_that_overrides_the_endpoint_s(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("def f(event, context): ...\n")
+    (tmp_path / "serverless.yml").write_text(
+        "service: a\nprovider: {name: aws, runtime: python3.12, environment: {URL: !Ref Q}}\n"
+        "functions: {f: {handler: app.f}}\nresources: {Resources: {Q: {Type: 'AWS::SQS::Queue'}}}\n"
+    )
+    project = load(tmp_path, overrides=["aws.port=9000", "aws.port=9001"])
+    assert project.aws is not None
+    assert project.aws.port == 9001
+    assert project.environment == {"URL": "http://127.0.0.1:9001/000000000000/a-dev-Q"}

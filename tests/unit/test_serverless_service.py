@@ -225,6 +225,42 @@ functions:
     assert texts(draft) == []
 
 
+def test_api_keys_without_names_on_one_line_are_two(tmp_path: Path) -> None:
+    keys = "[{value: aaaaaaaaaaaaaaaaaaaa}, {value: bbbbbbbbbbbbbbbbbbbb}]"
+    draft = drafted(f"service: a\nprovider: {{name: aws, runtime: python3.12, apiKeys: {keys}}}\n" + FUNCTION, tmp_path)
+    assert sorted((project_of(draft, tmp_path).gateway.api_keys or {}).values()) == [c * 20 for c in "ab"]
+
+
+@pytest.mark.parametrize(("reserved", "replicas"), [(0, 0), (1, 1), (3, 3), (500, 8)])
+def test_reserved_concurrency(reserved: int, replicas: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    draft = drafted(f"{HEAD}functions: {{f: {{handler: app.f, reservedConcurrency: {reserved}}}}}", tmp_path)
+    assert (project_of(draft, tmp_path).functions["f"].replicas, texts(draft)) == (replicas, [])
+
+
+@pytest.mark.parametrize(
+    ("provider", "function", "level"),
+    [
+        ("logs: {lambda: {applicationLogLevel: DEBUG}}", "", "DEBUG"),
+        ("logs: {lambda: {applicationLogLevel: DEBUG}}", "logs: {applicationLogLevel: ERROR}", "ERROR"),
+        ("", "logs: {applicationLogLevel: INFO}, environment: {AWS_LAMBDA_LOG_LEVEL: WARN}", "WARN"),
+    ],
+)
+def test_the_level_of_a_function_s_log(provider: str, function: str, level: str, tmp_path: Path) -> None:
+    text = f"service: a\nprovider: {{name: aws, runtime: python3.12, {provider}}}\n"
+    draft = drafted(f"{text}functions: {{f: {{handler: app.f, {function}}}}}", tmp_path)
+    assert project_of(draft, tmp_path).functions["f"].environment == {"AWS_LAMBDA_LOG_LEVEL": level}
+    assert texts(draft) == []
+
+
+def test_variables_that_nothing_answers_count_as_not_understood(tmp_path: Path) -> None:
+    known = drafted(HEAD + "functions: {f: {handler: app.f, environment: {A: x, B: y}}}", tmp_path)
+    unknown = drafted(
+        HEAD + "functions: {f: {handler: app.f, environment: {A: '${ssm:/x}', B: '${vvault:y}'}}}", tmp_path
+    )
+    assert (unknown.understood, unknown.keys) == (known.understood, known.keys + 2)
+
+
 def test_an_api_key_out_of_the_environment_is_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PETS_KEY", "s3cret-s3cret-s3cret")
     text = "service: a\nprovider: {name: aws, runtime: python3.12, apiKeys: ['${env:PETS_KEY}']}\n" + FUNCTION

@@ -8,7 +8,7 @@ from millrace.config.tree import Node
 from millrace.formats.arns import parse_arn
 from millrace.formats.cloudformation.stack import Resource
 from millrace.formats.cloudformation.targets import destination
-from millrace.formats.cloudformation.values import below, entries, integer, items, measured, text_of
+from millrace.formats.cloudformation.values import below, entries, integer, items, measured, side_by_side, text_of
 from millrace.formats.cloudformation.weave import Weave
 from millrace.formats.keys import Key, Keys
 from millrace.formats.nodes import node
@@ -24,7 +24,9 @@ FUNCTION_KEYS: Keys = {
     "Environment": Key("yes"),
     "DeadLetterConfig": Key("yes"),
     "Layers": Key("yes", "those of the same template; for others, install what is in them"),
-    "ReservedConcurrentExecutions": Key("yes", "1 or 0 as said; any other number is one process, see `replicas`"),
+    "ReservedConcurrentExecutions": Key(
+        "yes", "as many processes, but at most one per core; one without it: `replicas`"
+    ),
     "PackageType": Key("yes", "images are run from their folder (Metadata.DockerContext), if they are Python"),
     "ImageConfig": Key("yes", "Command is the handler"),
     "Role": Key("nothing to do", "functions may do everything here"),
@@ -33,7 +35,7 @@ FUNCTION_KEYS: Keys = {
     "EphemeralStorage": Key("nothing to do", "the disk is your own"),
     "FileSystemConfigs": Key("no", "no file system is mounted"),
     "KmsKeyArn": Key("nothing to do"),
-    "LoggingConfig": Key("nothing to do", "see `millrace logs`"),
+    "LoggingConfig": Key("yes", "ApplicationLogLevel; for the rest see `millrace logs`"),
     "RuntimeManagementConfig": Key("nothing to do"),
     "SnapStart": Key("nothing to do"),
     "RecursiveLoop": Key("nothing to do"),
@@ -44,6 +46,7 @@ FUNCTION_KEYS: Keys = {
 # Lambda's own where nothing is said: Lambda API reference, CreateFunction.
 _TIMEOUT_S = 3
 _MEMORY_MB = 128
+LOG_LEVEL = "AWS_LAMBDA_LOG_LEVEL"  # by which Lambda tells its runtime
 
 
 def add_function(weave: Weave, resource: Resource) -> None:
@@ -68,10 +71,8 @@ def add_function(weave: Weave, resource: Resource) -> None:
         weave.put([*path, "description"], said, said)
     _add_environment(weave, resource, path, "" if root is None else text_of(root))
     reserved = resource.get("ReservedConcurrentExecutions")
-    if reserved is not None and integer(reserved).value in (0, 1):
-        weave.put([*path, "replicas"], integer(reserved), reserved)
-    elif reserved is not None:
-        weave.warn(reserved, f"{resource.logical_id}: one process runs it, not {reserved.shown}", "`replicas`")
+    if reserved is not None and reserved.value is not None:
+        weave.put([*path, "replicas"], side_by_side(reserved), reserved)
     weave.put([*path, "asynchronous"], {}, like)
 
 
@@ -129,6 +130,9 @@ def _add_environment(weave: Weave, resource: Resource, path: list[str], root: st
             weave.refuse(value, where, "a text or a number", value.shown)
         else:
             weave.put([*path, "environment", key], value if value.value is not None else "", value)
+    level = resource.get("LoggingConfig", "ApplicationLogLevel")
+    if level is not None and level.value is not None and resource.get("Environment", "Variables", LOG_LEVEL) is None:
+        weave.put([*path, "environment", LOG_LEVEL], level, level)
     folders = [each for layer in items(resource.get("Layers")) if (each := _layer(weave, layer, resource, root))]
     if folders:
         said = resource.get("Environment", "Variables", "PYTHONPATH")

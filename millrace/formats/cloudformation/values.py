@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,14 @@ def text_of(found: Node | None) -> str:
     if found is None or isinstance(found.value, dict | list | bool | None):
         return ""
     return str(found.value)
+
+
+def side_by_side(reserved: Node) -> Node:
+    """How many processes do what reserved concurrency allows: as many, but no more than the machine has cores."""
+    most = integer(reserved)
+    if isinstance(most.value, int) and not isinstance(most.value, bool):
+        return Node(min(most.value, max(1, os.cpu_count() or 1)), most.place, most.key_place)
+    return most
 
 
 def integer(found: Node) -> Node:

@@ -63,7 +63,11 @@ def surroundings_of(request: Request, config: SamConfig) -> Surroundings:
     stack = name if name[:1].isalpha() else f"app-{name}".rstrip("-")
     said = {"region": config.region} if config.region else {}
     return Surroundings(
-        stack=config.stack or stack, stage=request.stage or "dev", parameters=request.parameters, **said
+        stack=config.stack or stack,
+        stage=request.stage or "dev",
+        parameters=request.parameters,
+        endpoint=request.endpoint,
+        **said,
     )
 
 

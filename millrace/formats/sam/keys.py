@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from millrace.formats.cloudformation.event_sources import MAPPING_KEYS
+from millrace.formats.cloudformation.lambdas import FUNCTION_KEYS
 from millrace.formats.cloudformation.rules import SCHEDULE_KEYS, TARGET_KEYS
 from millrace.formats.keys import Key, Keys
 
@@ -72,6 +73,7 @@ SAM_FUNCTION_KEYS: Keys = {
         ),
         _ONE_VERSION,
     ),
+    "LoggingConfig": FUNCTION_KEYS["LoggingConfig"],
     **dict.fromkeys(
         (
             "Architectures",
@@ -81,7 +83,6 @@ SAM_FUNCTION_KEYS: Keys = {
             "EphemeralStorage",
             "FunctionScalingConfig",
             "KmsKeyArn",
-            "LoggingConfig",
             "PermissionsBoundary",
             "PropagateTags",
             "RecursiveLoop",

@@ -7,6 +7,7 @@ from typing import Any
 
 from millrace.config.check import is_below
 from millrace.config.tree import Node
+from millrace.formats.cloudformation.lambdas import LOG_LEVEL
 from millrace.formats.cloudformation.values import below, entries, items, text_of
 from millrace.formats.nodes import text
 from millrace.formats.serverless.naming import normalized
@@ -28,6 +29,9 @@ def of_function(key: str, function: Node, provider: Node | None, reading: Readin
     for name, value in entries(own):
         if value.value is None and below(shared, name) is not None:
             reading.ledger.warn(value, f"functions.{key}: null does not take the provider's {name} away here")
+    level = below(function, "logs", "applicationLogLevel") or below(provider, "logs", "lambda", "applicationLogLevel")
+    if level is not None and LOG_LEVEL not in {**found, **dict(entries(shared))}:
+        found[LOG_LEVEL] = level
     layers = below(function, "layers") or below(provider, "layers")
     folders = [folder for each in items(layers) if (folder := _folder(key, each, function, reading))]
     if folders and layers is not None:

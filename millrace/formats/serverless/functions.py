@@ -6,7 +6,7 @@ from typing import Any
 
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.resolver import is_call
-from millrace.formats.cloudformation.values import below, entries, integer, items, measured, text_of
+from millrace.formats.cloudformation.values import below, entries, integer, items, measured, side_by_side, text_of
 from millrace.formats.keys import Key, Keys
 from millrace.formats.nodes import put, text
 from millrace.formats.serverless.environments import of_function
@@ -30,7 +30,7 @@ FUNCTION_KEYS: Keys = {
     "timeout": Key("yes", "6 without it"),
     "environment": Key("yes"),
     "events": Key("yes"),
-    "reservedConcurrency": Key("yes", "0 runs none; otherwise `replicas` says how many run here"),
+    "reservedConcurrency": Key("yes", "as many processes, but at most one per core; one without it: `replicas`"),
     "provisionedConcurrency": Key("nothing to do"),
     "destinations": Key("yes"),
     "onError": Key("yes"),
@@ -46,11 +46,12 @@ FUNCTION_KEYS: Keys = {
     "url": Key("no", "use an httpApi event"),
     "image": Key("no", "container images do not run here"),
     "fileSystemConfig": Key("no", "the function sees this machine's files"),
+    "logs": Key("yes", "applicationLogLevel; for the rest see `millrace logs`"),
     "ephemeralStorageSize": _DEPLOYMENT,
     **dict.fromkeys(
         (
             *("package", "tags", "vpc", "tracing", "versionFunction", "dependsOn", "kmsKeyArn", "awsKmsKeyArn"),
-            *("disableLogs", "logRetentionInDays", "logDataProtectionPolicy", "architecture", "snapStart", "logs"),
+            *("disableLogs", "logRetentionInDays", "logDataProtectionPolicy", "architecture", "snapStart"),
             *("runtimeManagement", "permissionsBoundary", "recursiveLoop", "build", "vpcEndpointIds"),
         ),
         _DEPLOYMENT,
@@ -94,8 +95,8 @@ def read_function(key: str, function: Node, provider: Node | None, reading: Read
     }
     if environment := of_function(key, function, provider, reading):
         settings["environment"] = environment
-    if text_of(below(function, "reservedConcurrency")) == "0":
-        settings["replicas"] = 0
+    if (reserved := below(function, "reservedConcurrency")) is not None:
+        settings["replicas"] = side_by_side(reserved)
     for name, value in settings.items():
         put(made, (name,), value, function)
 

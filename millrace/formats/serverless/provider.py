@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.values import below, entries, items, text_of
 from millrace.formats.keys import Key, Keys
@@ -39,10 +41,11 @@ PROVIDER_KEYS: Keys = {
     "alb": Key("no", "use httpApi events"),
     "cloudFront": Key("no", "there is no edge here"),
     "variableSyntax": Key("no", "variables are written ${...}"),
+    "logs": Key("yes", "lambda.applicationLogLevel; for the rest see `millrace logs`"),
     "credentials": _DEPLOYMENT,
     **dict.fromkeys(
         (
-            *("profile", "tags", "stackTags", "stackPolicy", "stackParameters", "deploymentBucket", "cfnRole", "logs"),
+            *("profile", "tags", "stackTags", "stackPolicy", "stackParameters", "deploymentBucket", "cfnRole"),
             *(
                 "deploymentPrefix",
                 "deploymentMethod",
@@ -158,4 +161,12 @@ def _read_api_key(node: Node, reading: Reading) -> None:
     name = text_of(named) if named is not None and named.written is None else ""
     like = value or node
     key = Node(text_of(value) or None, like.place, like.key_place, value.written if value else None)
-    put(reading.tree, ("gateway", "api_keys", name or f"key-{node.place.line}"), key, node)
+    put(reading.tree, ("gateway", "api_keys", name or _nameless(node, reading)), key, node)
+
+
+def _nameless(node: Node, reading: Reading) -> str:
+    """A name for a key that has none: its line's, with a number from the second on that stands there."""
+    taken = dict(entries(below(reading.tree, "gateway", "api_keys")))
+    name = f"key-{node.place.line}"
+    more = (f"{name}-{number}" for number in count(2))
+    return name if name not in taken else next(each for each in more if each not in taken)

@@ -98,7 +98,7 @@ def read(request: Request) -> Draft:
     _read_sections(root, sections, reading)
     draft.tree = reading.tree
     draft.policies = reading.policies
-    draft.understood, draft.keys = ledger.understood, ledger.keys
+    draft.understood, draft.keys = ledger.understood, ledger.keys + resolver.unanswered
     return draft
 
 
@@ -123,7 +123,7 @@ def _reading(root: Node, sections: dict[str, Node], resolver: Resolver, request:
     provider = sections.get("provider")
     stage, region = resolver.stage, resolver.region
     stack_name = text_of(below(provider, "stackName")) or f"{service}-{stage}"
-    surroundings = Surroundings(ACCOUNT, region, stack_name, stage, request.parameters)
+    surroundings = Surroundings(ACCOUNT, region, stack_name, stage, request.parameters, request.endpoint)
     functions = declared(mend(sections["functions"], ledger) if "functions" in sections else None, ledger)
     lifted = lift(sections.get("constructs"), sections.get("lift"), functions, ledger)
     functions = lifted.functions

@@ -21,6 +21,7 @@ class Resolver:
         self.root = root
         self._sources = sources
         self._faults = faults
+        self.unanswered = 0  # variables that nothing here has a value for
         self._pseudo = pseudo
         self._values: dict[int, tuple[Node, Node]] = {}  # by id, with the node, so that the id stays its own
         self._hollow: dict[int, Node] = {}  # stand-ins and what a fault was told of
@@ -176,6 +177,7 @@ class Resolver:
     def _without(self, missing: list[Missing], site: Node) -> Node:
         """Where no choice has a value: the stand-in of one, or nothing, and what is wrong is told."""
         told = next((each for each in missing if each.instead is not None), missing[0])
+        self.unanswered += bool(told.what)
         if told.instead is None:
             return self._void(site, told.what, told.expected, near=told.near)
         if told.what:
