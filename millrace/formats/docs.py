@@ -18,6 +18,7 @@ from millrace.formats.cloudformation.functions import FUNCTION_KEYS as INTRINSIC
 from millrace.formats.cloudformation.gateways import HTTP_API_KEYS, REST_API_KEYS
 from millrace.formats.cloudformation.invoke_configs import INVOKE_CONFIG_KEYS
 from millrace.formats.cloudformation.lambdas import FUNCTION_KEYS as LAMBDA_FUNCTION_KEYS
+from millrace.formats.cloudformation.lambdas import LOGGING_KEYS
 from millrace.formats.cloudformation.parameters import PARAMETER_KEYS
 from millrace.formats.cloudformation.queues import QUEUE_KEYS
 from millrace.formats.cloudformation.rules import RULE_KEYS, SCHEDULE_KEYS, TARGET_KEYS
@@ -33,6 +34,7 @@ from millrace.formats.sam.keys import (
     SAM_RESOURCE_KEYS,
     TEMPLATE_KEYS,
 )
+from millrace.formats.serverless.environments import LOGS_KEYS
 from millrace.formats.serverless.events.cors import CORS_KEYS, HTTP_API_CORS_KEYS
 from millrace.formats.serverless.events.event_bridge import CLOUDWATCH_EVENT_KEYS, EVENT_BRIDGE_KEYS
 from millrace.formats.serverless.events.http import HTTP_KEYS
@@ -115,6 +117,7 @@ def _serverless() -> Iterator[tuple[str, Keys]]:
     yield "provider.httpApi.cors", HTTP_API_CORS_KEYS
     yield "functions.NAME", FUNCTION_KEYS
     yield "functions.NAME.destinations", DESTINATION_KEYS
+    yield "functions.NAME.logs, provider.logs.lambda", LOGS_KEYS
     yield "functions.NAME.events", EVENT_KEYS
     yield "event http", HTTP_KEYS
     yield "event http: cors", CORS_KEYS
@@ -153,6 +156,7 @@ def _cloudformation() -> Iterator[tuple[str, Keys]]:
     yield "Intrinsic functions", INTRINSIC_KEYS
     yield "Types of resources", RESOURCE_KEYS
     yield "AWS::Lambda::Function", LAMBDA_FUNCTION_KEYS
+    yield "AWS::Lambda::Function: LoggingConfig", LOGGING_KEYS
     yield "AWS::Lambda::EventInvokeConfig", INVOKE_CONFIG_KEYS
     yield "AWS::Lambda::EventSourceMapping", MAPPING_KEYS
     yield "AWS::SQS::Queue", QUEUE_KEYS

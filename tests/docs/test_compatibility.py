@@ -56,7 +56,7 @@ BY_ITSELF = {
             "serverless-iam-roles-per-function",
             "serverless-wsgi",
         ),  # theirs at functions
-        *("dotenv", "binaryMediaTypes"),
+        *("dotenv", "binaryMediaTypes", "serverless-lift"),
         *("cf", "git", "output", "state", "terraform", "vault", "doppler"),  # asked for with --parameter, all alike
     },
     "cloudformation": {

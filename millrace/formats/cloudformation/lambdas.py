@@ -35,13 +35,17 @@ FUNCTION_KEYS: Keys = {
     "EphemeralStorage": Key("nothing to do", "the disk is your own"),
     "FileSystemConfigs": Key("no", "no file system is mounted"),
     "KmsKeyArn": Key("nothing to do"),
-    "LoggingConfig": Key("yes", "ApplicationLogLevel; for the rest see `millrace logs`"),
+    "LoggingConfig": Key("yes", "ApplicationLogLevel"),
     "RuntimeManagementConfig": Key("nothing to do"),
     "SnapStart": Key("nothing to do"),
     "RecursiveLoop": Key("nothing to do"),
     "TracingConfig": Key("nothing to do"),
     "VpcConfig": Key("nothing to do", "the network is your own"),
     "Tags": Key("nothing to do"),
+}
+LOGGING_KEYS: Keys = {
+    "ApplicationLogLevel": Key("yes"),
+    **dict.fromkeys(("LogFormat", "LogGroup", "SystemLogLevel"), Key("nothing to do", "see `millrace logs`")),
 }
 # Lambda's own where nothing is said: Lambda API reference, CreateFunction.
 _TIMEOUT_S = 3
@@ -130,6 +134,8 @@ def _add_environment(weave: Weave, resource: Resource, path: list[str], root: st
             weave.refuse(value, where, "a text or a number", value.shown)
         else:
             weave.put([*path, "environment", key], value if value.value is not None else "", value)
+    if (logging := resource.get("LoggingConfig")) is not None and not resource.generated:
+        weave.examine_part(logging, LOGGING_KEYS, f"{resource.logical_id}.LoggingConfig")
     level = resource.get("LoggingConfig", "ApplicationLogLevel")
     if level is not None and level.value is not None and resource.get("Environment", "Variables", LOG_LEVEL) is None:
         weave.put([*path, "environment", LOG_LEVEL], level, level)

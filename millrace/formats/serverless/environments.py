@@ -9,11 +9,16 @@ from millrace.config.check import is_below
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.lambdas import LOG_LEVEL
 from millrace.formats.cloudformation.values import below, entries, items, text_of
+from millrace.formats.keys import Key, Keys
 from millrace.formats.nodes import text
 from millrace.formats.serverless.naming import normalized
 from millrace.formats.serverless.reading import Reading
 
 _PATH = "PYTHONPATH"
+LOGS_KEYS: Keys = {
+    "applicationLogLevel": Key("yes"),
+    **dict.fromkeys(("logFormat", "logGroup", "systemLogLevel"), Key("nothing to do", "see `millrace logs`")),
+}
 
 
 def variables(node: Node | None, reading: Reading) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from millrace.formats.cloudformation.resolver import is_call
 from millrace.formats.cloudformation.values import below, entries, integer, items, measured, side_by_side, text_of
 from millrace.formats.keys import Key, Keys
 from millrace.formats.nodes import put, text
-from millrace.formats.serverless.environments import of_function
+from millrace.formats.serverless.environments import LOGS_KEYS, of_function
 from millrace.formats.serverless.events.asked import Asked
 from millrace.formats.serverless.events.kinds import EVENT_KEYS, read_event
 from millrace.formats.serverless.ledger import Ledger
@@ -46,7 +46,7 @@ FUNCTION_KEYS: Keys = {
     "url": Key("no", "use an httpApi event"),
     "image": Key("no", "container images do not run here"),
     "fileSystemConfig": Key("no", "the function sees this machine's files"),
-    "logs": Key("yes", "applicationLogLevel; for the rest see `millrace logs`"),
+    "logs": Key("yes", "applicationLogLevel"),
     "ephemeralStorageSize": _DEPLOYMENT,
     **dict.fromkeys(
         (
@@ -84,6 +84,7 @@ def read_function(key: str, function: Node, provider: Node | None, reading: Read
     known = {**FUNCTION_KEYS, "runtime": Key("yes")}
     reading.ledger.examine(function, known, f"functions.{key}")
     reading.ledger.examine(below(function, "destinations"), DESTINATION_KEYS, f"functions.{key}.destinations")
+    reading.ledger.examine(below(function, "logs"), LOGS_KEYS, f"functions.{key}.logs")
     put(reading.tree, ("functions", key), {}, function)
     made = reading.tree.value["functions"].value[key]
     settings: dict[str, Any] = {

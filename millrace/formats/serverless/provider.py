@@ -8,11 +8,12 @@ from millrace.config.tree import Node
 from millrace.formats.cloudformation.values import below, entries, items, text_of
 from millrace.formats.keys import Key, Keys
 from millrace.formats.nodes import put
-from millrace.formats.serverless.environments import variables
+from millrace.formats.serverless.environments import LOGS_KEYS, variables
 from millrace.formats.serverless.events.cors import HTTP_API_CORS_KEYS, read_cors
 from millrace.formats.serverless.reading import Reading
 
 _DEPLOYMENT = Key("nothing to do")
+_API_KEYS = ("gateway", "api_keys")
 PROVIDER_KEYS: Keys = {
     "name": Key("yes", "aws"),
     "runtime": Key("partly", "functions in Python run, in the Python that runs millrace"),
@@ -41,7 +42,7 @@ PROVIDER_KEYS: Keys = {
     "alb": Key("no", "use httpApi events"),
     "cloudFront": Key("no", "there is no edge here"),
     "variableSyntax": Key("no", "variables are written ${...}"),
-    "logs": Key("yes", "lambda.applicationLogLevel; for the rest see `millrace logs`"),
+    "logs": Key("yes", "lambda.applicationLogLevel"),
     "credentials": _DEPLOYMENT,
     **dict.fromkeys(
         (
@@ -108,6 +109,7 @@ def read_provider(provider: Node, reading: Reading) -> None:
         below(provider, "apiGateway"), {**API_GATEWAY_KEYS, **_header_source(provider)}, "provider.apiGateway"
     )
     ledger.examine(below(provider, "httpApi"), HTTP_API_KEYS, "provider.httpApi")
+    ledger.examine(below(provider, "logs", "lambda"), LOGS_KEYS, "provider.logs.lambda")
     environment = below(provider, "environment")
     if environment is not None and (found := variables(environment, reading)):
         put(reading.tree, ("environment",), found, environment)
@@ -161,12 +163,12 @@ def _read_api_key(node: Node, reading: Reading) -> None:
     name = text_of(named) if named is not None and named.written is None else ""
     like = value or node
     key = Node(text_of(value) or None, like.place, like.key_place, value.written if value else None)
-    put(reading.tree, ("gateway", "api_keys", name or _nameless(node, reading)), key, node)
+    put(reading.tree, (*_API_KEYS, name or _nameless(node, reading)), key, node)
 
 
 def _nameless(node: Node, reading: Reading) -> str:
     """A name for a key that has none: its line's, with a number from the second on that stands there."""
-    taken = dict(entries(below(reading.tree, "gateway", "api_keys")))
+    taken = dict(entries(below(reading.tree, *_API_KEYS)))
     name = f"key-{node.place.line}"
     more = (f"{name}-{number}" for number in count(2))
     return name if name not in taken else next(each for each in more if each not in taken)
