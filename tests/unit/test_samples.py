@@ -34,7 +34,7 @@ def test_aliases_name_sources() -> None:
 
 @pytest.mark.parametrize("source", ["table", "bus"])
 def test_a_body_that_the_source_cannot_have(source: str) -> None:
-    with pytest.raises(ValueError, match="expected .* as a JSON object"):
+    with pytest.raises(ValueError, match=r"expected .* as a JSON object"):
         sample(source, Sample(body="[1]"))
 
 
