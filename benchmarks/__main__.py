@@ -27,8 +27,8 @@ def arguments() -> argparse.Namespace:
     given = parser.parse_args()
     if unknown := [name for name in given.names if name not in NAMES]:
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join(NAMES)}")
-    if given.write and (given.names or given.quick):
-        parser.error("--write wants every row at full length")
+    if given.write and given.quick:
+        parser.error("--write wants rows at full length")
     return given
 
 
@@ -46,7 +46,7 @@ def main() -> int:
     else:
         show(figures, machine)
     if given.write:
-        write(figures, machine, datetime.date.today().isoformat())
+        write(figures, machine, datetime.date.today().isoformat(), whole=not given.names)
     return 0 if all(figure.met is not False for figure in figures) else 1
 
 

@@ -8,6 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def part(path: Path, name: str) -> str:
+    """What stands between a page's markers, "" where they are not."""
+    found = re.search(f"<!-- {name} -->(.*?)<!-- /{name} -->", path.read_text(), flags=re.DOTALL)
+    return found[1] if found else ""
+
+
 def fill(path: Path, name: str, text: str) -> None:
     """Replace what stands between a page's markers. Raises ValueError unless it has each of them once."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measured import Figure
-from benchmarks.page import ROOT, fill
+from benchmarks.page import ROOT, fill, part
 
 DOCS = ROOT / "docs" / "benchmarks.md"
 README = ROOT / "README.md"
@@ -43,26 +43,44 @@ def show(figures: Iterable[Figure], machine: str) -> None:
     Console(highlight=False).print(table)
 
 
-def markdown(figures: Sequence[Figure], machine: str, date: str) -> str:
-    """The table for the docs."""
-    lines = ["| figure | what | median | spread | target | met |", "|---|---|---|---|---|---|"]
+def markdown(figures: Sequence[Figure], machine: str, date: str, before: str = "") -> str:
+    """The table for the docs; rows of the one `before` that were not measured again stay."""
+    rows = []
     for figure in figures:
         name, median, spread, target, met, remark = cells(figure)
-        lines.append(f"| {name} | {figure.what}: {remark} | {median} | {spread} | {target} | {met} |")
-    return "\n".join([*lines, "", f"Measured on {machine}, {date}."])
+        rows.append(f"| {name} | {figure.what}: {remark} | {median} | {spread} | {target} | {met} |")
+    return _table(["| figure | what | median | spread | target | met |", "|---|---|---|---|---|---|"], rows, before) + (
+        f"\n\nMeasured on {machine}, {date}."
+    )
 
 
-def short(figures: Sequence[Figure], machine: str, date: str) -> str:
+def short(figures: Sequence[Figure], machine: str, date: str, before: str = "") -> str:
     """The table for the README: what, how much, and what it was held to."""
-    lines = ["| measured | median | target |", "|---|---|---|"]
+    rows = []
     for figure in figures:
         _, median, _, target, _, remark = cells(figure)
         said = remark if figure.skipped else f"**{median}**" if figure.met else f"{median} (missed)"
-        lines.append(f"| {figure.what} | {said} | {target} |")
-    return "\n".join([*lines, "", f"Measured on {machine}, {date}."])
+        rows.append(f"| {figure.what} | {said} | {target} |")
+    return _table(["| measured | median | target |", "|---|---|---|"], rows, before) + (
+        f"\n\nMeasured on {machine}, {date}."
+    )
 
 
-def write(figures: Sequence[Figure], machine: str, date: str, docs: Path = DOCS, readme: Path = README) -> None:
-    """Put the tables between the pages' markers. Raises ValueError for a page that has none."""
-    fill(docs, "measured", markdown(figures, machine, date))
-    fill(readme, "measured", short(figures, machine, date))
+def _table(head: Sequence[str], rows: Sequence[str], before: str) -> str:
+    """A row stands where the one of the same first cell stood, a new one at the end."""
+    standing = {_first(line): line for line in before.splitlines() if line.startswith("| ") and line != head[0]}
+    standing |= {_first(row): row for row in rows}
+    return "\n".join([*head, *standing.values()])
+
+
+def _first(row: str) -> str:
+    return row.split(" | ")[0]
+
+
+def write(
+    figures: Sequence[Figure], machine: str, date: str, docs: Path = DOCS, readme: Path = README, *, whole: bool = True
+) -> None:
+    """Put the tables between the pages' markers; with `whole` False other rows stay. Raises ValueError without them."""
+    for page, table in ((docs, markdown), (readme, short)):
+        before = "" if whole else part(page, "measured")
+        fill(page, "measured", table(figures, machine, date, before))

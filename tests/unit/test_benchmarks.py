@@ -57,6 +57,10 @@ def test_the_pages_keep_their_text_around_the_tables(tmp_path: Path) -> None:
         assert "Measured on a machine, 2026-01-01." in text
     assert "| embedded | put and run: many/s | 0.600 |" in page.read_text()
     assert "| put and run | **0.600** | at least 0.500 |" in readme.read_text()
+    write([MISSED], "a machine", "2026-01-02", page, readme, whole=False)
+    for each in (page, readme):
+        rows = [line for line in each.read_text().splitlines() if line.startswith("| ")]
+        assert len(rows) == 3, rows  # the head, the row that was there, and the new one
     page.write_text("nothing here")
     with pytest.raises(ValueError, match="once"):
         write([MET], "a machine", "2026-01-01", page, readme)
