@@ -33,7 +33,7 @@ demo: install  ## the main job on the embedded default, in under a minute
 	$(BIN)/millrace demo
 
 test: install tools  ## all tests, with coverage of every process they start
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=
 
 coverage: install  ## what the last `make test` covered, against its bars
 	$(BIN)/python tests/coverage_bars.py
