@@ -15,7 +15,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, EndpointConnectionError, HTTPClientError
 
 ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=30)
 FIFO = {"FifoQueue": "true", "VisibilityTimeout": "1"}
@@ -62,7 +62,7 @@ class Load:
                     if after(next(answers)) and not killed.is_set():
                         killed.set()
                         kill()
-            except HTTPClientError:  # the endpoint is gone
+            except (HTTPClientError, EndpointConnectionError):  # the endpoint is gone
                 assert killed.is_set()
 
         steps = [
