@@ -127,7 +127,9 @@ def test_what_is_wrong_with_a_table() -> None:
     key = "KeySchema: [{AttributeName: id, KeyType: HASH}]"
     _, odd = woven(
         f"""
-        T: {{Type: AWS::DynamoDB::Table, Properties: {{TableName: t, {key}, StreamSpecification: {{StreamViewType: ALL}}}}}}
+        T:
+          Type: AWS::DynamoDB::Table
+          Properties: {{TableName: t, {key}, StreamSpecification: {{StreamViewType: ALL}}}}
         F: {{Type: AWS::Lambda::Function, Properties: {{Handler: app.main, Runtime: python3.12, Code: src}}}}
         M:
           Type: AWS::Lambda::EventSourceMapping
