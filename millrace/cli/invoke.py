@@ -59,7 +59,18 @@ def invoke(
         note(told.log.rstrip("\n"))
     print_json(jsonlib.loads(told.payload or b"null"))
     if told.failed:
+        if known := _remedy(told.payload):
+            note(f"what to do: {known}")
         raise typer.Exit(1)
+
+
+def _remedy(document: bytes) -> str:
+    """What to do about an error as Lambda tells it, wherever the function ran; "" when its own text says it all."""
+    from millrace.flow.hints import hint
+    from millrace.types import Failure
+
+    error = jsonlib.loads(document)
+    return hint(Failure(error["errorType"], error["errorMessage"], "".join(error.get("stackTrace", ()))))
 
 
 def _check_kind(project: Project, function: str, kind: Kind, *, is_message: bool, context: str) -> None:

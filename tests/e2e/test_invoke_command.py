@@ -30,6 +30,8 @@ def hello(event, context):
     print("hello", event)
     if event.get("fail"):
         raise ValueError("told to")
+    if event.get("variable"):
+        return os.environ["OUTBOX"]
     if event.get("exit"):
         os._exit(3)
     if event.get("stay"):
@@ -86,6 +88,9 @@ async def test_beside_up_the_call_is_made_there(folder: Path) -> None:
         assert here.err == ""
         failed = await call("hello", "-d", '{"fail": 1}', "--log")
         assert (failed.code, failed.json["errorType"]) == (1, "ValueError")
+        assert "what to do" not in failed.err
+        unset = await call("hello", "-d", '{"variable": 1}')
+        assert "what to do: the environment variable OUTBOX is not set" in unset.err
         log = log_of(failed)
         assert log[1:3] == ["hello {'fail': 1}", "[ERROR] ValueError: told to"]
         assert log[-1].startswith(f"REPORT RequestId: {failed.json['requestId']}\tDuration: ")
@@ -113,6 +118,9 @@ def test_alone_it_has_a_replica_of_its_own(folder: Path) -> None:
     assert (exited.code, set(exited.json)) == (1, {"errorType", "errorMessage"})
     assert exited.json["errorMessage"].endswith("Error: Runtime exited with error: exit status 3")
     assert log_of(exited)[-1].endswith("\tStatus: error\tError Type: Runtime.ExitError\t")
+    unset = invoke(folder, "hello", "-d", '{"variable": 1}')
+    assert (unset.code, unset.json["errorType"]) == (1, "KeyError")
+    assert "what to do: the environment variable OUTBOX is not set" in unset.err
     stayed = invoke(folder, "hello", "-d", '{"stay": 1}')
     assert stayed.json["errorType"] == "Sandbox.Timedout"
     lacking = invoke(folder, "lacks")
