@@ -88,6 +88,11 @@ class Capabilities(msgspec.Struct, frozen=True):
     dedupe: bool  # within Queue.dedupe_s, also after the first message was settled
     shared: bool  # several processes can take from one queue
     max_body: int | None = None  # bytes
+    bounded: bool = True  # max_depth is kept to the message
+    browsable: bool = True  # peek sees every message with its state and counts nothing; move and purge choose by id
+    exact: bool = True  # stats tell what is there at this moment, for whichever process
+    recalls: bool = True  # a released message is uncounted, and back in its old place
+    portable: bool = True  # leases and their receipts outlive the process that took them
 
 
 class Stats(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from millrace.types import Record, Row
+from millrace.types import Commit, Lease, Put, Record, Row
 
 ChangeKind = Literal["insert", "modify", "remove"]
 
@@ -118,6 +118,40 @@ class Results(ABC):
     @abstractmethod
     async def wait(self, id: str, timeout_s: float) -> Record | None:
         """The record as soon as it is done or dead, or whatever `get` says after timeout_s."""
+
+
+class Ledger(ABC):
+    """What a broker that cannot dedupe needs beside it: each message's effects become durable together, and once.
+
+    Rows, records and outputs of a commit are one transaction; the outputs wait in it (an outbox) until the broker has
+    them. A message that is done is known by its queue and id for `dedupe_s`.
+    """
+
+    @abstractmethod
+    async def note(self, puts: Sequence[Put]) -> list[bool]:
+        """Before puts: say of each whether its message is done or dead already; note the others as queued.
+
+        A note is no promise: a put that never came may be repeated, and is then none that is known.
+        """
+
+    @abstractmethod
+    async def unsent(self, queue: str, ids: Sequence[str]) -> dict[str, list[Put]]:
+        """Of messages that were taken: those that are done already, each with the outputs that are still to be put."""
+
+    @abstractmethod
+    async def write(self, commit: Commit, *, dedupe_s: float) -> list[Lease]:
+        """Make rows, records and outputs of the commit durable, all or none, but for messages that were done already.
+
+        The leases of those are returned; nothing of their outcomes is written. Objects and webhooks are not its own.
+        """
+
+    @abstractmethod
+    async def sent(self, queue: str, ids: Sequence[str]) -> None:
+        """Forget the outputs of these messages: the broker has them."""
+
+    @abstractmethod
+    async def forget(self, queue: str, ids: Sequence[str]) -> None:
+        """Let these messages run again."""
 
 
 class Bookmarks(ABC):
