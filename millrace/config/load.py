@@ -18,6 +18,7 @@ from millrace.config.faults import Fault, Place, in_order, refusal
 from millrace.config.findings import Finding
 from millrace.config.reading import MAX_BYTES, read_bytes, read_text
 from millrace.config.schema import Project
+from millrace.config.section import without_plugins
 from millrace.config.tree import Node, apply_stage, assign, walk
 from millrace.errors import ConfigError
 
@@ -136,7 +137,8 @@ def _validate(root: Node, faults: list[Fault]) -> tuple[Project | None, set[int]
     touched: set[int] = set()
     for round in range(_ROUNDS):
         try:
-            return Project.model_validate(root.plain()), touched
+            with without_plugins():
+                return Project.model_validate(root.plain()), touched
         except ValidationError as error:
             if round == 0:
                 faults += explain(error, root)

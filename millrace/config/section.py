@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
+
+_NO_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 
 
 class Section(BaseModel):
@@ -23,6 +28,23 @@ class Section(BaseModel):
         if isinstance(value, dict):
             return {key: item for key, item in value.items() if item is not None or key not in cls.model_fields}
         return value
+
+
+@contextmanager
+def without_plugins() -> Iterator[None]:
+    """Validate without pydantic's plugins; source: pydantic, "Plugins".
+
+    Looking for them reads the entry points of every distribution there is, a twentieth of `invoke`; none is for us.
+    """
+    before = os.environ.get(_NO_PLUGINS)
+    os.environ[_NO_PLUGINS] = "1"
+    try:
+        yield
+    finally:  # users' code has models of its own, and its replicas inherit our environment
+        if before is None:
+            del os.environ[_NO_PLUGINS]
+        else:
+            os.environ[_NO_PLUGINS] = before
 
 
 def _variable(value: Any) -> Any:
