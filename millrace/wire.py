@@ -1,9 +1,10 @@
 """What the parent and a replica say to each other: MessagePack frames, each behind its length (4 bytes, big endian).
 
-parent → replica   Run, Stop
+parent → replica   Setting (to one that was started ahead of its Spec), Run, Stop
 replica → parent   Ready or LoadFailed, then Began and Ran for each Run, in order; Line at any time
 
-The replica inherits one end of a socket pair; its number is the first argument, the Spec is the first frame.
+The replica inherits one end of a socket pair; its number is the first argument, the Spec is the first frame
+but for the Setting.
 """
 
 from __future__ import annotations
@@ -33,6 +34,12 @@ class Spec(msgspec.Struct, frozen=True, tag=True):
     region: str = "us-east-1"
     account: str = "000000000000"
     name: str = ""  # what AWS calls the function; empty: as it is called here
+
+
+class Setting(msgspec.Struct, frozen=True, tag=True):
+    """The whole environment of a replica that was started before anybody knew it."""
+
+    environment: dict[bytes, bytes]  # as the system has it: not all of it need be UTF-8
 
 
 class Run(msgspec.Struct, frozen=True, tag=True):
@@ -97,7 +104,7 @@ class Line(msgspec.Struct, frozen=True, tag=True):
     pid: int = 0
 
 
-Frame = Spec | Run | Stop | Ready | LoadFailed | Began | Ran | Line
+Frame = Setting | Spec | Run | Stop | Ready | LoadFailed | Began | Ran | Line
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Frame)

@@ -11,7 +11,8 @@ from millrace.app.backend import Backend
 from millrace.app.readiness import readiness
 from millrace.app.triggers import pushes_of, routes_of
 from millrace.clock import Clock
-from millrace.config.schema import TOKEN_VARIABLE, Project
+from millrace.config.schema import Project
+from millrace.flow.inherited import TOKEN_VARIABLE
 from millrace.flow.replicas import ReplicaSet
 from millrace.sources.http import Server, Settings, create_app
 from millrace.telemetry import Telemetry

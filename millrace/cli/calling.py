@@ -26,6 +26,7 @@ from millrace.types import Failure, Message
 
 if TYPE_CHECKING:
     from millrace.config.schema import Project
+    from millrace.flow.process import Spawn
     from millrace.flow.replicas import Lost, ReplicaSet
     from millrace.wire import Line, Ran
 
@@ -50,7 +51,7 @@ class Told(msgspec.Struct, frozen=True):
     log: str = ""
 
 
-def answer(project: Project, call: Call) -> Told:
+def answer(project: Project, call: Call, spawn: Spawn) -> Told:
     """Call the function the way that there is. Raises MillraceError when it cannot be called."""
     if project.functions[call.function].kind != "model" and call.whole_event:
         if (url := _endpoint(project)) is not None:
@@ -59,7 +60,7 @@ def answer(project: Project, call: Call) -> Told:
             return asyncio.run(_put(project, call))
     if call.kind == "DryRun":
         return _status(204, call.message.id)
-    return asyncio.run(_alone(project, call))
+    return asyncio.run(_alone(project, call, spawn))
 
 
 def _endpoint(project: Project) -> str | None:
@@ -132,17 +133,17 @@ async def _put(project: Project, call: Call) -> Told:
     return _status(202, message.id)
 
 
-async def _alone(project: Project, call: Call) -> Told:
+async def _alone(project: Project, call: Call, spawn: Spawn) -> Told:
     from millrace.cli.standby import endpoint_around
 
     async with endpoint_around(project) as endpoint:
-        return await Alone(project, call, endpoint).answer()
+        return await Alone(project, call, endpoint, spawn).answer()
 
 
 class Alone:
     """A call in a replica of its own."""
 
-    def __init__(self, project: Project, call: Call, endpoint: dict[str, str] | None) -> None:
+    def __init__(self, project: Project, call: Call, endpoint: dict[str, str] | None, spawn: Spawn) -> None:
         from millrace.clock import SystemClock
         from millrace.flow.replicas import ReplicaSet
         from millrace.flow.spec import environment_of, spec_of
@@ -157,6 +158,7 @@ class Alone:
             clock=SystemClock(),
             load_timeout_s=project.functions[call.function].load_timeout,
             on_line=self._hear,
+            spawn=spawn,
         )
 
     async def answer(self) -> Told:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json as jsonlib
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +17,7 @@ from millrace.errors import MillraceError
 
 if TYPE_CHECKING:
     from millrace.config.schema import Project
+    from millrace.flow.process import Spawn
     from millrace.types import Message
 
 Kind = Literal["RequestResponse", "Event", "DryRun"]
@@ -47,14 +49,15 @@ def invoke(
     queue; without any of them the event is {}. A handler of a project with `aws:` is called in the `millrace up`
     that runs, if one does. When the function fails its error is printed as Lambda tells it, and the exit code is 1.
     """
-    from millrace.cli.calling import Call, answer
-    from millrace.config.names import check_function
+    with _spawn(kind, project) as spawn:
+        from millrace.cli.calling import Call, answer
+        from millrace.config.names import check_function
 
-    found = load_project(project, stage, overrides, parameters)
-    check_function(found, function)
-    _check_kind(found, function, kind, is_message=file is not None, context=client_context)
-    message = _message(found, function, data, file, event, _context(client_context))
-    told = answer(found, Call(function, message, kind, whole_event=file is None, log=log))
+        found = load_project(project, stage, overrides, parameters)
+        check_function(found, function)
+        _check_kind(found, function, kind, is_message=file is not None, context=client_context)
+        message = _message(found, function, data, file, event, _context(client_context))
+        told = answer(found, Call(function, message, kind, whole_event=file is None, log=log), spawn)
     if told.log:
         note(told.log.rstrip("\n"))
     print_json(jsonlib.loads(told.payload or b"null"))
@@ -62,6 +65,18 @@ def invoke(
         if known := _remedy(told.payload):
             note(f"what to do: {known}")
         raise typer.Exit(1)
+
+
+def _spawn(kind: Kind, project: Path | None) -> AbstractContextManager[Spawn]:
+    """What starts the replica: where there will be a call, one is being started already."""
+    if kind == "RequestResponse":
+        from millrace.flow.head_start import HeadStart
+
+        place = project or Path.cwd()
+        return HeadStart(place if place.is_dir() else place.parent)
+    from millrace.flow.process import Process
+
+    return nullcontext(Process)
 
 
 def _remedy(document: bytes) -> str:

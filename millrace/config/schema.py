@@ -15,7 +15,6 @@ from millrace.config.units import Bytes, Seconds
 
 ASYNC_SUFFIX = ".async"
 STREAM_SUFFIX = ".stream"
-TOKEN_VARIABLE = "MILLRACE_TOKEN"  # noqa: S105 - its name, not its value
 
 
 UNLIMITED = "unlimited"

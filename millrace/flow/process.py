@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import IO, Protocol
+from typing import IO, NamedTuple, Protocol
 
 
 class Child(Protocol):
@@ -40,6 +40,37 @@ class Child(Protocol):
 Spawn = Callable[[str, Mapping[str, str], Callable[[int], None]], Child]  # root, environment, ended (exit code)
 
 
+class Begun(NamedTuple):
+    """A child process that nobody watches yet, and our end of its socket."""
+
+    process: subprocess.Popen[bytes]
+    connection: socket.socket
+
+
+def begin(root: str, environment: Mapping[str, str], *arguments: str) -> Begun:
+    """Start a replica, with more `arguments` than its socket's number. Raises OSError when it cannot be started."""
+    ours, theirs = socket.socketpair()
+    try:
+        process = subprocess.Popen(
+            # -P: a logging.py or queue.py of the user's must not replace the standard library's while we start.
+            [sys.executable, "-P", "-u", "-m", "millrace.replica", str(theirs.fileno()), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[theirs.fileno()],
+            cwd=root,
+            env=dict(environment),
+            process_group=0,  # Ctrl-C in the terminal is the parent's to handle
+            bufsize=0,
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return Begun(process, ours)
+
+
 class Process:
     """A child process in a group of its own; `connection` is our end of its socket, `environment` all its variables.
 
@@ -47,26 +78,16 @@ class Process:
     Raises OSError when it cannot be started.
     """
 
-    def __init__(self, root: str, environment: Mapping[str, str], ended: Callable[[int], None]) -> None:
-        self.connection, theirs = socket.socketpair()
-        try:
-            self._process = subprocess.Popen(
-                # -P: a logging.py or queue.py of the user's must not replace the standard library's while we start.
-                [sys.executable, "-P", "-u", "-m", "millrace.replica", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                cwd=root,
-                env=dict(environment),
-                process_group=0,  # Ctrl-C in the terminal is the parent's to handle
-                bufsize=0,
-            )
-        except BaseException:
-            self.connection.close()
-            raise
-        finally:
-            theirs.close()
+    def __init__(
+        self,
+        root: str,
+        environment: Mapping[str, str],
+        ended: Callable[[int], None],
+        *,
+        begun: Begun | None = None,
+    ) -> None:
+        """`begun` is one that was started already, with this folder and environment."""
+        self._process, self.connection = begun or begin(root, environment)
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._watch()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from millrace.aws.environment import handler_environment
-from millrace.config.schema import TOKEN_VARIABLE, Project
+from millrace.config.schema import Project
+from millrace.flow.inherited import inherited
 from millrace.wire import Spec
 
 _UNBOUNDED_MEMORY = 0
-# A batch's arrays are as large as the last one's. At glibc's defaults they are given back to the kernel and faulted in
-# again for each batch, which cost 2 ms of every 32 ms predict; so freed memory is kept. Other allocators ignore these.
-_ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
 
 
 def spec_of(project: Project, name: str) -> Spec:
@@ -39,8 +36,7 @@ def environment_of(project: Project, name: str, endpoint: Mapping[str, str] | No
     `endpoint` are the variables that lead an SDK to the project's own AWS endpoint, where it has one.
     """
     function = project.functions[name]
-    inherited = _ALLOCATOR | {key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE}
     configured = {**project.environment, **function.environment}
     if function.kind != "model":
-        return handler_environment(spec_of(project, name), inherited, configured, endpoint)
-    return inherited | configured
+        return handler_environment(spec_of(project, name), inherited(), configured, endpoint)
+    return inherited() | configured

@@ -22,7 +22,7 @@ from importlib import import_module
 
 from millrace.replica.contract import Contract, failure_of
 from millrace.replica.output import Output
-from millrace.wire import Began, Frame, Frames, LoadFailed, Ready, Run, Spec, Stop, encode
+from millrace.wire import Began, Frame, Frames, LoadFailed, Ready, Run, Setting, Spec, Stop, encode
 
 _PR_SET_PDEATHSIG = 1
 _READ_BYTES = 1 << 20
@@ -45,10 +45,17 @@ class Replica:
         self._contract: Contract | None = None
         self._output = Output(self.send)
 
-    def main(self) -> int:
-        """Serve until Stop; returns the exit code."""
+    def main(self, likely: str = "") -> int:
+        """Serve until Stop; returns the exit code. The `likely` contract is imported while the Spec is on its way."""
         threading.Thread(target=self._read, name="reader", daemon=True).start()
+        if likely:
+            import_module(f"millrace.replica.{likely}")
         spec = self._inbox.get()
+        if isinstance(spec, Setting):
+            os.environb.clear()
+            os.environb.update(spec.environment)
+            time.tzset()
+            spec = self._inbox.get()
         if not isinstance(spec, Spec):
             return 0
         if not self._guest:
@@ -134,9 +141,9 @@ def _die_with_parent() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the replica whose socket's number is the only argument."""
-    if len(arguments) != 1 or not arguments[0].isdigit():
-        print("usage: python -m millrace.replica FD (started by millrace, not by hand)", file=sys.stderr)  # noqa: T201
+    """Run the replica whose socket's number is the first argument; the second is the contract it will likely need."""
+    if len(arguments) not in (1, 2) or not arguments[0].isdigit():
+        print("usage: python -m millrace.replica FD [CONTRACT] (started by millrace, not by hand)", file=sys.stderr)  # noqa: T201
         return 2
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
@@ -145,4 +152,4 @@ def main(arguments: list[str]) -> int:
     connection.set_inheritable(False)
     # A process that user code forks must not keep the socket open: its EOF is how the parent sees us gone.
     os.register_at_fork(after_in_child=connection.close)
-    return Replica(connection).main()
+    return Replica(connection).main(*arguments[1:])
