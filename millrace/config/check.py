@@ -23,13 +23,12 @@ from millrace.config.limits import check_limits
 from millrace.config.mappings import check_mappings
 from millrace.config.names import queue_names
 from millrace.config.routes import check_routes
-from millrace.config.schema import FunctionConfig, Project, Sink
+from millrace.config.schema import BUCKET_SCHEMES, FunctionConfig, Project, Sink
 from millrace.config.templates import KEY_FIELDS, names_every_message, problem, split
 from millrace.cron import parse
 from millrace.errors import ConfigError
 
 KINDS = {"model": "app.PetClassifier", "handler": "jobs.refresh", "wsgi": "app.app"}
-BUCKET_SCHEMES = ("s3", "gs", "az", "memory")
 FIFO_SUFFIX = ".fifo"
 _LONGEST = 80
 _PLAIN = f"letters, digits, - and _, at most {_LONGEST}"
@@ -51,6 +50,10 @@ def check(project: Project, machine_bytes: int | None = None, *, complete: bool 
     found += check_endpoint(project.aws)
     found += check_limits(project, machine_bytes) if complete else []
     found += circles(project)
+    if project.broker or project.database or project.bodies:
+        from millrace.config.fleet import check_fleet  # most projects need none of it, and start the sooner
+
+        found += check_fleet(project)
     return found
 
 

@@ -16,7 +16,8 @@ class Finding:
     """Something wrong or doubtful at a path.
 
     `at_key` points at the key rather than at its value; `absent` says that something is not there, which is not said
-    again where it is there but misspelt.
+    again where it is there but misspelt. `in_clear` faults a value for standing in the file itself, and not where a
+    variable holds it.
     """
 
     path: Path
@@ -27,6 +28,7 @@ class Finding:
     severity: Literal["error", "warning"] = "error"
     at_key: bool = False
     absent: bool = False
+    in_clear: bool = False
 
 
 def known(kind: str, name: str, declared: Collection[str], path: Path) -> Iterator[Finding]:

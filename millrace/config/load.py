@@ -110,6 +110,7 @@ def examine_tree(
     # Where something was taken out, "there is nothing" would be told of what is there but wrong.
     findings = [
         each for each in check(project, _machine_bytes(project)) if id(walk(root, each.path)[-1]) not in touched
+    findings = [each for each in findings if not (each.in_clear and _is_hidden(walk(root, each.path)[-1]))]
     ]
     located = [_located(finding, root) for finding in findings if not (faults and finding.severity == "warning")]
     faults += [fault for fault in located if fault.severity == "error"]
@@ -187,6 +188,11 @@ def _located(finding: Finding, root: Node) -> Fault:
     node = walk(root, finding.path)[-1]
     place = node.key_place if finding.at_key else node.place
     got = node.shown if finding.got and node.written is not None else finding.got  # never what a variable held
+def _is_hidden(node: Node) -> bool:
+    """Whether a value comes from a variable, or stands in no file at all."""
+    return node.written is not None or not node.place.line
+
+
     return Fault(place, finding.what, finding.expected, got, finding.near, finding.severity)
 
 

@@ -18,6 +18,7 @@ STREAM_SUFFIX = ".stream"
 
 
 UNLIMITED = "unlimited"
+BUCKET_SCHEMES = ("s3", "gs", "az", "memory")
 
 
 def _receives(value: Any) -> Any:
@@ -141,7 +142,16 @@ class Project(Section):
     service: str = Field(description="The project's name.")
     root: SkipJsonSchema[Path] = Field(default=Path(), exclude=True, strict=False, description="Set by the loader.")
     stage: str = Field("dev", description="The stage that was chosen.")
-    broker: str | None = Field(None, description="A broker's URL; without one the embedded queue is used.")
+    broker: str | None = Field(None, description="A broker's URL: amqp://, ...; left out: the embedded queue.")
+    database: str | None = Field(
+        None,
+        description="Where tables, results and bookmarks are kept: postgresql://HOST/NAME; left out: in .millrace.",
+    )
+    bodies: str | None = Field(
+        None,
+        description="Where bodies wait that are too large for the queue: a folder, or s3://, gs://, az:// with a "
+        "bucket and prefix; left out: .millrace/bodies.",
+    )
     gateway: GatewayConfig = Field(default_factory=GatewayConfig, description="The HTTP side.")
     drain: Seconds = Field(30.0, description="Longest that a shutdown waits for running batches.")
     environment: dict[str, Variable] = Field(default_factory=dict, description="Environment variables of all replicas.")

@@ -1,0 +1,157 @@
+"""Whether a project can run on the broker, the database and the bodies that it names, and on how many machines.
+
+URLs are never shown as they are: they may hold a password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from urllib.parse import urlsplit
+
+from millrace.config.brokers import KnownBroker, known_broker, scheme_of, schemes, titles_that
+from millrace.config.events import TableEvent
+from millrace.config.faults import nearest, one_of
+from millrace.config.findings import Finding, Path
+from millrace.config.schema import BUCKET_SCHEMES, Project
+from millrace.loopback import is_loopback
+
+DATABASE_SCHEMES = ("postgresql", "postgres")
+_DATABASE_PACKAGE = "psycopg"
+_SHOWN = 40  # characters of a scheme that is not known
+_NEEDED = {  # a setting of a queue, the flag of Capabilities that it needs, and what is wanted with it
+    "fifo": ("fifo", "keep order within message groups"),
+    "delay": ("delay", "hide a message for a while after it was put"),
+    "ttl": ("ttl", "give messages a time to live"),
+}
+
+
+def check_fleet(project: Project) -> Iterator[Finding]:
+    """Findings about `broker`, `database` and `bodies`, and about what they cannot do for this project."""
+    yield from _check_broker(project)
+    yield from _check_database(project)
+    yield from _check_bodies(project)
+
+
+def is_elsewhere(project: Project) -> bool:
+    """Whether the broker may serve other machines than this one."""
+    return project.broker is not None and not all(is_loopback(host) for host in _hosts(project.broker))
+
+
+def _check_broker(project: Project) -> Iterator[Finding]:
+    if project.broker is None:
+        return
+    broker = known_broker(project.broker)
+    if broker is None:
+        near = nearest(scheme_of(project.broker), schemes())
+        expected = one_of([f"{each}://" for each in schemes()])
+        yield Finding(
+            ("broker",), f"broker: {_kind(project.broker)} is no broker that millrace knows", expected, near=near
+        )
+        return
+    if not broker.is_installed:
+        yield Finding(("broker",), f"broker: {broker.title} needs the package {broker.package}", broker.install)
+    variables = "the password in MILLRACE_BROKER_PASSWORD (and the user in MILLRACE_BROKER_USER), or `${env:NAME}`"
+    yield from _check_secret(("broker",), project.broker, variables)
+    yield from _check_claims(project, broker)
+    if is_elsewhere(project):
+        yield from _check_sharing(project, broker)
+
+
+def _check_claims(project: Project, broker: KnownBroker) -> Iterator[Finding]:
+    for name, queue in project.queues.items():
+        for setting, (feature, wanted) in _NEEDED.items():
+            if getattr(queue, setting) and not getattr(broker.claims, feature):
+                what = f"queues.{name}.{setting}: {broker.title} cannot {wanted}"
+                yield Finding(("queues", name, setting), what, _one_that(feature))
+        if queue.max_depth is not None and not broker.claims.bounded:
+            what = f"queues.{name}.max_depth: {broker.title} keeps it about, and not to the message"
+            yield Finding(("queues", name, "max_depth"), what, severity="warning")
+    if broker.claims.fifo:
+        return
+    for name, function in project.functions.items():
+        for index, event in enumerate(function.events):
+            if isinstance(event, TableEvent):
+                what = f"functions.{name} follows a table in order, and {broker.title} cannot keep order within groups"
+                yield Finding(("functions", name, "events", index), what, _one_that("fifo"))
+
+
+def _one_that(feature: str) -> str:
+    return one_of(list(titles_that(feature)))
+
+
+def _check_sharing(project: Project, broker: KnownBroker) -> Iterator[Finding]:
+    """Warnings about what stays on each machine while the queue is everybody's."""
+    if project.database is None:
+        what = (
+            "the broker is shared and the database is not: results, tables and what is done already are known "
+            "on the machine where the function ran alone"
+        )
+        expected = "database: postgresql://HOST/NAME where there are several machines"
+        yield Finding(("broker",), what, expected, severity="warning", at_key=True)
+    if broker.claims.max_body is not None and not _is_store(project.bodies):
+        what = (
+            f"bodies beyond {broker.title}'s {broker.claims.max_body:,} bytes wait in a folder, which other machines "
+            "do not see"
+        )
+        path: Path = ("broker",) if project.bodies is None else ("bodies",)
+        yield Finding(path, what, "bodies: s3://BUCKET/PREFIX", severity="warning", at_key=project.bodies is None)
+    for name, bucket in project.buckets.items():
+        if not _is_store(bucket.url):
+            what = f"buckets.{name} is a folder of each machine, while the broker is shared"
+            yield Finding(("buckets", name, "url"), what, "s3://, gs:// or az://", severity="warning")
+
+
+def _check_database(project: Project) -> Iterator[Finding]:
+    if project.database is None:
+        return
+    if scheme_of(project.database) not in DATABASE_SCHEMES:
+        what = f"database: {_kind(project.database)} is no database that millrace knows"
+        yield Finding(("database",), what, "postgresql://HOST:PORT/NAME")
+        return
+    if find_spec(_DATABASE_PACKAGE) is None:
+        what = f"database: PostgreSQL needs the package {_DATABASE_PACKAGE}"
+        yield Finding(("database",), what, "pip install 'millrace[postgres]'")
+    yield from _check_secret(("database",), project.database, "the password in PGPASSWORD, or `${env:NAME}`")
+
+
+def _check_bodies(project: Project) -> Iterator[Finding]:
+    if project.bodies is None or "://" not in project.bodies:
+        return
+    if scheme_of(project.bodies) not in BUCKET_SCHEMES:
+        expected = f"a folder, or a URL of {one_of(BUCKET_SCHEMES)}"
+        yield Finding(("bodies",), f"bodies: {_kind(project.bodies)} is no bucket that millrace knows", expected)
+
+
+def _check_secret(path: Path, url: str, instead: str) -> Iterator[Finding]:
+    user_and_password = _authority(url).rpartition("@")[0]
+    if ":" in user_and_password:
+        what = f"{path[0]}: a password stands in the project file"
+        yield Finding(path, what, instead, severity="warning", at_key=True, in_clear=True)
+
+
+def _kind(url: str) -> str:
+    scheme = scheme_of(url)
+    return f"{scheme[:_SHOWN]}://" if scheme else "a text without a scheme"
+
+
+def _is_store(url: str | None) -> bool:
+    return url is not None and "://" in url
+
+
+def _authority(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:  # what is wrong with it is the adapter's to say
+        return ""
+
+
+def _hosts(url: str) -> list[str]:
+    """The hosts of a URL, several with commas between them; no host is this machine."""
+    hosts = []
+    for each in _authority(url).rpartition("@")[2].split(","):
+        try:
+            hosts.append(urlsplit(f"//{each}").hostname or "localhost")
+        except ValueError:
+            hosts.append(each)
+    return hosts

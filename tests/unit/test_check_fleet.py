@@ -1,0 +1,154 @@
+"""What `millrace check` says of a broker, a database and bodies elsewhere, without a connection and without secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from millrace.broker import Capabilities
+from millrace.config import brokers, fleet
+from millrace.config.brokers import KnownBroker, known_broker
+from millrace.config.load import examine
+
+ABLE = Capabilities(durable=True, transactional=False, fifo=True, delay=True, ttl=True, dedupe=True, shared=True)
+PLAIN = Capabilities(
+    durable=True,
+    transactional=False,
+    fifo=False,
+    delay=False,
+    ttl=False,
+    dedupe=False,
+    shared=True,
+    max_body=1000,
+    bounded=False,
+)
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two brokers of this test's own: their packages are there."""
+    kinds = (
+        KnownBroker("able", "Able", ("able", "ables"), "json", "able", ABLE),
+        KnownBroker("plain", "Plain", ("plain",), "json", "plain", PLAIN),
+        KnownBroker("absent", "Absent", ("absent",), "no_such_package", "absent", ABLE),
+    )
+    monkeypatch.setattr(brokers, "KNOWN_BROKERS", kinds)
+
+
+def told(folder: Path, text: str, **how: Any) -> tuple[list[str], list[str]]:
+    """Faults and warnings of a project file, each with the line on which it stands."""
+    (folder / "millrace.yml").write_text(text)
+    found = examine(folder / "millrace.yml", **how)
+    faults, warnings = ([f"{each.place.line}: {each.text}" for each in kind] for kind in (found.faults, found.warnings))
+    return faults, warnings
+
+
+def test_a_broker_of_this_machine_needs_no_warning(tmp_path: Path) -> None:
+    for url in ("able://", "able://localhost:5672/", "ables://127.0.0.1,[::1]:1/x?prefix=a.", "ABLE://user@localhost"):
+        assert told(tmp_path, f"service: x\nbroker: {url}\nbuckets: {{lake: {{url: ./lake}}}}\n") == ([], []), url
+
+
+def test_an_unknown_broker_names_those_that_are_known(tmp_path: Path) -> None:
+    faults, _ = told(tmp_path, "service: x\nbroker: abel://me:secret@host\n")
+    assert faults == [
+        "2: broker: abel:// is no broker that millrace knows; expected one of able://, ables://, plain://, absent://; "
+        "did you mean 'able'?"
+    ]
+    faults, _ = told(tmp_path, "service: x\nbroker: me:secret@host\n")
+    assert "a text without a scheme" in faults[0]
+    assert "secret" not in faults[0]
+
+
+def test_a_library_that_is_missing_is_told_with_its_command(tmp_path: Path) -> None:
+    faults, _ = told(tmp_path, "service: x\nbroker: absent://localhost\n")
+    assert faults == ["2: broker: Absent needs the package no_such_package; expected pip install 'millrace[absent]'"]
+
+
+def test_a_password_in_the_file_is_doubtful_and_not_shown(tmp_path: Path) -> None:
+    faults, warnings = told(tmp_path, "service: x\nbroker: able://me:secret@localhost\n")
+    assert faults == []
+    assert len(warnings) == 1
+    assert "MILLRACE_BROKER_PASSWORD" in warnings[0]
+    assert "secret" not in warnings[0]
+
+
+def test_a_password_out_of_a_variable_is_as_it_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "hidden")
+    text = "service: x\nbroker: able://me:${env:SECRET}@localhost\n"
+    assert told(tmp_path, text) == ([], [])
+    assert told(tmp_path, "service: x\n", overrides=['broker="able://me:secret@localhost"']) == ([], [])
+
+
+def test_what_a_broker_cannot_do_is_told_at_the_queue(tmp_path: Path) -> None:
+    text = """\
+service: x
+broker: plain://localhost
+tables: {rows: {}}
+queues:
+  images:
+    fifo: true
+    ttl: 10s
+    delay: 1s
+    max_depth: 10
+functions:
+  follow:
+    handler: app.handler
+    events:
+      - table: rows
+"""
+    faults, _ = told(tmp_path, text)
+    who = "expected one of the embedded queue, Able, Absent"
+    assert faults == [
+        f"6: queues.images.fifo: Plain cannot keep order within message groups; {who}",
+        f"7: queues.images.ttl: Plain cannot give messages a time to live; {who}",
+        f"8: queues.images.delay: Plain cannot hide a message for a while after it was put; {who}",
+        f"14: functions.follow follows a table in order, and Plain cannot keep order within groups; {who}",
+    ]
+    assert told(tmp_path, text.replace("plain:", "able:")) == ([], [])
+
+
+def test_a_bound_that_is_kept_about_is_doubtful(tmp_path: Path) -> None:
+    _, warnings = told(tmp_path, "service: x\nbroker: plain://localhost\nqueues:\n  images: {max_depth: 9}\n")
+    assert warnings == ["4: queues.images.max_depth: Plain keeps it about, and not to the message"]
+
+
+def test_what_stays_on_each_machine_is_told(tmp_path: Path) -> None:
+    text = "service: x\nbroker: plain://broker\nbuckets:\n  lake: {url: ./lake}\n  far: {url: s3://b/p}\n"
+    faults, warnings = told(tmp_path, text)
+    assert faults == []
+    assert [warning.partition(";")[0] for warning in warnings] == [
+        "2: the broker is shared and the database is not: results, tables and what is done already are known on the "
+        "machine where the function ran alone",
+        "2: bodies beyond Plain's 1,000 bytes wait in a folder, which other machines do not see",
+        "4: buckets.lake is a folder of each machine, while the broker is shared",
+    ]
+    text = "service: x\nbroker: plain://broker\ndatabase: postgresql://db/x\nbodies: s3://b/bodies\n"
+    assert told(tmp_path, text) == ([], [])
+    _, warnings = told(tmp_path, text.replace("s3://b/", "./"))
+    assert [warning.partition(";")[0] for warning in warnings] == [
+        "4: bodies beyond Plain's 1,000 bytes wait in a folder, which other machines do not see"
+    ]
+
+
+def test_databases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults, _ = told(tmp_path, "service: x\ndatabase: mysql://me:secret@db/x\n")
+    assert faults == ["2: database: mysql:// is no database that millrace knows; expected postgresql://HOST:PORT/NAME"]
+    _, warnings = told(tmp_path, "service: x\ndatabase: postgres://me:secret@db/x\n")
+    assert len(warnings) == 1
+    assert "PGPASSWORD" in warnings[0]
+    monkeypatch.setattr(fleet, "find_spec", lambda _: None)
+    faults, _ = told(tmp_path, "service: x\ndatabase: postgresql://db/x\n")
+    assert faults == ["2: database: PostgreSQL needs the package psycopg; expected pip install 'millrace[postgres]'"]
+
+
+def test_bodies(tmp_path: Path) -> None:
+    assert told(tmp_path, "service: x\nbodies: ./bodies\n") == ([], [])
+    faults, _ = told(tmp_path, "service: x\nbodies: ftp://host/x\n")
+    assert "ftp:// is no bucket that millrace knows" in faults[0]
+
+
+def test_urls_that_cannot_be_read_are_left_to_the_adapter(tmp_path: Path) -> None:
+    assert told(tmp_path, 'service: x\nbroker: "able://[::1"\ndatabase: postgresql://db/x\n') == ([], [])
+    assert known_broker("able://[::1") is not None
