@@ -9,7 +9,8 @@
     ├── BrokerError
     │   ├── UnknownQueue
     │   ├── QueueFull                   at max_depth
-    │   └── TooLarge                    over the broker's or the gateway's limit
+    │   ├── TooLarge                    over the broker's or the gateway's limit
+    │   └── Unencodable                 a body that the queue's codec has no form for
     └── StorageError                    the disk or the database
         ├── StorageFull
         ├── StorageBusy                 locked by another process for too long
@@ -74,6 +75,10 @@ class QueueFull(BrokerError):
 
 class TooLarge(BrokerError):
     """A body is over the limit; nothing of the put was stored."""
+
+
+class Unencodable(BrokerError):
+    """A body has no form in the format that its queue holds; nothing of the put was stored."""
 
 
 class StorageError(MillraceError):

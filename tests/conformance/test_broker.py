@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from millrace.broker import Broker, Capabilities
 from millrace.brokers.claims import ClaimCheck
+from millrace.brokers.codecs import Codec, CodecBroker
 from millrace.brokers.memory import MemoryBroker
 from millrace.brokers.sqlite import SqliteBroker
 from millrace.database import Database
@@ -20,6 +22,7 @@ from millrace.stores.sqlite import SqliteResults, SqliteTables
 from millrace.testing import ManualClock
 from millrace.testing.bench import BrokerBench
 from millrace.testing.broker import CHECKS, Check, check_broker
+from millrace.types import Message
 
 Open = Callable[[Path], AbstractAsyncContextManager[BrokerBench]]
 
@@ -74,6 +77,31 @@ async def sqlite_claims(folder: Path) -> AsyncIterator[BrokerBench]:
         yield bench
 
 
+class Mirror(Codec):
+    """Bodies travel backwards."""
+
+    name = "mirror"
+
+    def encode(self, message: Message) -> Message:
+        return msgspec.structs.replace(message, body=message.body[::-1])
+
+    def decode(self, message: Message) -> Message:
+        return self.encode(message)
+
+
+@asynccontextmanager
+async def sqlite_codecs(folder: Path) -> AsyncIterator[BrokerBench]:
+    mirrors = dict.fromkeys(["work", "other", "out", "letters"], Mirror())
+    async with sqlite(folder) as bench:
+        reopen = bench.reopen
+
+        async def reopen_both() -> Broker:
+            return CodecBroker(await reopen(), mirrors)
+
+        bench.broker, bench.reopen = CodecBroker(bench.broker, mirrors), reopen_both
+        yield bench
+
+
 def claiming(inner: Broker, url: str, folder: Path) -> ClaimCheck:
     """A claim check from which no body but the empty one is safe, nor from its limit."""
     return ClaimCheck(inner, open_bucket("bodies", url, folder), beyond_bytes=0, max_body=2_000_000)
@@ -93,6 +121,7 @@ CLAIMED = [
         (sqlite, SqliteBroker),
         (memory_claims, MemoryBroker),
         (sqlite_claims, SqliteBroker),
+        (sqlite_codecs, SqliteBroker),
     ]
     for check in CHECKS
     if check.applies(broker.capabilities)

@@ -218,6 +218,8 @@ def translated(error: Exception) -> Problem:
             return Problem(429, "queue-full", "The queue is full", error.problem, RETRY_AFTER)
         case errors.TooLarge():
             return Problem(413, "too-large", "The message is too large", error.problem)
+        case errors.Unencodable():
+            return Problem(422, "unencodable", "The queue has no form for this body", error.problem)
         case errors.UnknownQueue():
             return Problem(404, "no-such-queue", "Unknown queue", error.problem)
         case errors.Draining():
