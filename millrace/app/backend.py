@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from millrace.app.codecs import with_codecs
 from millrace.broker import Broker, Queue
 from millrace.brokers.claims import ClaimCheck
 from millrace.brokers.memory import MemoryBroker
@@ -40,7 +41,7 @@ class Backend:
             max_body=_MAX_BODY,
             clock=clock,
         )
-        self.broker: Broker = self._claims
+        self.broker: Broker = with_codecs(self._claims, project)
         self.memory: Broker = MemoryBroker(clock, [records])
         self.results: Results = SqliteResults(database)
         self.memory_results: Results = records

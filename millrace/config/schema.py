@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from millrace.config.aws import AsyncConfig, AwsConfig, TopicConfig
+from millrace.config.codec import CodecSetting
 from millrace.config.events import BatchConfig, Event, QueueEvent, TableEvent
 from millrace.config.section import Section, Variable
 from millrace.config.units import Bytes, Seconds
@@ -45,6 +46,9 @@ class QueueConfig(Section):
     max_depth: int | None = Field(None, ge=1, description="Waiting messages beyond which puts are refused with 429.")
     fifo: bool = Field(False, description="Keep order within a message group, one batch in flight per group.")
     dedupe: Seconds = Field(86400.0, description="How long an id is remembered after its message has ended.")
+    codec: CodecSetting | None = Field(
+        None, description="The format in which its bodies travel; without one they travel as they are."
+    )
     attributes: dict[str, Variable] = Field(
         default_factory=dict, description="SQS attributes that the AWS endpoint alone knows: MaximumMessageSize, ..."
     )
