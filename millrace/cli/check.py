@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millrace.cli.options import (
+    BrokerOption,
+    DatabaseOption,
     JsonOption,
     ParameterOption,
     ProjectOption,
     SetOption,
     StageOption,
     StrictOption,
+    elsewhere,
     examine_project,
 )
 from millrace.cli.output import note, print_json
@@ -34,6 +37,8 @@ _LAST_LINES = 3
 def check(
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
     overrides: SetOption = None,
     parameters: ParameterOption = None,
     strict: StrictOption = False,
@@ -50,8 +55,10 @@ def check(
     """
     from millrace.config.faults import in_order
 
+    settings = [*(overrides or []), *elsewhere(broker, database)]
+
     def examined(name: str | None) -> Examination:
-        return examine_project(project, name, overrides, parameters, strict=strict)
+        return examine_project(project, name, settings, parameters, strict=strict)
 
     found = examined(stage)
     every = [found]

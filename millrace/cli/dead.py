@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millrace.cli import group
-from millrace.cli.options import JsonOption, ProjectOption, StageOption
+from millrace.cli.options import (
+    BrokerOption,
+    DatabaseOption,
+    JsonOption,
+    ProjectOption,
+    StageOption,
+    elsewhere,
+)
 from millrace.cli.output import print_json, print_table
 from millrace.cli.queues import YesOption, purge_queue
 from millrace.cli.session import with_queue
@@ -32,10 +39,14 @@ def list_dead(
     json: JsonOption = False,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """List a queue's dead letters, oldest first, with the reason of each."""
     name = _dead(queue)
-    found = with_queue(project, stage, name, lambda backend: backend.broker.peek(name, limit))
+    found = with_queue(
+        project, stage, elsewhere(broker, database), name, lambda backend: backend.broker.peek(name, limit)
+    )
     if json:
         print_json([message_fields(peeked) for peeked in found])
     else:
@@ -58,10 +69,14 @@ def show(
     json: JsonOption = False,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Show one dead letter: its body, its attributes, its error with the traceback."""
     name = _dead(queue)
-    found = with_queue(project, stage, name, lambda backend: backend.broker.peek(name, 1, ids=[id]))
+    found = with_queue(
+        project, stage, elsewhere(broker, database), name, lambda backend: backend.broker.peek(name, 1, ids=[id])
+    )
     if not found:
         raise MillraceError(f"no dead letter {id!r} in {name!r}", f"there are: millrace dead list {queue}")
     if json:
@@ -97,12 +112,16 @@ def redrive(
     all: AllOption = False,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Put dead letters back into their queue, with fresh attempts."""
     name = _dead(queue)
     chosen = _chosen(ids, all, "redrive", queue)
     target = name.removesuffix(".dead")
-    moved = with_queue(project, stage, name, lambda backend: backend.broker.move(name, target, chosen))
+    moved = with_queue(
+        project, stage, elsewhere(broker, database), name, lambda backend: backend.broker.move(name, target, chosen)
+    )
     typer.echo(f"{moved:,} back in {target!r}")
     _missing(chosen, moved)
 
@@ -115,10 +134,20 @@ def purge(
     yes: YesOption = False,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Delete dead letters for good."""
     name = _dead(queue)
-    purge_queue(project, stage, name.removesuffix(".dead"), name, _chosen(ids, all, "purge", queue), yes)
+    purge_queue(
+        project,
+        stage,
+        elsewhere(broker, database),
+        name.removesuffix(".dead"),
+        name,
+        _chosen(ids, all, "purge", queue),
+        yes,
+    )
 
 
 def _dead(queue: str) -> str:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.cli.options import JsonOption, ProjectOption, StageOption, load_project
+from millrace.cli.options import (
+    BrokerOption,
+    DatabaseOption,
+    JsonOption,
+    ProjectOption,
+    StageOption,
+    elsewhere,
+    load_project,
+)
 from millrace.cli.output import note, print_table
 from millrace.cli.session import with_backend
 
@@ -35,6 +43,8 @@ def feed(
     json: JsonOption = False,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Stream files into a queue: a row, a line or a file of a folder is one message.
 
@@ -45,7 +55,7 @@ def feed(
     from millrace.config.names import check_queue
     from millrace.feeds import open_reader
 
-    found = load_project(project, stage)
+    found = load_project(project, stage, elsewhere(broker, database))
     check_queue(found, queue)
     readers = [open_reader(path, format, max_bytes=found.gateway.max_body) for path in files]
     rows, stopped = with_backend(found, lambda backend: _feed_all(found, backend, queue, readers, skip_bad, again))

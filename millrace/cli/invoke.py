@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from millrace.cli.options import ParameterOption, ProjectOption, SetOption, StageOption, load_project
+from millrace.cli.options import (
+    BrokerOption,
+    DatabaseOption,
+    ParameterOption,
+    ProjectOption,
+    SetOption,
+    StageOption,
+    elsewhere,
+    load_project,
+)
 from millrace.cli.output import note, print_json
 from millrace.cli.send import read_body
 from millrace.errors import MillraceError
@@ -40,6 +49,8 @@ def invoke(
     ] = "",
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
     overrides: SetOption = None,
     parameters: ParameterOption = None,
 ) -> None:
@@ -53,7 +64,7 @@ def invoke(
         from millrace.cli.calling import Call, answer
         from millrace.config.names import check_function
 
-        found = load_project(project, stage, overrides, parameters)
+        found = load_project(project, stage, [*(overrides or []), *elsewhere(broker, database)], parameters)
         check_function(found, function)
         _check_kind(found, function, kind, is_message=file is not None, context=client_context)
         message = _message(found, function, data, file, event, _context(client_context))

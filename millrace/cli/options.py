@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,25 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: functions.classify.replicas=4. Repeatable."),
 ]
+_EMBEDDED = "embedded"
+BrokerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--broker",
+        metavar="URL",
+        envvar="MILLRACE_BROKER",
+        help=f"The broker instead of the project's: amqp://host, ...; {_EMBEDDED} is the queue in .millrace.",
+    ),
+]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        envvar="MILLRACE_DATABASE",
+        help=f"The database instead of the project's: postgresql://host/name; {_EMBEDDED} is the one in .millrace.",
+    ),
+]
 _PARAMETERS = "MILLRACE_PARAMETER"
 ParameterOption = Annotated[
     list[str] | None,
@@ -44,6 +64,12 @@ StrictOption = Annotated[
     bool, typer.Option("--strict", envvar="MILLRACE_STRICT", help="Count every warning as an error.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON array of objects instead of a table.")]
+
+
+def elsewhere(broker: str | None, database: str | None) -> list[str]:
+    """The overrides that --broker and --database mean."""
+    given = {"broker": broker, "database": database}
+    return [f"{key}={'null' if url == _EMBEDDED else json.dumps(url)}" for key, url in given.items() if url is not None]
 
 
 def load_project(

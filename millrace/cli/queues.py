@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.cli.options import JsonOption, ProjectOption, StageOption, load_project
+from millrace.cli.options import (
+    BrokerOption,
+    DatabaseOption,
+    JsonOption,
+    ProjectOption,
+    StageOption,
+    elsewhere,
+    load_project,
+)
 from millrace.cli.output import build_table, print_json, print_table
 from millrace.cli.session import with_backend, with_queue
 from millrace.cli.shown import age, ago, message_fields, preview, room
@@ -29,6 +38,8 @@ def queues(
     json: JsonOption = False,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Show the queues: messages that wait, are being worked on, wait for their time, and are dead.
 
@@ -36,7 +47,7 @@ def queues(
     """
     from millrace.config.names import all_queues
 
-    found = load_project(project, stage)
+    found = load_project(project, stage, elsewhere(broker, database))
     names = all_queues(found)
 
     async def look(backend: Backend) -> None:
@@ -96,10 +107,14 @@ def peek(
     json: JsonOption = False,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Look at a queue's messages, oldest first, without taking them."""
     ids = id or None
-    found = with_queue(project, stage, queue, lambda backend: backend.broker.peek(queue, limit, ids=ids))
+    found = with_queue(
+        project, stage, elsewhere(broker, database), queue, lambda backend: backend.broker.peek(queue, limit, ids=ids)
+    )
     if json:
         print_json([message_fields(peeked) for peeked in found])
         return
@@ -122,13 +137,21 @@ def purge(
     yes: YesOption = False,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Delete every message of a queue that is not being worked on; its dead letters stay."""
-    purge_queue(project, stage, queue, queue, None, yes)
+    purge_queue(project, stage, elsewhere(broker, database), queue, queue, None, yes)
 
 
 def purge_queue(
-    project: Path | None, stage: str | None, name: str, queue: str, ids: list[str] | None, yes: bool
+    project: Path | None,
+    stage: str | None,
+    overrides: Sequence[str],
+    name: str,
+    queue: str,
+    ids: list[str] | None,
+    yes: bool,
 ) -> None:
     """Ask, delete, and say how many it were."""
 
@@ -140,7 +163,7 @@ def purge_queue(
             return None
         return await backend.broker.purge(queue, ids)
 
-    deleted = with_queue(project, stage, queue, delete)
+    deleted = with_queue(project, stage, overrides, queue, delete)
     if deleted is None:
         raise typer.Abort
     typer.echo(f"{deleted:,} deleted from {queue!r}")

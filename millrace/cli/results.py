@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.cli.options import JsonOption, ProjectOption, StageOption, load_project
+from millrace.cli.options import (
+    BrokerOption,
+    DatabaseOption,
+    JsonOption,
+    ProjectOption,
+    StageOption,
+    elsewhere,
+    load_project,
+)
 from millrace.cli.output import print_json
 from millrace.cli.session import with_backend
 from millrace.cli.shown import age, failure_fields, failure_line, moment, printable
@@ -24,6 +32,8 @@ def result(
     json: JsonOption = False,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Show what became of a message: its state, its value or error, its times.
 
@@ -33,7 +43,7 @@ def result(
     async def look(backend: Backend) -> Record | None:
         return await backend.results.wait(id, wait) if wait else await backend.results.get(id)
 
-    record = with_backend(load_project(project, stage), look)
+    record = with_backend(load_project(project, stage, elsewhere(broker, database)), look)
     if record is None:
         hint = "it was never accepted by this project, or longer ago than records are kept (24 h)"
         raise MillraceError(f"nothing is known of message {id!r}", hint)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from millrace.cli.options import ProjectOption, StageOption, load_project
+from millrace.cli.options import (
+    BrokerOption,
+    DatabaseOption,
+    ProjectOption,
+    StageOption,
+    elsewhere,
+    load_project,
+)
 from millrace.cli.output import note, print_json
 from millrace.cli.session import with_backend
 from millrace.errors import MillraceError, TooLarge
@@ -35,6 +42,8 @@ def send(
     json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of the id.")] = False,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Put one message into a queue and print its id.
 
@@ -44,7 +53,7 @@ def send(
     from millrace.config.names import check_queue
     from millrace.types import Message, Put, new_id
 
-    found = load_project(project, stage)
+    found = load_project(project, stage, elsewhere(broker, database))
     check_queue(found, queue)
     content, attributes = read_body(body, file, found.gateway.max_body)
     attributes |= parse_attributes(attr or [])

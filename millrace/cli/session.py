@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,11 +21,17 @@ def with_backend(project: Project, work: Callable[[Backend], Awaitable[T]]) -> T
     return asyncio.run(_with_backend(project, work))
 
 
-def with_queue(path: Path | None, stage: str | None, queue: str, work: Callable[[Backend], Awaitable[T]]) -> T:
+def with_queue(
+    path: Path | None,
+    stage: str | None,
+    overrides: Sequence[str],
+    queue: str,
+    work: Callable[[Backend], Awaitable[T]],
+) -> T:
     """The same for a command that names a queue: an unknown one is refused before anything is opened."""
     from millrace.config.names import check_queue
 
-    project = load_project(path, stage)
+    project = load_project(path, stage, overrides)
     check_queue(project, queue)
     return with_backend(project, work)
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from millrace.cli import group
-from millrace.cli.options import JsonOption, ProjectOption, StageOption, load_project
+from millrace.cli.options import (
+    BrokerOption,
+    DatabaseOption,
+    JsonOption,
+    ProjectOption,
+    StageOption,
+    elsewhere,
+    load_project,
+)
 from millrace.cli.output import note, print_json, print_table
 from millrace.cli.session import with_backend
 from millrace.cli.shown import printable
@@ -33,9 +42,11 @@ def get(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The row's key.")],
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Print one row as JSON."""
-    row = _with_table(project, stage, table, lambda opened: opened.get(key))
+    row = _with_table(project, stage, elsewhere(broker, database), table, lambda opened: opened.get(key))
     if row is None:
         raise MillraceError(f"no row {key!r} in table {table!r}", f"there are: millrace table scan {table}")
     print_json(jsonlib.loads(row))
@@ -49,9 +60,13 @@ def scan(
     json: JsonOption = False,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Show a table's rows in the order of their keys."""
-    rows = _with_table(project, stage, table, lambda opened: opened.scan(after=after, limit=limit + 1))
+    rows = _with_table(
+        project, stage, elsewhere(broker, database), table, lambda opened: opened.scan(after=after, limit=limit + 1)
+    )
     shown = [jsonlib.loads(row.value) for row in rows[:limit]]
     if json:
         print_json(shown)
@@ -84,6 +99,8 @@ def export(
     ] = None,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Write all rows, a page at a time: JSON (one array), NDJSON, CSV or Parquet.
 
@@ -93,13 +110,17 @@ def export(
     if output is None:
         if kind == "parquet" and sys.stdout.isatty():
             raise MillraceError("Parquet is no text", "give a file with -o")
-        _with_table(project, stage, table, lambda opened: _export(opened, kind, sys.stdout.buffer))
+        _with_table(
+            project, stage, elsewhere(broker, database), table, lambda opened: _export(opened, kind, sys.stdout.buffer)
+        )
         sys.stdout.buffer.flush()
         return
     fresh = output.with_name(f".{output.name}.part")
     try:
         with fresh.open("wb") as file:
-            count = _with_table(project, stage, table, lambda opened: _export(opened, kind, file))
+            count = _with_table(
+                project, stage, elsewhere(broker, database), table, lambda opened: _export(opened, kind, file)
+            )
         fresh.replace(output)  # as a whole: who reads it sees the old or the new
     except OSError as error:
         raise MillraceError(f"{output}: {error.strerror}") from error
@@ -122,9 +143,15 @@ def _format(output: Path | None, format: str | None) -> str:
     raise MillraceError(f"expected the format json, ndjson, csv or parquet, got {got}", "say which with --format")
 
 
-def _with_table(project: Path | None, stage: str | None, name: str, work: Callable[[Table], Awaitable[Any]]) -> Any:
+def _with_table(
+    project: Path | None,
+    stage: str | None,
+    overrides: Sequence[str],
+    name: str,
+    work: Callable[[Table], Awaitable[Any]],
+) -> Any:
     from millrace.config.names import check_table
 
-    found = load_project(project, stage)
+    found = load_project(project, stage, overrides)
     check_table(found, name)
     return with_backend(found, lambda backend: work(backend.tables[name]))

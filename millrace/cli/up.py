@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from millrace.cli.options import (
+    BrokerOption,
+    DatabaseOption,
     ParameterOption,
     ProjectOption,
     SetOption,
     StageOption,
     StrictOption,
+    elsewhere,
     examine_project,
 )
 from millrace.cli.output import note
@@ -48,6 +51,8 @@ def up(
     debug: DebugOption = None,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
     overrides: SetOption = None,
     parameters: ParameterOption = None,
     strict: StrictOption = False,
@@ -62,7 +67,7 @@ def up(
     """
     if debug and reload:
         raise MillraceError("expected one of --debug and --reload, got both")
-    settings = _settings(overrides, host, port)
+    settings = [*_settings(overrides, host, port), *elsewhere(broker, database)]
     if reload:
         _reload("up", project, stage, settings, *_repeated(parameters, strict))
     found = _load(project, stage, settings, parameters, strict)
@@ -79,12 +84,14 @@ def gateway(
     reload: ReloadOption = False,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
     overrides: SetOption = None,
     parameters: ParameterOption = None,
     strict: StrictOption = False,
 ) -> None:
     """Run the gateway, the schedules and the watches; functions run in `millrace worker` processes."""
-    settings = _settings(overrides, host, port)
+    settings = [*_settings(overrides, host, port), *elsewhere(broker, database)]
     if reload:
         _reload("gateway", project, stage, settings, *_repeated(parameters, strict))
     _run(_load(project, stage, settings, parameters, strict), gateway=True, functions=())
@@ -97,6 +104,8 @@ def worker(
     reload: ReloadOption = False,
     project: ProjectOption = None,
     stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
     overrides: SetOption = None,
     parameters: ParameterOption = None,
     strict: StrictOption = False,
@@ -104,11 +113,11 @@ def worker(
     """Run functions, all or some, beside any number of other workers on the same queues."""
     from millrace.config.names import check_function
 
-    chosen = function or []
+    chosen, settings = function or [], [*(overrides or []), *elsewhere(broker, database)]
     if reload:
         again = [*(f"--function={name}" for name in chosen), *_repeated(parameters, strict)]
-        _reload("worker", project, stage, overrides or [], *again)
-    found = _load(project, stage, overrides or [], parameters, strict)
+        _reload("worker", project, stage, settings, *again)
+    found = _load(project, stage, settings, parameters, strict)
     for name in chosen:
         check_function(found, name)
     _run(found, gateway=False, functions=chosen or None)

@@ -32,8 +32,9 @@ def test_the_environment_is_the_shells_then_the_projects_then_the_functions(
 
 
 @pytest.mark.parametrize("kind", ["model", "handler"])
-def test_no_replica_learns_the_gateways_token(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setenv("MILLRACE_TOKEN", "secret")
+@pytest.mark.parametrize("name", ["TOKEN", "BROKER", "BROKER_USER", "BROKER_PASSWORD", "DATABASE"])
+def test_no_replica_learns_millraces_own_secrets(monkeypatch: pytest.MonkeyPatch, name: str, kind: str) -> None:
+    monkeypatch.setenv(f"MILLRACE_{name}", "secret")
     assert "secret" not in environment_of(project(kind), "f").values()
 
 

@@ -1,0 +1,63 @@
+"""`--broker` and `--database`: wherever a stage can be chosen, another broker can be, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from millrace import cli
+from millrace.broker import Capabilities
+from millrace.cli.options import elsewhere, load_project
+from millrace.cli.registry import COMMANDS
+from millrace.config import brokers
+from millrace.config.brokers import KnownBroker
+from millrace.errors import ConfigError
+
+ABLE = Capabilities(durable=True, transactional=False, fifo=True, delay=True, ttl=True, dedupe=True, shared=True)
+OPEN_NOTHING = {"logs", "convert"}
+
+
+def commands(name: str) -> Iterator[tuple[str, Any]]:
+    command = cli.load_command(name)
+    below = getattr(command, "commands", None)
+    yield from [(f"{name} {each}", found) for each, found in below.items()] if below else [(name, command)]
+
+
+def test_every_command_that_opens_a_project_can_be_told_where_its_queues_are() -> None:
+    asked = 0
+    for name, command in [each for known in COMMANDS for each in commands(known)]:
+        options = {option for parameter in command.params for option in parameter.opts}
+        if "--stage" in options and name not in OPEN_NOTHING:
+            assert {"--broker", "--database"} <= options, name
+            asked += 1
+    assert asked > 10
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    kinds = (KnownBroker("able", "Able", ("able",), "json", "able", ABLE),)
+    monkeypatch.setattr(brokers, "KNOWN_BROKERS", kinds)
+    (tmp_path / "millrace.yml").write_text("service: x\nstages:\n  prod: {broker: able://far}\n")
+    return tmp_path
+
+
+def test_the_option_is_stronger_than_the_stage(project: Path) -> None:
+    url = "able://me:p{a}s: #s@near/x?prefix=a."
+    assert load_project(project, "prod", elsewhere(None, None)).broker == "able://far"
+    found = load_project(project, "prod", elsewhere(url, "postgresql://db/x"))
+    assert (found.broker, found.database) == (url, "postgresql://db/x")
+
+
+def test_embedded_is_the_queue_of_this_folder(project: Path) -> None:
+    found = load_project(project, "prod", elsewhere("embedded", "embedded"))
+    assert (found.broker, found.database) == (None, None)
+
+
+def test_a_url_that_is_refused_is_not_shown_whole(project: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_project(project, None, elsewhere("kable://me:secret@near", None))
+    assert "kable://" in str(refused.value)
+    assert "secret" not in str(refused.value)
