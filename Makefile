@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 TOOLS := .venv-tools
 TOOLS_READY := $(TOOLS)/.ready
 
-.PHONY: help install tools demo test coverage unit lint format types layers reference readme docs check bench soak lock clean
+.PHONY: help install tools demo test services coverage unit lint format types layers reference readme docs check bench soak lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -33,7 +33,10 @@ demo: install  ## the main job on the embedded default, in under a minute
 	$(BIN)/millrace demo
 
 test: install tools  ## all tests, with coverage of every process they start
-	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=
+	$(BIN)/python -m tests.services $(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=
+
+services: install  ## private RabbitMQ, Redis, NATS and PostgreSQL, until Ctrl-C; their addresses are printed
+	@$(BIN)/python -m tests.services
 
 coverage: install  ## what the last `make test` covered, against its bars
 	$(BIN)/python tests/coverage_bars.py

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 # EOF on its input means that whoever started the servers is gone without having said so: SIGKILL, out of memory.
-_GUARD = 'read -r _ || { kill -KILL -- "-$1"; rm -rf -- "$2"; }'
+_GUARD = 'read -r _ || { kill -KILL "-$1"; rm -rf -- "$2"; }'
 
 
 def tree(pid: int) -> list[psutil.Process]:
@@ -68,6 +68,6 @@ def unprivileged(user: str, command: list[str]) -> list[str]:
 
 def _lives(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

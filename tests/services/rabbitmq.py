@@ -19,7 +19,11 @@ _CONTROL_S = 60.0
 
 
 class Rabbitmq(Server):
-    """Settings are lines of rabbitmq.conf, {"vm_memory_high_watermark.absolute": "200MB"}."""
+    """Settings are lines of rabbitmq.conf, {"vm_memory_high_watermark.absolute": "200MB"}.
+
+    A quorum queue that was declared within the last second or so does not outlive `kill`: RabbitMQ writes its name to
+    disk a little later, and then finds a queue without a leader for ever. One that is older does.
+    """
 
     name = "rabbitmq"
     package = "rabbitmq-server"
