@@ -187,6 +187,28 @@ def test_a_missing_server_is_named_and_the_rest_goes_on(
         install([Absent])
 
 
+def test_what_is_missing_is_installed_when_we_may(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from tests.services.install import install
+
+    class Installed(Redis):
+        package = "some-server"
+
+        @classmethod
+        def program(cls) -> Path | None:
+            return tmp_path if "install --yes" in said() else None
+
+    def said() -> str:
+        return log.read_text() if log.exists() else ""
+
+    log = tmp_path / "log"
+    (tmp_path / "apt-get").write_text(f'#!/bin/sh\necho "$RUNLEVEL $@" >> {log}\n')
+    (tmp_path / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert install([Installed]) == [Installed]
+    assert said() == "1 -qq update\n1 -qq install --yes --no-install-recommends some-server\n"
+
+
 def listens(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
