@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
+class Alarm(Protocol):
+    """A call that is to come."""
+
+    def cancel(self) -> object:
+        """It shall not come any more; harmless when it has."""
+        ...
+
+
 class Clock(Protocol):
-    """The three uses of time; seconds throughout."""
+    """The uses of time; seconds throughout."""
 
     def now(self) -> float:
         """Unix seconds: may jump."""
@@ -23,6 +32,10 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Return after that many monotonic seconds."""
+        ...
+
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> Alarm:
+        """Call `ring` in this event loop after that many monotonic seconds: what a limit costs that is rarely met."""
         ...
 
 
@@ -37,3 +50,6 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> Alarm:
+        return asyncio.get_running_loop().call_later(seconds, ring)

@@ -16,28 +16,30 @@ class Signal:
 
     def __init__(self, clock: Clock) -> None:
         self.loop = asyncio.get_running_loop()
-        self._event = asyncio.Event()
+        self._woken = False
+        self._sleep: asyncio.Future[None] | None = None
         self._clock = clock
 
     def set(self) -> None:
         """Wake the listener; in its own loop's thread only."""
-        self._event.set()
+        self._woken = True
+        self._end_sleep()
 
     async def wait(self, timeout_s: float) -> bool:
         """True when woken, False after `timeout_s` of the clock; a wake that came before the call counts."""
-        if not self._event.is_set() and timeout_s > 0:
-            await self._first(timeout_s)
-        woken = self._event.is_set()
-        self._event.clear()
+        if not self._woken and timeout_s > 0:
+            self._sleep = self.loop.create_future()
+            alarm = self._clock.alarm(timeout_s, self._end_sleep)
+            try:
+                await self._sleep
+            finally:
+                alarm.cancel()
+        woken, self._woken = self._woken, False
         return woken
 
-    async def _first(self, timeout_s: float) -> None:
-        tasks = [asyncio.ensure_future(self._event.wait()), asyncio.ensure_future(self._clock.sleep(timeout_s))]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
+    def _end_sleep(self) -> None:
+        if self._sleep is not None and not self._sleep.done():
+            self._sleep.set_result(None)
 
 
 class Signals:

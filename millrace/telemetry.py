@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
+from typing import Any, TypeVar
 
 from opentelemetry import trace
 from opentelemetry.trace import Span
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics import MetricWrapperBase
 
 from millrace.types import Commit
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 10_000)
+
+_Metric = TypeVar("_Metric", bound=MetricWrapperBase)
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, of when it began, which no dashboard reads
@@ -56,6 +60,7 @@ class Telemetry:
         self.registry = registry = CollectorRegistry()
         self._observer = observer
         self._tracer = trace.get_tracer("millrace")
+        self._children: dict[tuple[MetricWrapperBase, tuple[str, ...]], Any] = {}
         function = ["function"]
         self._accepted = Counter(
             "millrace_messages_accepted", "Messages stored through the gateway.", ["queue"], registry=registry
@@ -112,64 +117,73 @@ class Telemetry:
     def span(
         self, name: SpanName, attributes: Mapping[str, str | int | float] | None = None
     ) -> AbstractContextManager[Span]:
-        """A span around a block; without an OpenTelemetry SDK in the process it costs next to nothing."""
+        """A span around a block; without an OpenTelemetry SDK, whose stand-ins are dear, it costs next to nothing."""
+        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+            return nullcontext(trace.INVALID_SPAN)
         return self._tracer.start_as_current_span(name, attributes=attributes)
 
     def accepted(self, queue: str, count: int) -> None:
         """So many messages of a request were stored durably."""
-        self._accepted.labels(queue).inc(count)
+        self._child(self._accepted, queue).inc(count)
 
     def taken(self, function: str, count: int) -> None:
         """Messages were leased."""
         if count:
-            self._taken.labels(function).inc(count)
+            self._child(self._taken, function).inc(count)
 
     def filtered(self, function: str, count: int) -> None:
         """Messages were deleted without running, since they match no filter."""
         if count:
-            self._filtered.labels(function).inc(count)
+            self._child(self._filtered, function).inc(count)
 
     def batch_released(self, function: str, reason: str, size: int) -> None:
         """The batcher let a batch go."""
-        self._batches.labels(function, reason).inc()
-        self._batch_size.labels(function).observe(size)
+        self._child(self._batches, function, reason).inc()
+        self._child(self._batch_size, function).observe(size)
 
     def predicted(self, function: str, size: int, predict_s: float) -> None:
         """A batch of `size` ran without failing as a whole."""
         if size:
-            self._predict.labels(function).observe(predict_s)
+            self._child(self._predict, function).observe(predict_s)
 
     def committed(self, function: str, commit: Commit, lost: int, commit_s: float) -> None:
         """A commit is durable; `lost` of its leases had gone to somebody else."""
-        self._commit.labels(function).observe(commit_s)
+        self._child(self._commit, function).observe(commit_s)
         for verdict, count in Tally(outcome.verdict for outcome in commit.outcomes).items():
-            self._settled.labels(function, verdict).inc(count)
+            self._child(self._settled, function, verdict).inc(count)
         if lost:
-            self._settled.labels(function, "fenced").inc(lost)
+            self._child(self._settled, function, "fenced").inc(lost)
         first = commit.outcomes[0].record if commit.outcomes else None
         if first is not None and first.started_at:
-            self._queue_wait.labels(function).observe(max(0.0, first.started_at - first.accepted_at))
+            self._child(self._queue_wait, function).observe(max(0.0, first.started_at - first.accepted_at))
 
     def replica_restarted(self, function: str, cause: str) -> None:
         """A replica died or did not load; `cause` is the failure's type."""
-        self._restarts.labels(function, cause).inc()
+        self._child(self._restarts, function, cause).inc()
 
     def replica_moved(self, function: str, before: str, after: str) -> None:
         """A replica changed its state; every replica begins and ends as `stopped`, which is not counted."""
         for state, step in ((before, -1), (after, 1)):
             if state != "stopped":
-                self._replicas.labels(function, state).inc(step)
+                self._child(self._replicas, function, state).inc(step)
 
     def queue_messages(self, queue: str, by_state: Mapping[str, int]) -> None:
         """How many messages of a queue are in each state."""
         for state, count in by_state.items():
-            self._depth.labels(queue, state).set(count)
+            self._child(self._depth, queue, state).set(count)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An HTTP request was answered; `route` is the pattern, never the path that was asked for."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._request_seconds.labels(method, route).observe(seconds)
+        self._child(self._requests, method, route, str(status)).inc()
+        self._child(self._request_seconds, method, route).observe(seconds)
 
     def exposition(self) -> tuple[bytes, str]:
         """Everything in Prometheus's text format, and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+    def _child(self, metric: _Metric, *labels: str) -> _Metric:
+        """The series of these labels: the library would take a lock and make new text of them each time."""
+        found: _Metric | None = self._children.get((metric, labels))
+        if found is None:
+            found = self._children[metric, labels] = metric.labels(*labels)
+        return found

@@ -1,7 +1,7 @@
 """What the parent and a replica say to each other: MessagePack frames, each behind its length (4 bytes, big endian).
 
 parent → replica   Setting (to one that was started ahead of its Spec), Run, Stop
-replica → parent   Ready or LoadFailed, then Began and Ran for each Run, in order; Line at any time
+replica → parent   Ready or LoadFailed, then Began (of models) and Ran for each Run, in order; Line at any time
 
 The replica inherits one end of a socket pair; its number is the first argument, the Spec is the first frame
 but for the Setting.
@@ -74,7 +74,7 @@ class LoadFailed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Began(msgspec.Struct, frozen=True, tag=True):
-    """predict (or the handler) begins now for this batch: its time limit counts from here."""
+    """predict begins now for this batch: its time limit counts from here. A handler's counts from its Run."""
 
     batch: int
 

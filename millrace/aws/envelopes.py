@@ -6,6 +6,7 @@ discarded batch records".
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any, Literal
 
@@ -23,11 +24,18 @@ from millrace.wire import Spec
 Condition = Literal["Success", "RetriesExhausted", "EventAgeExceeded", "RetryAttemptsExhausted", "RecordAgeExceeded"]
 Json = dict[str, Any]
 _OK = 200
+_OURS = re.compile("[0-9a-f]{32}")
 _MOST_TEXT = 1024  # bytes of an error message in an attribute
 
 
 def request_id(message_id: str) -> str:
-    """The id of an asynchronous invocation, the same on each of its tries: the message's own where that is a UUID."""
+    """The id of an invocation, the same on each of its tries: the message's own where that is a UUID, or one of ours.
+
+    Of ours (`types.new_id`) the digits stay, but for those that say which kind of UUID it is (RFC 9562, version 7).
+    """
+    if _OURS.fullmatch(message_id):
+        id = message_id
+        return f"{id[:8]}-{id[8:12]}-7{id[13:16]}-8{id[17:20]}-{id[20:]}"
     try:
         return str(uuid.UUID(message_id)) if len(message_id) == 36 else _derived(message_id)
     except ValueError:

@@ -16,11 +16,11 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 
 
 async def insist(
-    action: Callable[[], Awaitable[T]], what: str, clock: Clock, *, until: asyncio.Event | None = None
+    action: Callable[[], Awaitable[T]], what: str, clock: Clock, *, until: asyncio.Future[None] | None = None
 ) -> T | None:
-    """Do the action, again and again while it raises BrokerError or StorageError; None once `until` is set."""
+    """Do the action, again and again while it raises BrokerError or StorageError; None once `until` is done."""
     pause_s = _FIRST_PAUSE_S
-    while until is None or not until.is_set():
+    while until is None or not until.done():
         try:
             result = await action()
         except (BrokerError, StorageError) as error:

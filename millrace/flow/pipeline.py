@@ -72,7 +72,7 @@ class Pipeline:
         # Beside the batches inside replicas, one is being taken and one is being committed.
         places = replicas.slots + 2
         self._places = asyncio.Semaphore(min(places, mapping.concurrency or places))
-        self._draining = asyncio.Event()
+        self._draining: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -92,7 +92,8 @@ class Pipeline:
 
     def drain(self) -> None:
         """Stop taking; what is held but not begun is given back at once, what runs is finished."""
-        self._draining.set()
+        if not self._draining.done():
+            self._draining.set_result(None)
 
     def abandon(self) -> None:
         """Let go of the batches under way: their leases run out and they are delivered again."""
@@ -107,7 +108,7 @@ class Pipeline:
     async def gather(self) -> Batch | None:
         """Take leases until they are a batch; None when draining."""
         self._telemetry.step(Step.BEFORE_GATHER)
-        while not self._draining.is_set():
+        while not self._draining.done():
             now = self._clock.monotonic()
             if reason := self._batcher.due(now):
                 return self._released(now, reason)
@@ -234,10 +235,8 @@ class Pipeline:
     async def _signal(self, timeout_s: float | None) -> None:
         """Return when there may be something to take, when the gathered batch is due, or when draining."""
         waiting = asyncio.ensure_future(self._broker.wait(self.queue.name, _IDLE_S if timeout_s is None else timeout_s))
-        draining = asyncio.ensure_future(self._draining.wait())
-        await asyncio.wait({waiting, draining}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (waiting, draining):
-            task.cancel()
+        await asyncio.wait({waiting, self._draining}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)

@@ -50,6 +50,13 @@ class Request:
         self.since = 0.0  # monotonic seconds: at the head of its replica, then predict began
         self.began = False
 
+    def begin(self, now_s: float) -> None:
+        """Its time limit counts from `now_s` (monotonic)."""
+        self.began = True
+        self.since = now_s
+        if self.on_began is not None:
+            self.on_began()
+
     def finish(self, answer: Ran | Lost) -> None:
         """Answer whoever asked, unless he no longer waits."""
         if not self.answer.done():
@@ -126,6 +133,8 @@ class Replica:
         if not self.inside:
             request.since = self._clock.monotonic()
         self.inside.append(request)
+        if self._spec.kind != "model":
+            request.begin(request.since)  # a handler is never given a second: this one begins when it arrives
         return True
 
     def stop(self) -> None:
@@ -168,10 +177,7 @@ class Replica:
         elif isinstance(frame, Began):
             head = self._head(frame.batch)
             self._read_pipes()
-            head.began = True
-            head.since = self._clock.monotonic()
-            if head.on_began is not None:
-                head.on_began()
+            head.begin(self._clock.monotonic())
         elif isinstance(frame, Line):
             self._line(frame)
         elif isinstance(frame, Ready):

@@ -12,7 +12,7 @@ import os
 import random
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -97,16 +97,15 @@ class ReplicaSet:
         alone: bool = False,
         impatient: bool = False,
         on_began: Callable[[], None] | None = None,
-        unless: asyncio.Event | None = None,
+        unless: asyncio.Future[None] | None = None,
     ) -> Ran | Lost:
         """Run a batch in the next free replica; with `alone` nothing else is inside that replica meanwhile.
 
-        Waits while replicas load; with `impatient` it is lost when none can. `on_began` is called when predict, or the
-        handler, begins. `run.batch` is numbered here. Raises
-        Draining when the set is closed, or `unless` is set, before the batch is inside a replica, or when the set is
-        killed before it is answered.
+        Waits while replicas load; with `impatient` it is lost when none can. `on_began` is called when predict
+        begins, or a handler is given it. `run.batch` is numbered here. Raises Draining when the set is closed, or
+        `unless` is done, before the batch is inside a replica, or when the set is killed before it is answered.
         """
-        if self._closed or (unless is not None and unless.is_set()):
+        if self._closed or (unless is not None and unless.done()):
             raise self._draining()
         request = Request(
             msgspec.structs.replace(run, batch=next(self._numbers)), alone, impatient=impatient, on_began=on_began
@@ -114,7 +113,7 @@ class ReplicaSet:
         self._waiting.add(request)
         self._waiting.assign()
         if unless is not None and request in self._waiting:
-            await self._wait_unless(request, unless)
+            return await self._answer_unless(request, unless)
         return await request.answer
 
     def close(self) -> None:
@@ -159,20 +158,19 @@ class ReplicaSet:
         for keeper in self._keepers:
             await asyncio.wait([keeper])
 
-    async def _wait_unless(self, request: Request, unless: asyncio.Event) -> None:
-        """Return when a request is answered, or has been turned away because it still waited when `unless` was set."""
-        given_up = asyncio.ensure_future(unless.wait())
-        either: set[asyncio.Future[Any]] = {request.answer, given_up}
+    async def _answer_unless(self, request: Request, unless: asyncio.Future[None]) -> Ran | Lost:
+        """The answer to a request, which is turned away if it still waits when `unless` is done."""
+
+        def give_up(_: asyncio.Future[None]) -> None:
+            if request in self._waiting:
+                self._waiting.remove(request)
+                self._turn_away(request)
+
+        unless.add_done_callback(give_up)
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            request.answer.cancel()
-            raise
+            return await request.answer
         finally:
-            given_up.cancel()
-        if request in self._waiting:
-            self._waiting.remove(request)
-            self._turn_away(request)
+            unless.remove_done_callback(give_up)
 
     def _turn_away(self, request: Request) -> None:
         if not request.answer.done():

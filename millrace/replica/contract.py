@@ -28,7 +28,10 @@ class Contract(Protocol):
         """Told of a batch when it arrives, by the reading thread: may begin what needs no turn; never blocks."""
 
     def run(self, run: Run, began: Callable[[], None]) -> Ran:
-        """Run a batch in the main thread; calls `began` once, when the time limit starts to count. Never raises."""
+        """Run a batch in the main thread. Never raises.
+
+        Calls `began` once, when the time limit starts to count, unless it counts from the Run, as a handler's does.
+        """
         ...
 
 

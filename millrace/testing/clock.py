@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+
+from millrace.clock import Alarm
 
 
 class ManualClock:
@@ -31,20 +34,27 @@ class ManualClock:
         if seconds <= 0:
             await asyncio.sleep(0)
             return
-        sleeper = (self._monotonic + seconds, asyncio.get_running_loop().create_future())
+        await self._sleeper(seconds)
+
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> Alarm:
+        """Call `ring` when the clock was moved that far; until then it counts as a sleeper."""
+        if seconds <= 0:
+            return asyncio.get_running_loop().call_soon(ring)
+        sleeper = self._sleeper(seconds)
+        sleeper.add_done_callback(lambda ended: None if ended.cancelled() else ring())
+        return sleeper
+
+    def _sleeper(self, seconds: float) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         with self._lock:
-            self._sleepers.append(sleeper)
+            self._sleepers = [*filter(_asleep, self._sleepers), (self._monotonic + seconds, future)]
         self._tell_watchers()
-        try:
-            await sleeper[1]
-        finally:
-            with self._lock, suppress(ValueError):
-                self._sleepers.remove(sleeper)
+        return future
 
     @property
     def sleepers(self) -> int:
         """How many are asleep."""
-        return sum(not future.done() for _, future in self._sleepers)
+        return sum(map(_asleep, self._sleepers))
 
     async def until_sleeping(self, count: int = 1) -> None:
         """Return when at least `count` are asleep, so that a test moves time only once the code waits for it."""
@@ -74,6 +84,10 @@ class ManualClock:
         for watcher in [watcher for watcher in self._watchers if watcher[0] <= asleep]:
             self._watchers.remove(watcher)
             _wake(watcher[1])
+
+
+def _asleep(sleeper: tuple[float, asyncio.Future[None]]) -> bool:
+    return not sleeper[1].done()
 
 
 def _wake(future: asyncio.Future[None]) -> None:

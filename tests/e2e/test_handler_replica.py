@@ -87,6 +87,17 @@ async def test_a_handler_that_takes_too_long_is_timed_out_in_lambdas_words(tmp_p
     assert lost.failure.message == "RequestId: req-1 Error: Task timed out after 30.00 seconds"
 
 
+async def test_a_handlers_time_counts_from_when_it_is_sent(tmp_path: Path) -> None:
+    begun: list[bool] = []
+    async with replicas(tmp_path, ManualClock()) as found:
+        await found.until(lambda found: found.ready > 0)
+        running = asyncio.create_task(found.run(raw("hi"), on_began=lambda: begun.append(True)))
+        await asyncio.sleep(0)
+        assert begun == [True]
+        await running
+    assert begun == [True]
+
+
 async def test_a_handler_that_exits_is_lambdas_exit_error(tmp_path: Path) -> None:
     async with replicas(tmp_path, ManualClock()) as found:
         lost = await found.run(raw("exit"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import msgspec
 import pytest
 from flow_parts import Bench, running
+
+from millrace.aws import envelopes
 
 EVENT = {"order": 7}
 ID = "11111111-2222-4333-8444-555555555555"
@@ -203,3 +206,19 @@ async def test_a_call_that_is_redriven_and_fails_again_is_handed_over_again() ->
         await bench.call(ID, EVENT)
         await bench.settle()
         assert len(await bench.messages("bad")) == 2
+
+
+@pytest.mark.parametrize(
+    ("message", "request_id"),
+    [
+        ("0198f00d4a7ef123456789abcdef0123", "0198f00d-4a7e-7123-8567-89abcdef0123"),
+        ("3F2504E0-4F89-11D3-9A0C-0305E82C3301", "3f2504e0-4f89-11d3-9a0c-0305e82c3301"),
+        ("3f2504e0-4f89-11d3-9a0c-0305e82c330?", ""),
+        ("order-7", ""),
+    ],
+)
+def test_a_request_id_is_a_uuid_whatever_the_messages_is(message: str, request_id: str) -> None:
+    found = envelopes.request_id(message)
+    assert str(uuid.UUID(found)) == found == envelopes.request_id(message)
+    assert found != envelopes.request_id(message[:-1] + "8")
+    assert request_id in ("", found)

@@ -65,6 +65,21 @@ async def test_a_cancelled_sleeper_is_forgotten() -> None:
     clock.advance(20)
 
 
+async def test_an_alarm_rings_when_time_was_moved_far_enough_unless_it_was_cancelled() -> None:
+    clock, rung = ManualClock(), []
+    clock.alarm(10, lambda: rung.append("far"))
+    clock.alarm(0, lambda: rung.append("now"))
+    clock.alarm(5, lambda: rung.append("never")).cancel()
+    assert clock.sleepers == 1
+    clock.advance(9)
+    await asyncio.sleep(0)
+    assert rung == ["now"]
+    clock.advance(1)
+    await asyncio.sleep(0)
+    assert rung == ["now", "far"]
+    assert clock.sleepers == 0
+
+
 async def test_until_sleeping_returns_at_once_when_they_sleep() -> None:
     clock = ManualClock()
     tasks = [asyncio.create_task(clock.sleep(1)) for _ in range(2)]
@@ -89,4 +104,7 @@ async def test_the_system_clock_is_the_machines() -> None:
     before = clock.monotonic()
     await clock.sleep(0)
     assert clock.monotonic() >= before
+    rung = asyncio.Event()
+    clock.alarm(0, rung.set)
+    await rung.wait()
     assert clock.now() > 1_700_000_000

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from millrace.sources.http import Settings
 from millrace.sources.http.bodies import Bodies
+from millrace.sources.http.presence import while_connected
 from millrace.sources.http.problems import Disconnected, Problem
 from millrace.sources.http.requests import Request
 
@@ -81,6 +82,18 @@ async def test_a_body_that_does_not_end_in_time_is_given_up() -> None:
     with pytest.raises(Problem) as refused, bodies.open(Request(scope(), silent)) as body:
         await body.read()
     assert refused.value.reply().status == 408
+
+
+async def test_who_waits_for_a_client_can_be_cancelled_himself() -> None:
+    async def for_ever() -> Any:
+        return await asyncio.get_running_loop().create_future()
+
+    request = Request({"headers": []}, for_ever)
+    waiting = asyncio.create_task(while_connected(request, for_ever()))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_a_client_that_goes_away_is_told_nothing() -> None:

@@ -18,6 +18,7 @@ async def test_an_unknown_path_is_told_with_its_likeness() -> None:
     async with Parts().client() as client:
         told = problem(await client.post("/image", content=b"x"), 404, "no-such-path")
         far = problem(await client.get("/" + "x" * 5000), 404, "no-such-path")
+        problem(await client.post("/images%0a", content=b"x"), 404, "no-such-path")
     assert "Did you mean /images?" in told["detail"]
     assert "/images" in told["known"]
     assert "/results/{id}" in told["known"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -26,6 +27,10 @@ class Wall:
 
     async def sleep(self, seconds: float) -> None:
         self.time += seconds
+
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> asyncio.Handle:
+        self.time += seconds
+        return asyncio.get_running_loop().call_soon(ring)
 
 
 def outcome(record: Record | None = None, *rows: Row) -> Outcome:

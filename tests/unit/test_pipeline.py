@@ -54,7 +54,7 @@ class Replicas:
         alone: bool = False,
         impatient: bool = False,
         on_began: object = None,
-        unless: asyncio.Event | None = None,
+        unless: asyncio.Future[None] | None = None,
     ) -> Ran | Lost:
         self.runs.append([message.id for message in run.messages])
         self.receipts.update(run.receipts)

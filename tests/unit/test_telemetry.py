@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
+import pytest
+from opentelemetry import trace
+
 from millrace.telemetry import SpanName, Step, Telemetry
 from millrace.types import Commit, Lease, Message, Outcome, Record
 
@@ -72,3 +77,13 @@ def test_steps_reach_the_observer() -> None:
 def test_spans_cost_nothing_without_an_sdk() -> None:
     with Telemetry().span(SpanName.BATCH, {"size": 3}) as span:
         assert not span.is_recording()
+
+
+def test_spans_are_those_of_an_sdk_that_is_set_up_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    telemetry, begun = Telemetry(), []
+    provider, tracer = trace.NoOpTracerProvider(), trace.NoOpTracer()
+    monkeypatch.setattr(provider, "get_tracer", lambda *_, **__: tracer)
+    monkeypatch.setattr(tracer, "start_as_current_span", lambda name, **_: begun.append(name) or nullcontext())
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    with telemetry.span(SpanName.RUN):
+        assert begun == [SpanName.RUN]

@@ -28,6 +28,8 @@ class Intake:
 
     def check_depth(self, puts: Sequence[Put]) -> None:
         """Raise QueueFull when what is new among these is more than a queue may hold."""
+        if all(self._queues.named(each.queue).settings.max_depth is None for each in puts):
+            return
         keys: dict[tuple[str, str], str] = {}  # the first id of each key
         for each in puts:
             if each.dedupe:

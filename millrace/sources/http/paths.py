@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Route as StarletteRoute
 from starlette.routing import Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from millrace.errors import MillraceError
 from millrace.source import DEFAULT_ROUTE
@@ -64,7 +65,7 @@ class Paths:
         """The paths as people read them."""
         return sorted(path.replace("+}", "}") for path in self._endpoints if path != DEFAULT_ROUTE)
 
-    def router(self, guard: Guard) -> Router:
+    def router(self, guard: Guard) -> ASGIApp:
         """The router over all that was added; the guard is asked before anything answers."""
         # Where no token is asked for, what was not meant to be there must not answer.
         default = self._endpoints.get(DEFAULT_ROUTE, {})
@@ -73,9 +74,21 @@ class Paths:
             for path, methods in self._endpoints.items()
         }
         elsewhere = apps.pop(DEFAULT_ROUTE, None) or Nowhere(self.known, guard)
-        exact_first = sorted(apps.items(), key=lambda entry: _exactness(entry[0]))
-        routes = [StarletteRoute(_starlette(path), app) for path, app in exact_first]
-        return Router(routes, redirect_slashes=False, default=elsewhere)
+        plain = {path: app for path, app in apps.items() if "{" not in path}
+        others = sorted((path for path in apps if path not in plain), key=_exactness)
+        routes = [StarletteRoute(_starlette(path), apps[path]) for path in others]
+        return PlainFirst(plain, Router(routes, redirect_slashes=False, default=elsewhere))
+
+
+class PlainFirst:
+    """Finds paths without parameters by name: none is more exact, and a router would try one path after the other."""
+
+    def __init__(self, plain: Mapping[str, ASGIApp], others: ASGIApp) -> None:
+        self._plain = plain
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._plain.get(scope["path"], self._others)(scope, receive, send)
 
 
 class PathApp:

@@ -21,11 +21,13 @@ async def while_connected(request: Request, wait: Coroutine[Any, Any, T]) -> T:
     """
     waiting = asyncio.create_task(wait)
     leaving = asyncio.create_task(_left(request.receive))
+    leaving.add_done_callback(lambda _: waiting.cancel())
     try:
-        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if waiting.done():
-            return waiting.result()
-        raise problems.Disconnected
+        return await waiting
+    except asyncio.CancelledError:
+        if leaving.done():
+            raise problems.Disconnected from None
+        raise
     finally:
         waiting.cancel()
         leaving.cancel()
