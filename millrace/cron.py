@@ -12,9 +12,10 @@ import re
 from bisect import bisect_left
 from calendar import monthrange, timegm
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn, Protocol
+
+import msgspec
 
 from millrace.errors import ConfigError
 
@@ -50,8 +51,7 @@ def latest(schedule: Schedule, after: float, until: float) -> float | None:
     return float(minutes[bisect_left(minutes, True, key=is_past) - 1] * MINUTE_S)
 
 
-@dataclass(frozen=True)
-class Rate:
+class Rate(msgspec.Struct, frozen=True):
     """Every `every_s` seconds, counted from the Unix epoch, so that every process means the same moments."""
 
     every_s: int
@@ -60,8 +60,7 @@ class Rate:
         return float((at // self.every_s + 1) * self.every_s)
 
 
-@dataclass(frozen=True)
-class Cron:
+class Cron(msgspec.Struct, frozen=True):
     """The moments that six sorted fields allow; `days` gives the days of a month."""
 
     minutes: Sequence[int]
@@ -125,8 +124,7 @@ def _rate(rule: str, inside: str) -> Rate:
     return Rate(value * _UNITS[unit])
 
 
-@dataclass(frozen=True)
-class _Field:
+class _Field(msgspec.Struct, frozen=True):
     """One field's range of values: `names` stand for low, low + 1, …; a backward range wraps round the cycle."""
 
     name: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from millrace.errors import ConfigError
 
@@ -24,8 +25,7 @@ class Place(NamedTuple):
         return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """One thing wrong with a project; a warning is worth saying but stops nothing."""
 
     place: Place
@@ -47,7 +47,7 @@ class Fault:
 
     def as_dict(self) -> dict[str, Any]:
         """The fault for `millrace check --json`."""
-        values = asdict(self)
+        values = msgspec.structs.asdict(self)
         source, line, column = values.pop("place")
         return {"file": source, "line": line or None, "column": column or None, **values}
 

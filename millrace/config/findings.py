@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from millrace.config.faults import nearest, one_of
 
 Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """Something wrong or doubtful at a path.
 
     `at_key` points at the key rather than at its value; `absent` says that something is not there, which is not said

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 from pydantic import ValidationError
 
 from millrace.config.check import check
@@ -26,8 +26,7 @@ NAMES = ("millrace.yml", "millrace.yaml")
 _ROUNDS = 8
 
 
-@dataclass
-class Examination:
+class Examination(msgspec.Struct):
     """What was found in a project file: the project where it is sound, faults and warnings in any case.
 
     `partial` is what is sound of it, and `tree` is where everything stood; both None when there was nothing to read.
@@ -36,11 +35,11 @@ class Examination:
     """
 
     project: Project | None
-    faults: list[Fault] = field(default_factory=list)
-    warnings: list[Fault] = field(default_factory=list)
+    faults: list[Fault] = msgspec.field(default_factory=list)
+    warnings: list[Fault] = msgspec.field(default_factory=list)
     partial: Project | None = None
     tree: Node | None = None
-    stages: list[str] = field(default_factory=list)
+    stages: list[str] = msgspec.field(default_factory=list)
     file: str = ""
     understood: int = 0
     keys: int = 0
@@ -110,8 +109,8 @@ def examine_tree(
     # Where something was taken out, "there is nothing" would be told of what is there but wrong.
     findings = [
         each for each in check(project, _machine_bytes(project)) if id(walk(root, each.path)[-1]) not in touched
-    findings = [each for each in findings if not (each.in_clear and _is_hidden(walk(root, each.path)[-1]))]
     ]
+    findings = [each for each in findings if not (each.in_clear and _is_hidden(walk(root, each.path)[-1]))]
     located = [_located(finding, root) for finding in findings if not (faults and finding.severity == "warning")]
     faults += [fault for fault in located if fault.severity == "error"]
     warnings = [fault for fault in located if fault.severity == "warning"]
@@ -179,21 +178,19 @@ def _detach(parent: Node, child: Node) -> None:
 def _machine_bytes(project: Project) -> int | None:
     if not any(function.memory for function in project.functions.values()):
         return None
-    import psutil
-
-    return int(psutil.virtual_memory().total)
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _located(finding: Finding, root: Node) -> Fault:
     node = walk(root, finding.path)[-1]
     place = node.key_place if finding.at_key else node.place
     got = node.shown if finding.got and node.written is not None else finding.got  # never what a variable held
+    return Fault(place, finding.what, finding.expected, got, finding.near, finding.severity)
+
+
 def _is_hidden(node: Node) -> bool:
     """Whether a value comes from a variable, or stands in no file at all."""
     return node.written is not None or not node.place.line
-
-
-    return Fault(place, finding.what, finding.expected, got, finding.near, finding.severity)
 
 
 def _locate(path: Path | None) -> Path:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from millrace.config.faults import Fault, Place, nearest, one_of, shown
 
 Path = tuple[str | int, ...]
 
 
-@dataclass(slots=True)
-class Node:
+class Node(msgspec.Struct):
     """A value and its place; `value` holds Nodes where it is a dict or a list.
 
     `key_place` is where the node's key stands; `written` is what was written when the value came from `${env:...}`.

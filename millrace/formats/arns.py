@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 _KINDS = {  # what stands before the name in a resource, by service
     "lambda": ("function:", "layer:"),
@@ -16,8 +16,7 @@ _KINDS = {  # what stands before the name in a resource, by service
 }
 
 
-@dataclass(frozen=True)
-class Arn:
+class Arn(msgspec.Struct, frozen=True):
     """`resource` is all after the account; `kind` and `name` are its parts: `function` and `hello`, "" and `queue`."""
 
     partition: str

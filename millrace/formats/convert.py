@@ -10,9 +10,9 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import (
@@ -34,12 +34,11 @@ _WIDTH = 10_000  # no text is broken into lines
 _INDENT = 2
 
 
-@dataclass
-class Converted:
+class Converted(msgspec.Struct):
     """The text, and the secrets that it takes from the environment: their names and what they hold."""
 
     text: str = ""
-    secrets: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def convert(found: Examination) -> Converted:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from millrace.config import load as millrace_yml
 from millrace.config.faults import Fault, in_order, refusal
@@ -95,7 +96,9 @@ def examine(
     file = locate(path)
     kind = format_of(file)
     if kind == MILLRACE:
-        found = replace(millrace_yml.examine(file, stage=stage, overrides=overrides), file=name_of(file))
+        found = msgspec.structs.replace(
+            millrace_yml.examine(file, stage=stage, overrides=overrides), file=name_of(file)
+        )
     else:
         found = _examine_foreign(
             READERS[kind], Request(file, stage, dict(parameters or {}), _endpoint(overrides)), overrides
@@ -131,7 +134,7 @@ def _examine_foreign(reader: str, request: Request, overrides: Sequence[str]) ->
     else:
         # The reader has applied the stage: in the tree it is a word and no overlay.
         found = examine_tree(draft.tree, folder, stage=None, overrides=overrides, faults=errors)
-    return replace(
+    return msgspec.structs.replace(
         found,
         warnings=in_order([*doubts, *found.warnings]),
         stages=list(draft.stages),
@@ -156,5 +159,8 @@ def _reader(target: str) -> Reader:
 def _strict(found: Examination) -> Examination:
     if not found.warnings:
         return found
-    faults: list[Fault] = [*found.faults, *(replace(warning, severity="error") for warning in found.warnings)]
-    return replace(found, project=None, faults=in_order(faults), warnings=[])
+    faults: list[Fault] = [
+        *found.faults,
+        *(msgspec.structs.replace(warning, severity="error") for warning in found.warnings),
+    ]
+    return msgspec.structs.replace(found, project=None, faults=in_order(faults), warnings=[])

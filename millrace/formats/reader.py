@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from millrace.config.faults import Fault
 from millrace.config.tree import Node
@@ -13,8 +14,7 @@ from millrace.formats.cloudformation.surroundings import ENDPOINT
 from millrace.formats.iam.policy import Policy
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A project file and what the person said beside it; parameters are SAM's and Serverless's `--parameter k=v`.
 
     `endpoint` is where the URLs of queues begin.
@@ -22,12 +22,11 @@ class Request:
 
     file: Path
     stage: str | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = msgspec.field(default_factory=dict)
     endpoint: str = ENDPOINT
 
 
-@dataclass
-class Draft:
+class Draft(msgspec.Struct):
     """A project in millrace.yml's words: `tree` is None where the file could not be read at all.
 
     `policies` are what the functions' roles allow, where the file says so.
@@ -36,11 +35,11 @@ class Draft:
     """
 
     tree: Node | None
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Fault] = msgspec.field(default_factory=list)
     understood: int = 0
     keys: int = 0
-    stages: list[str] = field(default_factory=list)
-    policies: dict[str, Policy] = field(default_factory=dict)
+    stages: list[str] = msgspec.field(default_factory=list)
+    policies: dict[str, Policy] = msgspec.field(default_factory=dict)
 
 
 class Reader(Protocol):

@@ -7,16 +7,16 @@ CloudFormation are `<stack>-<LogicalId>`: stable from one start to the next, and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from hashlib import blake2b
+
+import msgspec
 
 from millrace.formats.cloudformation.surroundings import Surroundings
 
 Give = Callable[["Named"], str]
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(msgspec.Struct, frozen=True):
     """A resource with its name; `value` is an SSM parameter's."""
 
     logical_id: str
@@ -41,13 +41,12 @@ class Named:
         return self.at.arn(service, f"{prefix}{self.name}{suffix}", regional=regional, owned=owned)
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """`name_key` is the property with the name; `ref` and `attributes` are made of the name."""
 
     name_key: str = ""
     ref: Give = lambda it: it.name
-    attributes: Mapping[str, Give] = field(default_factory=dict)
+    attributes: Mapping[str, Give] = msgspec.field(default_factory=dict)
     arn: Give | None = None
     longest: int = 255
     lower: bool = False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+import msgspec
 
 from millrace.config.faults import Fault, Place, nearest, one_of
 from millrace.config.tree import Node
@@ -22,8 +23,7 @@ NO_VALUE = "AWS::NoValue"
 FUNCTION_TYPES = ("AWS::Lambda::Function", "AWS::Serverless::Function")
 
 
-@dataclass(frozen=True)
-class Resource:
+class Resource(msgspec.Struct, frozen=True):
     """A resource that its condition lets exist; `properties` are resolved, `node` is as written.
 
     A resource that was `generated` stands in no file: nothing is said of its keys.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -11,15 +12,14 @@ ENDPOINT = "http://127.0.0.1:8401"
 _STACK_ID = "00000000-0000-0000-0000-000000000000"
 
 
-@dataclass(frozen=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True):
     """`parameters` are the template's own by name; `endpoint` is where queue URLs begin."""
 
     account: str = ACCOUNT
     region: str = REGION
     stack: str = "app"
     stage: str = "dev"
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = msgspec.field(default_factory=dict)
     endpoint: str = ENDPOINT
 
     @property

@@ -9,9 +9,10 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from millrace.config.faults import Fault, Place
 from millrace.config.reading import MAX_BYTES
@@ -30,13 +31,12 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 
 
-@dataclass(frozen=True)
-class SamConfig:
+class SamConfig(msgspec.Struct, frozen=True):
     """What is said there; empty where nothing is."""
 
     stack: str = ""
     region: str = ""
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     def put_defaults(self, root: Node) -> None:
         """Make the parameters' values the defaults of those that the template declares."""

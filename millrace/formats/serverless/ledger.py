@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from millrace.config.faults import Fault
 from millrace.config.tree import Node
 from millrace.formats.keys import Keys, examine
 
 
-@dataclass
-class Ledger:
+class Ledger(msgspec.Struct):
     """Faults in the order in which they were found, and the count of keys."""
 
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Fault] = msgspec.field(default_factory=list)
     understood: int = 0
     keys: int = 0
 

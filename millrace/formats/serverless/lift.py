@@ -7,8 +7,9 @@ Names, defaults and logical ids as lift 1 has them: its documentation of each co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from millrace.config.faults import nearest, one_of
 from millrace.config.tree import Node, overlay
@@ -73,13 +74,12 @@ _TABLE_ACTIONS = (
 )
 
 
-@dataclass
-class Lifted:
+class Lifted(msgspec.Struct):
     """What constructs make: CloudFormation resources by logical id, functions by key, statements of the shared role."""
 
     functions: dict[str, Node]
-    resources: dict[str, Node] = field(default_factory=dict)
-    statements: list[Node] = field(default_factory=list)
+    resources: dict[str, Node] = msgspec.field(default_factory=dict)
+    statements: list[Node] = msgspec.field(default_factory=list)
 
 
 def lift(constructs: Node | None, settings: Node | None, functions: Mapping[str, Node], ledger: Ledger) -> Lifted:

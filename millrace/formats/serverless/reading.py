@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.weave import Weave
@@ -11,8 +12,7 @@ from millrace.formats.iam import Policy
 from millrace.formats.serverless.ledger import Ledger
 
 
-@dataclass
-class Reading:
+class Reading(msgspec.Struct):
     """`weave` holds the stack and the tree in millrace.yml's words.
 
     `layers` are the file's own; `buckets` are the names of provider.s3's buckets by their keys. `major` is the version
@@ -27,12 +27,12 @@ class Reading:
     ledger: Ledger
     weave: Weave
     layers: Node | None = None
-    buckets: dict[str, str] = field(default_factory=dict)
+    buckets: dict[str, str] = msgspec.field(default_factory=dict)
     http_payload: str = "v2"
-    http_cors: dict[str, Any] = field(default_factory=dict)
-    policies: dict[str, Policy] = field(default_factory=dict)
+    http_cors: dict[str, Any] = msgspec.field(default_factory=dict)
+    policies: dict[str, Policy] = msgspec.field(default_factory=dict)
     wsgi: Node | None = None
-    granted: list[Node] = field(default_factory=list)
+    granted: list[Node] = msgspec.field(default_factory=list)
 
     def resolve(self, node: Node) -> Node:
         """A value without CloudFormation's functions."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
+
+import msgspec
 
 from millrace.config.faults import Fault, Place
 from millrace.config.load import content_of, name_of
@@ -109,7 +110,7 @@ def _resolver(root: Node, request: Request, ledger: Ledger) -> Resolver:
     known = Known(folder, ACCOUNT, request.stage, request.parameters, os.environ)
     if is_true(below(root, "useDotenv")) or "serverless-dotenv-plugin" in plugins:
         stage = _resolver_of(root, known, plugins, []).stage  # which of the files counts depends on it
-        known = replace(known, environment=with_dotenv(os.environ, folder, stage))
+        known = msgspec.structs.replace(known, environment=with_dotenv(os.environ, folder, stage))
     return _resolver_of(root, known, plugins, ledger.faults)
 
 

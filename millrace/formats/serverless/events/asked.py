@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.values import below
@@ -12,8 +13,7 @@ from millrace.formats.keys import Keys
 from millrace.formats.serverless.reading import Reading
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """One event of a function: `node` is what stands behind its kind, resolved."""
 
     function: str

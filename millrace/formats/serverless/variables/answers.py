@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from millrace.config.tree import Node
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """What a project's variables may ask for beside the file: the folder, what the person said, the environment.
 
     `stage` is None where none was said; `account` is twelve digits.
@@ -21,8 +21,8 @@ class Known:
     folder: Path
     account: str
     stage: str | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = msgspec.field(default_factory=dict)
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class Ask(NamedTuple):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 MAX_NESTING = 16
 _OPENING = re.compile(r"\$\{\s*(?=[A-Za-z][\w.-]*\s*(?:\(|:(?!:)))")
@@ -22,16 +23,14 @@ class SyntaxProblem(Exception):
     """A text whose variables cannot be told apart; the message says why."""
 
 
-@dataclass(frozen=True)
-class Literal:
+class Literal(msgspec.Struct, frozen=True):
     """A fallback that stands for itself; `bare` is a word without quotes, which Serverless refuses."""
 
     value: Parts | str | int | float | bool | None
     bare: bool = False
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """`kind(argument):address`; None where brackets or address are not there."""
 
     kind: str
@@ -39,8 +38,7 @@ class Source:
     address: Parts | None
 
 
-@dataclass(frozen=True)
-class Variable:
+class Variable(msgspec.Struct, frozen=True):
     """What stands between `${` and `}`: choices in order, of which the first that has a value counts."""
 
     choices: tuple[Literal | Source, ...]
