@@ -21,8 +21,8 @@ from millrace.errors import ConfigError, MillraceError
 
 _INTERRUPTED = 130
 # Imports make much that stays, and messages come and go by the thousand, neither in cycles: looking for some costs a
-# tenth of a start and a twentieth of a server's time.
-_GC = (50_000, 50, 100)
+# tenth of a start and a twentieth of a server's time. A start makes about 80,000 objects.
+_GC = (100_000, 50, 100)
 
 
 class LazyGroup(TyperGroup):

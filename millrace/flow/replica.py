@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import IO, Literal
 
 import msgspec
-import psutil
 
 from millrace.aws import errors as lambda_errors
 from millrace.clock import Clock
 from millrace.flow.channel import Channel, Pipe
+from millrace.flow.memory import rss_bytes
 from millrace.flow.process import Spawn, describe_exit
 from millrace.types import Failure
 from millrace.wire import Began, Frame, Line, LoadFailed, Ran, Ready, Run, Spec, Stop
@@ -116,12 +116,7 @@ class Replica:
     @property
     def rss_bytes(self) -> int:
         """Resident memory of the process, 0 when it is gone."""
-        if self.state == "stopped":
-            return 0
-        try:
-            return int(psutil.Process(self.pid).memory_info().rss)
-        except psutil.Error:
-            return 0
+        return 0 if self.state == "stopped" else rss_bytes(self.pid)
 
     def give(self, request: Request) -> bool:
         """Put a batch inside; False when the process is already gone and never saw it."""
