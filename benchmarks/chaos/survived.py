@@ -1,0 +1,41 @@
+"""What a fleet's run under fire came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from benchmarks.chaos.audit import Counted
+
+BACK_WITHIN_S = 10.0
+
+
+class Struck(msgspec.Struct, frozen=True):
+    """A fault that was made, and the seconds until the flow was back, None when it did not come back."""
+
+    fault: str
+    recovery_s: float | None
+
+
+class Survived(msgspec.Struct, frozen=True):
+    """One broker's run."""
+
+    broker: str
+    settings: str
+    counted: Counted
+    struck: Sequence[Struck]
+    refusals: int
+    exit_codes: Sequence[int]
+
+    @property
+    def passed(self) -> bool:
+        """Nothing lost, no effect twice, and back within ten seconds after every fault."""
+        back = all(each.recovery_s is not None and each.recovery_s < BACK_WITHIN_S for each in self.struck)
+        return not (self.counted.lost or self.counted.effects_twice) and back
+
+    @property
+    def slowest_s(self) -> float | None:
+        """The longest recovery, None when the flow did not come back after some fault."""
+        times = [each.recovery_s for each in self.struck]
+        return None if None in times else max((time for time in times if time is not None), default=0.0)
