@@ -7,52 +7,61 @@ from collections.abc import Iterator
 import msgspec
 
 from millrace.app.codecs import with_codecs
+from millrace.app.queue import open_queue
+from millrace.app.stores import Store, open_store
 from millrace.broker import Broker, Queue
 from millrace.brokers.claims import ClaimCheck
 from millrace.brokers.memory import MemoryBroker
-from millrace.brokers.sqlite import SqliteBroker
 from millrace.clock import Clock, SystemClock
 from millrace.config.events import HttpEvent, TableEvent
+from millrace.config.fleet import LARGE_BODY
 from millrace.config.schema import FunctionConfig, Project
-from millrace.database import Database
-from millrace.errors import ConfigError
 from millrace.store import Bookmarks, Bucket, Results, Table
 from millrace.stores.memory import MemoryResults
 from millrace.stores.objects import open_bucket
-from millrace.stores.sqlite import SqliteBookmarks, SqliteResults, SqliteTables
 
-FILE = "millrace.db"
 BODIES = "bodies"
 BUCKETS = "buckets"
-_BEYOND_BYTES = 16_000_000  # a larger body would be written twice by the database, and be in the way of short commits
 _MAX_BODY = 1_000_000_000
 
 
-class Backend:
-    """The ports of one project. `memory` is the queue of synchronous calls, which no file keeps."""
+class Calls(msgspec.Struct, frozen=True):
+    """The way of synchronous calls: the queue of each function that is called, and where its answers are."""
 
-    def __init__(self, project: Project, database: Database, clock: Clock) -> None:
-        tables = SqliteTables(database)
+    broker: Broker
+    results: Results
+    queues: dict[str, Queue]
+
+
+class Backend:
+    """The ports of one project.
+
+    `calls` go through a queue of this process that no file keeps; `calls_elsewhere` through the broker, to functions
+    of other processes.
+    """
+
+    def __init__(self, project: Project, store: Store, queue: Broker, clock: Clock) -> None:
         records = MemoryResults()
         self._claims = ClaimCheck(
-            SqliteBroker(database, [tables]),
-            open_bucket(BODIES, str(project.state / BODIES), project.root),
-            beyond_bytes=_BEYOND_BYTES,
+            queue,
+            open_bucket(BODIES, project.bodies or str(project.state / BODIES), project.root),
+            beyond_bytes=LARGE_BODY,
             max_body=_MAX_BODY,
             clock=clock,
         )
         self.broker: Broker = with_codecs(self._claims, project)
-        self.memory: Broker = MemoryBroker(clock, [records])
-        self.results: Results = SqliteResults(database)
-        self.memory_results: Results = records
-        self.bookmarks: Bookmarks = SqliteBookmarks(database)
+        self.results: Results = store.results
+        self.calls = Calls(MemoryBroker(clock, [records]), records, call_queues(project))
+        self.calls_elsewhere = Calls(self.broker, self.results, shared_call_queues(project))
+        self.shares_calls = False
+        self.bookmarks: Bookmarks = store.bookmarks
         self.tables: dict[str, Table] = {}
         self.buckets: dict[str, Bucket] = {
             name: open_bucket(name, bucket.url, project.root) for name, bucket in project.buckets.items()
         }
         self.queues = list(durable_queues(project))
-        self._open_table = tables.open
-        self._database = database
+        self._open_table = store.open_table
+        self._store = store
         self._project = project
 
     async def start(self) -> None:
@@ -62,7 +71,12 @@ class Backend:
         for name, table in self._project.tables.items():
             self.tables[name] = await self._open_table(name, table.key, stream=name in streamed)
         await self.broker.declare(list(durable_queues(self._project).values()))
-        await self.memory.declare(list(call_queues(self._project).values()))
+        await self.calls.broker.declare(list(self.calls.queues.values()))
+
+    async def share_calls(self) -> None:
+        """Make the queues of `calls_elsewhere` exist."""
+        await self.broker.declare(list(self.calls_elsewhere.queues.values()))
+        self.shares_calls = True
 
     async def own_table(self, name: str, key: str) -> Table:
         """A table that is millrace's and not the project's; a project's table cannot have its name."""
@@ -82,29 +96,34 @@ class Backend:
 
     async def close(self) -> None:
         """Finish what was begun and close every file."""
-        await self.memory.close()
+        await self.calls.broker.close()
         await self.broker.close()
-        await self._database.close()
+        await self._store.close()
 
 
 async def open_backend(project: Project, *, clock: Clock | None = None) -> Backend:
     """Open a project's queues, tables and buckets without running anything.
 
-    Raises StorageError for a damaged, locked or read-only database, ConfigError for a broker that is not known.
+    Raises StorageError for a damaged, locked, read-only or absent database, BrokerError for an absent broker,
+    ConfigError for one that is not known.
     """
-    clock = clock or SystemClock()
-    if project.broker is not None:
-        raise ConfigError(
-            f"broker: {project.broker.partition('://')[0]}:// is not a broker of this version",
-            "Leave `broker:` out to use the embedded queue.",
-        )
-    backend = Backend(project, Database.open(project.state / FILE, clock=clock), clock)
+    backend = await connect(project, clock or SystemClock())
     try:
         await backend.start()
     except BaseException:
         await backend.close()
         raise
     return backend
+
+
+async def connect(project: Project, clock: Clock) -> Backend:
+    """Reach the database and the broker of a project; `start` makes its queues and tables exist. Raises the same."""
+    store = await open_store(project, clock)
+    try:
+        return Backend(project, store, await open_queue(project, store, clock), clock)
+    except BaseException:
+        await store.close()
+        raise
 
 
 def durable_queues(project: Project) -> dict[str, Queue]:
@@ -143,6 +162,16 @@ def call_queues(project: Project) -> dict[str, Queue]:
         name: Queue(name=name, lease_s=max(30.0, function.timeout), max_receives=1)
         for name, function in project.functions.items()
         if is_called(function) or (project.aws is not None and function.kind == "handler")
+    }
+
+
+def shared_call_queues(project: Project) -> dict[str, Queue]:
+    """The same for calls that another process answers, in the durable broker.
+
+    A lease outlasts the call, so that none is run twice: nobody waits for the second answer.
+    """
+    return {
+        name: msgspec.structs.replace(queue, name=project.calls(name)) for name, queue in call_queues(project).items()
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from millrace.app.backend import Backend, call_queues
+from millrace.app.backend import Backend, Calls, call_queues
 from millrace.app.tails import Tails
 from millrace.aws.context import CLIENT_CONTEXT_ATTRIBUTE
 from millrace.aws.endpoint.functions import Answer, Function, Kind
@@ -57,28 +57,36 @@ class ProjectInvoker:
         return await self._call(function, message)
 
     async def _call(self, function: Function, message: Message) -> Answer:
-        if function.key not in self._replicas:
-            raise MillraceError(f"{function.name} does not run in this process: nobody can wait for its answer here.")
-        memory = self._backend.memory
+        calls = self._calls(function)
+        queue = calls.queues[function.key].name
         with self._tails.watch(message.id) as tail:
-            await memory.put([Put(function.key, message)])
+            await calls.broker.put([Put(queue, message)])
             try:
-                record = await self._answered(message.id)
+                record = await self._answered(calls, message.id)
             finally:
                 # Nobody waits any more: what has not begun need not.
-                await memory.purge(function.key, [message.id])
+                if calls.broker.capabilities.browsable:
+                    await calls.broker.purge(queue, [message.id])
         failure = record.failure
         payload = msgspec.json.encode(document(failure, message.id)) if failure else bytes(record.value or b"null")
         return Answer(payload, failure is not None, self._log(function, message.id, tail.text, record))
 
-    async def _answered(self, id: str) -> Record:
+    def _calls(self, function: Function) -> Calls:
+        if function.key in self._replicas:
+            return self._backend.calls
+        if self._backend.shares_calls:
+            return self._backend.calls_elsewhere
+        raise MillraceError(f"{function.name} does not run in this process: nobody can wait for its answer here.")
+
+    async def _answered(self, calls: Calls, id: str) -> Record:
         while True:
-            record = await self._backend.memory_results.wait(id, _SLICE_S)
+            record = await calls.results.wait(id, _SLICE_S)
             if record is not None and record.state in ("done", "dead"):
                 return record
 
     def _log(self, function: Function, id: str, text: str, record: Record) -> str:
-        found = self._replicas[function.key]
+        if (found := self._replicas.get(function.key)) is None:
+            return ""  # its lines are in the log of the process that ran it
         ended = Invocation(
             id,
             function.memory_mb,

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from millrace.app.api_keys import FILE as API_KEYS
 from millrace.app.api_keys import api_keys
-from millrace.app.backend import Backend
+from millrace.app.backend import Backend, Calls
 from millrace.app.readiness import readiness
 from millrace.app.triggers import pushes_of, routes_of
 from millrace.clock import Clock
 from millrace.config.schema import Project
 from millrace.flow.inherited import TOKEN_VARIABLE
 from millrace.flow.replicas import ReplicaSet
-from millrace.sources.http import Server, Settings, create_app
+from millrace.sources.http import Server, Settings, create_app, starting
 from millrace.telemetry import Telemetry
 
 
@@ -24,23 +26,38 @@ def token_of(project: Project) -> str | None:
 
 
 class Listener:
-    """Listens where the project says; `start` returns the URL."""
+    """Listens where the project says; `start` returns the URL. Until it is opened it answers that it starts."""
 
-    def __init__(
+    def __init__(self, project: Project) -> None:
+        gateway = project.gateway
+        made_here = not all(gateway.api_keys.values())
+        self.keys_file = project.state / API_KEYS if made_here else None  # where keys without a value have got one
+        self._project = project
+        self._host, self._port = gateway.host, gateway.port
+        self._draining = False
+        self._url = ""
+        self._app: ASGIApp = starting
+        self._server = Server(self._answer)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    def open(
         self,
-        project: Project,
         backend: Backend,
+        calls: Calls,
         replicas: Mapping[str, ReplicaSet],
         telemetry: Telemetry,
         clock: Clock,
     ) -> None:
+        """Answer with the project's paths from now on; handlers are called the way of `calls`.
+
+        Raises MillraceError for paths that cannot be, StorageError where keys cannot be kept.
+        """
+        project = self._project
         gateway = project.gateway
         keys = api_keys(gateway.api_keys, project.state)
-        made_here = not all(gateway.api_keys.values())
-        self.keys_file = project.state / API_KEYS if made_here else None  # where keys without a value have got one
-        self._host, self._port = gateway.host, gateway.port
-        self._draining = False
-        app = create_app(
+        self._app = create_app(
             settings=Settings(
                 service=project.service,
                 token=token_of(project),
@@ -48,25 +65,30 @@ class Listener:
                 max_wait_s=gateway.max_wait,
                 api_keys=keys,
             ),
-            routes=routes_of(project),
+            routes=routes_of(project, calls.queues),
             queues=backend.queues,
             pushes=pushes_of(project),
             broker=backend.broker,
             results=backend.results,
-            memory=backend.memory,
-            memory_results=backend.memory_results,
+            memory=calls.broker,
+            memory_results=calls.results,
             telemetry=telemetry,
             readiness=lambda: readiness(replicas),
             draining=lambda: self._draining,
             clock=clock,
         )
-        self._server = Server(app)
 
     async def start(self) -> str:
-        """Listen; the URL under which it is reached. Raises InUse when the port is taken."""
-        port = await self._server.start(self._host, self._port)
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{port}"
+        """Listen, unless it does; the URL under which it is reached. Raises InUse when the port is taken."""
+        if not self._url:
+            port = await self._server.start(self._host, self._port)
+            host = f"[{self._host}]" if ":" in self._host else self._host
+            self._url = f"http://{host}:{port}"
+        return self._url
+
+    async def close(self) -> None:
+        """Leave the port now."""
+        await self._server.close()
 
     def refuse(self) -> None:
         """Answer what is new with 503; what is in flight goes on."""

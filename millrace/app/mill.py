@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from millrace.app.backend import Backend, call_queues, durable_queues
+from millrace.app.backend import Backend, Calls, durable_queues
 from millrace.app.inside import Inside, unhurried
 from millrace.app.ways import Way, Ways, call_way
 from millrace.app.webhook import Webhooks
@@ -51,10 +51,9 @@ class Mill:
         self._telemetry = telemetry
         self._clock = clock
         self._ways = Ways(self._project, durable_queues(project), clock)
-        self._calls = call_queues(project)
 
-    def worker(self, functions: Collection[str] | None = None) -> Worker:
-        """The worker that runs these functions, None: all."""
+    def worker(self, functions: Collection[str] | None = None, *, shared: bool = False) -> Worker:
+        """The worker that runs these functions, None: all; `shared` if it answers calls of other processes too."""
         chosen = {
             name: function
             for name, function in self._project.functions.items()
@@ -62,7 +61,9 @@ class Mill:
         }
         replicas = {name: self._replicas(name, function) for name, function in chosen.items() if function.replicas}
         pipelines = [pipeline for name, found in replicas.items() for pipeline in self._pipelines(name, found)]
-        calls = [self._call(name, found) for name, found in replicas.items() if name in self._calls]
+        if shared:  # which others take over when this worker drains
+            pipelines += self._calls(self._backend.calls_elsewhere, replicas, shared=True)
+        calls = list(self._calls(self._backend.calls, replicas, shared=False))
         return Worker(replicas, pipelines, calls=calls, clock=self._clock)
 
     def _replicas(self, name: str, function: FunctionConfig) -> ReplicaSet:
@@ -83,10 +84,11 @@ class Mill:
         for way in self._ways.of(name, region):
             yield self._pipeline(name, way, replicas, broker, committer, self._sinks(name))
 
-    def _call(self, name: str, replicas: ReplicaSet) -> Pipeline:
-        broker, committer = self._backend.memory, self._committer(self._backend.memory, self._backend.memory_results)
-        way = call_way(self._project.functions[name], self._calls[name])
-        return self._pipeline(name, way, replicas, broker, committer, Sinks(name, [], {}))
+    def _calls(self, calls: Calls, replicas: Mapping[str, ReplicaSet], *, shared: bool) -> Iterator[Pipeline]:
+        committer = self._committer(calls.broker, calls.results)
+        for name in calls.queues.keys() & replicas.keys():
+            way = call_way(self._project.functions[name], calls.queues[name], shared=shared)
+            yield self._pipeline(name, way, replicas[name], calls.broker, committer, Sinks(name, [], {}))
 
     def _pipeline(
         self, name: str, way: Way, replicas: ReplicaSet, broker: Broker, committer: Committer, sinks: Sinks

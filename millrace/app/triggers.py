@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from millrace.app.backend import Backend
+from millrace.broker import Queue
 from millrace.clock import Clock
 from millrace.config.events import BucketEvent, HttpEvent, PushEvent, ScheduleEvent, TableEvent
 from millrace.config.events import Cors as CorsConfig
@@ -50,14 +51,14 @@ def sources_of(project: Project, backend: Backend, clock: Clock) -> Iterator[Sou
                 )
 
 
-def routes_of(project: Project) -> list[Route]:
-    """The paths that functions have at the gateway."""
+def routes_of(project: Project, calls: Mapping[str, Queue]) -> list[Route]:
+    """The paths that functions have at the gateway; `calls` are the queues of those that are called."""
     return [
         Route(
             method=event.method,
             path=event.path,
             function=name,
-            queue=project.inbox(name) if config.kind == "model" else name,
+            queue=calls[name].name if name in calls else project.inbox(name),
             kind=config.kind,
             description=config.description,
             payload=_payload(event, config),

@@ -7,12 +7,14 @@ import logging
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 
-from millrace.app.backend import Backend, open_backend
+from millrace.app.backend import Backend
 from millrace.app.endpoint import AwsEndpoint, check_keys, endpoint_elsewhere
+from millrace.app.health import HealthListener
 from millrace.app.holder import Holder
 from millrace.app.inside import unhurried
 from millrace.app.listener import Listener, token_of
 from millrace.app.mill import Mill
+from millrace.app.reach import reached
 from millrace.app.tails import Tails
 from millrace.app.triggers import sources_of
 from millrace.app.webhook import Webhooks
@@ -45,12 +47,14 @@ async def up(
     observer: Callable[[Step], None] | None = None,
     clock: Clock | None = None,
     debug: str | None = None,
+    health: tuple[str, int] | None = None,
 ) -> int:
     """Run the gateway (with schedules and watches) and the functions (None: all) until `stop` is set.
 
     Returns the exit code: 0, or 1 when `drain` seconds were not enough. `announce` gets a line for each thing that a
     person should know, `on_line` (function, line) what functions print; `observer` is told each step of the flow.
-    `debug` names a function that runs inside this process, where a debugger sees it.
+    `debug` names a function that runs inside this process, where a debugger sees it. `health` is the address at which
+    a process without a gateway says whether it is ready.
     Raises InUse, ConfigError, StorageError.
     """
     clock = clock or SystemClock()
@@ -60,8 +64,17 @@ async def up(
             check_keys(project.aws)
         if gateway and functions is None:
             stack.enter_context(Holder(project.state))
-        backend = await open_backend(project, clock=clock)
+        listener = Listener(project if debug is None else unhurried(project, debug)) if gateway else None
+        if listener is not None:
+            stack.push_async_callback(listener.close)
+        backend = await reached(project, listener, announce, stop, clock)
+        if backend is None:
+            return 0
         stack.push_async_callback(backend.close)
+        await backend.start()
+        alone = gateway and functions is None  # then nobody else answers calls, and none are answered for others
+        if shared := project.broker is not None or not alone:
+            await backend.share_calls()
         webhooks = Webhooks()
         stack.push_async_callback(webhooks.close)
         tails = Tails(on_line)
@@ -77,11 +90,17 @@ async def up(
             leads = await endpoint.start()
             announce(endpoint.line)
         telemetry = Telemetry(observer)
-        worker = Mill(project, backend, webhooks, witness, telemetry, clock, leads, debug=debug).worker(functions)
+        mill = Mill(project, backend, webhooks, witness, telemetry, clock, leads, debug=debug)
+        worker = mill.worker(functions, shared=shared)
         stack.push_async_callback(worker.kill)
         replicas |= worker.replicas
-        routed = project if debug is None else unhurried(project, debug)
-        listener = Listener(routed, backend, worker.replicas, telemetry, clock) if gateway else None
+        if listener is not None:
+            calls = backend.calls if functions is None else backend.calls_elsewhere
+            listener.open(backend, calls, worker.replicas, telemetry, clock)
+        if health is not None:
+            probed = HealthListener(health, worker.replicas, telemetry, stop.is_set, clock)
+            stack.push_async_callback(probed.close)
+            announce(f"health at {await probed.start()}")
         return await _Parts(project, backend, worker, listener, witness, telemetry, clock).run(stop)
 
 

@@ -107,10 +107,14 @@ class Ways:
         return Way(queue, alone(function), rules, mapping, destinations)
 
 
-def call_way(function: FunctionConfig, queue: Queue) -> Way:
-    """The way of synchronous calls: somebody waits for the answer, and for no company."""
+def call_way(function: FunctionConfig, queue: Queue, *, shared: bool) -> Way:
+    """The way of synchronous calls: somebody waits for the answer, and for no company.
+
+    A `shared` call waits in a broker, where whoever went away cannot take it back: it is given up by its age.
+    """
     mapping = Mapping(request_id=_same_on_each_try, impatient=True)
-    return Way(queue, alone(function), Rules(max_receives=1, call=True), mapping)
+    max_age_s = function.timeout if shared else math.inf
+    return Way(queue, alone(function), Rules(max_receives=1, call=True, max_age_s=max_age_s), mapping)
 
 
 def policy_of(function: FunctionConfig, batch: BatchConfig | None = None) -> Policy:

@@ -17,8 +17,9 @@ from millrace.config.schema import BUCKET_SCHEMES, Project
 from millrace.loopback import is_loopback
 
 DATABASE_SCHEMES = ("postgresql", "postgres")
-_DATABASE_PACKAGE = "psycopg"
+DATABASE_PACKAGE = "psycopg"
 _SHOWN = 40  # characters of a scheme that is not known
+LARGE_BODY = 16_000_000  # bytes; a larger body is in the way of every queue, and waits beside it
 _NEEDED = {  # a setting of a queue, the flag of Capabilities that it needs, and what is wanted with it
     "fifo": ("fifo", "keep order within message groups"),
     "delay": ("delay", "hide a message for a while after it was put"),
@@ -64,9 +65,6 @@ def _check_claims(project: Project, broker: KnownBroker) -> Iterator[Finding]:
             if getattr(queue, setting) and not getattr(broker.claims, feature):
                 what = f"queues.{name}.{setting}: {broker.title} cannot {wanted}"
                 yield Finding(("queues", name, setting), what, _one_that(feature))
-        if queue.max_depth is not None and not broker.claims.bounded:
-            what = f"queues.{name}.max_depth: {broker.title} keeps it about, and not to the message"
-            yield Finding(("queues", name, "max_depth"), what, severity="warning")
     if broker.claims.fifo:
         return
     for name, function in project.functions.items():
@@ -89,11 +87,9 @@ def _check_sharing(project: Project, broker: KnownBroker) -> Iterator[Finding]:
         )
         expected = "database: postgresql://HOST/NAME where there are several machines"
         yield Finding(("broker",), what, expected, severity="warning", at_key=True)
-    if broker.claims.max_body is not None and not _is_store(project.bodies):
-        what = (
-            f"bodies beyond {broker.title}'s {broker.claims.max_body:,} bytes wait in a folder, which other machines "
-            "do not see"
-        )
+    largest = min(broker.claims.max_body or LARGE_BODY, LARGE_BODY)
+    if project.gateway.max_body > largest and not _is_store(project.bodies):
+        what = f"bodies beyond {largest:,} bytes wait in a folder, which other machines do not see"
         path: Path = ("broker",) if project.bodies is None else ("bodies",)
         yield Finding(path, what, "bodies: s3://BUCKET/PREFIX", severity="warning", at_key=project.bodies is None)
     for name, bucket in project.buckets.items():
@@ -109,8 +105,8 @@ def _check_database(project: Project) -> Iterator[Finding]:
         what = f"database: {_kind(project.database)} is no database that millrace knows"
         yield Finding(("database",), what, "postgresql://HOST:PORT/NAME")
         return
-    if find_spec(_DATABASE_PACKAGE) is None:
-        what = f"database: PostgreSQL needs the package {_DATABASE_PACKAGE}"
+    if find_spec(DATABASE_PACKAGE) is None:
+        what = f"database: PostgreSQL needs the package {DATABASE_PACKAGE}"
         yield Finding(("database",), what, "pip install 'millrace[postgres]'")
     yield from _check_secret(("database",), project.database, "the password in PGPASSWORD, or `${env:NAME}`")
 

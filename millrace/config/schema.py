@@ -16,6 +16,7 @@ from millrace.config.units import Bytes, Seconds
 
 ASYNC_SUFFIX = ".async"
 STREAM_SUFFIX = ".stream"
+CALLS_SUFFIX = ".calls"
 
 
 UNLIMITED = "unlimited"
@@ -190,6 +191,10 @@ class Project(Section):
     def stream(self, function: str, table: str) -> str:
         """The FIFO queue that holds the changes of a table for a function with a `table:` event."""
         return f"{function}.{table}{STREAM_SUFFIX}"
+
+    def calls(self, function: str) -> str:
+        """The durable queue of a function's synchronous calls, where they are answered by another process."""
+        return f"{function}{CALLS_SUFFIX}"
 
     def streams_of(self, function: str) -> list[str]:
         """The queues of the tables that a function follows."""

@@ -11,6 +11,7 @@ import msgspec
 from starlette.types import ASGIApp
 
 from millrace.broker import Broker, Peeked
+from millrace.brokers.memory import MemoryBroker
 from millrace.sources.http import PushRoute, Readiness, Route, Settings, create_app
 from millrace.store import Results
 from millrace.telemetry import Telemetry
@@ -23,6 +24,7 @@ class Queue(Broker):
     """Keeps what was put; raises `refusal` when it is set; only what the gateway uses is here."""
 
     def __init__(self, on_put: Callable[[Put], None] = lambda put: None) -> None:
+        self.capabilities = MemoryBroker.capabilities
         self.puts: list[Put] = []
         self.commits = 0
         self.refusal: Exception | None = None

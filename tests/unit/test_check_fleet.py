@@ -22,7 +22,6 @@ PLAIN = Capabilities(
     dedupe=False,
     shared=True,
     max_body=1000,
-    bounded=False,
 )
 
 
@@ -91,7 +90,6 @@ queues:
     fifo: true
     ttl: 10s
     delay: 1s
-    max_depth: 10
 functions:
   follow:
     handler: app.handler
@@ -104,14 +102,9 @@ functions:
         f"6: queues.images.fifo: Plain cannot keep order within message groups; {who}",
         f"7: queues.images.ttl: Plain cannot give messages a time to live; {who}",
         f"8: queues.images.delay: Plain cannot hide a message for a while after it was put; {who}",
-        f"14: functions.follow follows a table in order, and Plain cannot keep order within groups; {who}",
+        f"13: functions.follow follows a table in order, and Plain cannot keep order within groups; {who}",
     ]
     assert told(tmp_path, text.replace("plain:", "able:")) == ([], [])
-
-
-def test_a_bound_that_is_kept_about_is_doubtful(tmp_path: Path) -> None:
-    _, warnings = told(tmp_path, "service: x\nbroker: plain://localhost\nqueues:\n  images: {max_depth: 9}\n")
-    assert warnings == ["4: queues.images.max_depth: Plain keeps it about, and not to the message"]
 
 
 def test_what_stays_on_each_machine_is_told(tmp_path: Path) -> None:
@@ -121,14 +114,14 @@ def test_what_stays_on_each_machine_is_told(tmp_path: Path) -> None:
     assert [warning.partition(";")[0] for warning in warnings] == [
         "2: the broker is shared and the database is not: results, tables and what is done already are known on the "
         "machine where the function ran alone",
-        "2: bodies beyond Plain's 1,000 bytes wait in a folder, which other machines do not see",
+        "2: bodies beyond 1,000 bytes wait in a folder, which other machines do not see",
         "4: buckets.lake is a folder of each machine, while the broker is shared",
     ]
     text = "service: x\nbroker: plain://broker\ndatabase: postgresql://db/x\nbodies: s3://b/bodies\n"
     assert told(tmp_path, text) == ([], [])
     _, warnings = told(tmp_path, text.replace("s3://b/", "./"))
     assert [warning.partition(";")[0] for warning in warnings] == [
-        "4: bodies beyond Plain's 1,000 bytes wait in a folder, which other machines do not see"
+        "4: bodies beyond 1,000 bytes wait in a folder, which other machines do not see"
     ]
 
 

@@ -113,6 +113,14 @@ async def test_a_handler_that_does_not_answer_is_a_504_and_its_call_is_taken_bac
     assert parts.memory.purged == [told["id"]]
 
 
+async def test_a_call_that_a_broker_cannot_take_back_is_left_to_its_age() -> None:
+    parts = Parts(routes=[Route("GET", "/slow", "slow", "slow.calls", "handler", timeout_s=0.0)])
+    parts.memory.capabilities = msgspec.structs.replace(parts.memory.capabilities, browsable=False)
+    async with parts.client() as client:
+        problem(await client.get("/slow"), 504, "function-timeout")
+    assert parts.memory.purged == []
+
+
 async def test_a_call_whose_time_limit_ended_in_the_function_is_a_504_too() -> None:
     def late(put: Put) -> Any:
         return msgspec.structs.replace(dead(put), failure=Failure("Sandbox.Timedout", "after 3.00 seconds"))

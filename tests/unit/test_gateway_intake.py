@@ -256,6 +256,7 @@ REFUSALS = [
     (errors.TooLarge("over 256 KB"), 413, "too-large", False),
     (errors.UnknownQueue("no queue images"), 404, "no-such-queue", False),
     (errors.Draining("bye"), 503, "draining", True),
+    (errors.BrokerError("amqp://secret.inside: connection refused"), 503, "broker-unavailable", True),
     (errors.StorageBusy("locked: /srv/secret/place"), 503, "storage-busy", True),
     (errors.StorageFull("no space: /srv/secret/place"), 507, "storage-full", False),
     (errors.StorageReadOnly("read-only: /srv/secret/place"), 503, "storage-unavailable", True),

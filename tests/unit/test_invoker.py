@@ -84,12 +84,12 @@ async def test_a_call_is_answered_with_its_own_lines(backend: Backend, tmp_path:
     tails = Tails(lambda name, line: passed.append(f"{name}: {line.text}"))
     found = invoker(backend, tmp_path, tails, hello=replicas())
     asking = asyncio.create_task(found.invoke(function(found, "hello"), b"{}", "RequestResponse", request_id="r-1"))
-    await backend.memory.wait("hello", 10)
-    (lease,) = await backend.memory.take("hello", 1)
+    await backend.calls.broker.wait("hello", 10)
+    (lease,) = await backend.calls.broker.take("hello", 1)
     for ids, text, pid in (("r-1",), "mine", 7), (("r-2",), "another's", 7), (("r-1",), "call r-1 failed", 0):
         tails.hear("hello", Line("stdout", text, "x", ids, 0.0, pid))
     record = Record("r-1", "hello", "done", msgspec.Raw(b"[1]"), started_at=1.0, finished_at=1.25)
-    await backend.memory.settle(Commit("hello", [Outcome(lease, "done", record)]))
+    await backend.calls.broker.settle(Commit("hello", [Outcome(lease, "done", record)]))
     answer = await asking
     assert (answer.payload, answer.failed) == (b"[1]", False)
     assert answer.log.splitlines() == [

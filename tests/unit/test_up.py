@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from millrace.app import open_backend, up
+from millrace.app.backend import call_queues
 from millrace.app.mill import Mill
 from millrace.app.triggers import pushes_of, routes_of, sources_of
 from millrace.brokers.sqlite import SqliteBroker
@@ -134,7 +135,7 @@ async def test_a_worker_that_broke_ends_the_process_with_1(
 
     clock = ManualClock()
     worker = Worker({}, [Broken()], clock=clock)  # type: ignore[list-item]
-    monkeypatch.setattr(Mill, "worker", lambda *_: worker)
+    monkeypatch.setattr(Mill, "worker", lambda *_, **__: worker)
     caplog.set_level(logging.CRITICAL)
     assert await up(project, announce=lambda _: None, stop=asyncio.Event(), clock=clock) == 1
     assert "a bug" in caplog.text
@@ -151,7 +152,9 @@ async def test_every_event_becomes_its_source_route_or_push(project: Project) ->
         ("model.3", TableSource),
         ("model.4", ScheduleSource),
     ]
-    assert [(route.function, route.queue, route.kind, route.timeout_s) for route in routes_of(project)] == [
+    assert [
+        (route.function, route.queue, route.kind, route.timeout_s) for route in routes_of(project, call_queues(project))
+    ] == [
         ("model", "images", "model", 30.0),
         ("called", "called", "handler", 120.0),
     ]
@@ -167,9 +170,11 @@ async def test_a_table_that_is_watched_keeps_its_changes(project: Project) -> No
         await backend.close()
 
 
-async def test_a_broker_of_another_version_is_refused(project: Project) -> None:
-    with pytest.raises(ConfigError, match="amqp:// is not a broker of this version"):
-        await open_backend(project.model_copy(update={"broker": "amqp://somewhere"}))
+async def test_an_unknown_broker_or_database_is_refused(project: Project) -> None:
+    for setting in ("broker", "database"):
+        with pytest.raises(ConfigError, match=f"{setting}: .* that millrace knows") as refused:
+            await open_backend(project.model_copy(update={setting: "ampq://me:secret@somewhere"}))
+        assert "secret" not in str(refused.value)
 
 
 async def test_a_start_that_fails_lets_go_of_the_file(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A handler's path: the request waits, as one message of a queue in memory, for what the function answers."""
+"""A handler's path: the request waits, as one message of a queue, for what the function answers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _log = logging.getLogger("millrace.gateway")
 
 
 class Calls:
-    """Synchronous calls through a broker that keeps nothing: who asked is still there, and asks again if it must."""
+    """Synchronous calls: through a broker that keeps nothing, or one that another process answers."""
 
     def __init__(
-        self, memory: Broker, waiting: Waiting, bodies: Bodies, draining: Callable[[], bool], clock: Clock
+        self, broker: Broker, waiting: Waiting, bodies: Bodies, draining: Callable[[], bool], clock: Clock
     ) -> None:
-        self._memory = memory
+        self._broker = broker
         self._waiting = waiting
         self._bodies = bodies
         self._draining = draining
@@ -43,7 +43,7 @@ class Calls:
             raise problems.draining()
         with self._bodies.open(request) as body:
             message = self._message(request, route, await body.read())
-            (accepted,) = await self._memory.put([Put(route.queue, message)])
+            (accepted,) = await self._broker.put([Put(route.queue, message)])
             record = await self._answered(request, accepted.id, route)
         return _reply(route, record)
 
@@ -70,8 +70,12 @@ class Calls:
             record = await while_connected(request, self._waiting.get(id, route.timeout_s))
         finally:
             # Nobody waits for it any more: if it has not begun, it need not. With a key others may wait as well.
-            if not finished(record) and request.header(b"idempotency-key") is None:
-                await self._memory.purge(route.queue, [id])
+            if (
+                not finished(record)
+                and request.header(b"idempotency-key") is None
+                and self._broker.capabilities.browsable
+            ):
+                await self._broker.purge(route.queue, [id])
         if record is None or not finished(record):
             raise _too_long(route, f"no answer from {route.function!r} within {route.timeout_s:g} s", id)
         return record

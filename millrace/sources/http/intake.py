@@ -121,6 +121,8 @@ class Intake:
         """Whether the code or dead_on said at once that this input will never work: then it is the client's fault."""
         if record.failure is not None and record.failure.retry is False:
             return True
+        if not self._broker.capabilities.browsable:
+            return False
         buried = await self._broker.peek(dead_letters(record.queue), 1, ids=[record.id])
         return any(peeked.death is not None and peeked.death.reason == "dead" for peeked in buried)
 

@@ -203,8 +203,17 @@ def draining() -> Problem:
     return Problem(503, "draining", "Shutting down", detail, _RETRY_AFTER_DRAIN)
 
 
-def not_ready(details: Mapping[str, Any]) -> Problem:
-    """A function is not loaded; `details` say which and why."""
+def starting() -> Problem:
+    """This process waits for its broker or its database."""
+    detail = "This gateway waits for its broker or its database; nothing was stored."
+    return Problem(503, "starting", "Starting", detail, _RETRY_AFTER_DRAIN)
+
+
+def not_ready(details: Mapping[str, Any] | None) -> Problem:
+    """A function is not loaded; `details` say which and why, None for those who may not know."""
+    if details is None:
+        detail = "Not every function is loaded; with the token, details says which and why."
+        return Problem(503, "not-ready", "Not ready", detail, RETRY_AFTER)
     detail = "Not every function is loaded; details says which and why."
     return Problem(503, "not-ready", "Not ready", detail, RETRY_AFTER, details=details)
 
@@ -226,6 +235,13 @@ def translated(error: Exception) -> Problem:
             return draining()
         case errors.StorageError():
             return _storage(error)
+        case errors.BrokerError():
+            # Its text names hosts: it goes to the log, the client gets an id to ask for.
+            detail = "The queue cannot be reached now; nothing is known to be stored. The gateway's log says why."
+            id = _logged(error, trace=False)
+            return Problem(
+                503, "broker-unavailable", "The queue is unavailable", detail, _RETRY_AFTER_DRAIN, error_id=id
+            )
         case _:
             return _unforeseen(error)
 
