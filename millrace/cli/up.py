@@ -101,6 +101,10 @@ def worker(
     function: Annotated[
         list[str] | None, typer.Option("--function", "-F", help="Run just this function. Repeatable.")
     ] = None,
+    health: Annotated[
+        str | None,
+        typer.Option("--health", metavar="[HOST:]PORT", help="Answer /healthz, /readyz and /metrics there."),
+    ] = None,
     reload: ReloadOption = False,
     project: ProjectOption = None,
     stage: StageOption = None,
@@ -110,17 +114,25 @@ def worker(
     parameters: ParameterOption = None,
     strict: StrictOption = False,
 ) -> None:
-    """Run functions, all or some, beside any number of other workers on the same queues."""
+    """Run functions, all or some, beside any number of other workers on the same queues.
+
+    With --health it is ready while every function that it runs is loaded. Beyond loopback the reasons and /metrics are
+    told to those alone who send MILLRACE_TOKEN.
+    """
+    from millrace.app.health import address_of
     from millrace.config.names import check_function
+
+    address = address_of(health) if health is not None else None
 
     chosen, settings = function or [], [*(overrides or []), *elsewhere(broker, database)]
     if reload:
-        again = [*(f"--function={name}" for name in chosen), *_repeated(parameters, strict)]
+        listening = [f"--health={health}"] if health is not None else []
+        again = [*(f"--function={name}" for name in chosen), *listening, *_repeated(parameters, strict)]
         _reload("worker", project, stage, settings, *again)
     found = _load(project, stage, settings, parameters, strict)
     for name in chosen:
         check_function(found, name)
-    _run(found, gateway=False, functions=chosen or None)
+    _run(found, gateway=False, functions=chosen or None, health=address)
 
 
 def _load(
@@ -157,13 +169,20 @@ def _reload(command: str, project: Path | None, stage: str | None, settings: lis
     raise typer.Exit(supervise(path.parent, [command, *options, *([f"--stage={stage}"] if stage else [])]))
 
 
-def _run(project: Project, *, gateway: bool, functions: Collection[str] | None, debug: str | None = None) -> None:
+def _run(
+    project: Project,
+    *,
+    gateway: bool,
+    functions: Collection[str] | None,
+    debug: str | None = None,
+    health: tuple[str, int] | None = None,
+) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     # The event loop and the database's writer share the interpreter lock, and each gives it up for many short calls:
     # at the default of 5 ms the other could keep it that long each time.
     sys.setswitchinterval(_SWITCH_S)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        if code := runner.run(_serve(project, gateway, functions, debug)):
+        if code := runner.run(_serve(project, gateway, functions, debug, health)):
             raise typer.Exit(code)
 
 
@@ -176,7 +195,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(project: Project, gateway: bool, functions: Collection[str] | None, debug: str | None) -> int:
+async def _serve(
+    project: Project,
+    gateway: bool,
+    functions: Collection[str] | None,
+    debug: str | None,
+    health: tuple[str, int] | None,
+) -> int:
     from millrace.app import up as run
 
     stop = asyncio.Event()
@@ -190,7 +215,14 @@ async def _serve(project: Project, gateway: bool, functions: Collection[str] | N
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ask)
     return await run(
-        project, gateway=gateway, functions=functions, announce=note, stop=stop, on_line=_show_line, debug=debug
+        project,
+        gateway=gateway,
+        functions=functions,
+        announce=note,
+        stop=stop,
+        on_line=_show_line,
+        debug=debug,
+        health=health,
     )
 
 

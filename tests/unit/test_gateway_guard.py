@@ -6,7 +6,7 @@ import pytest
 from gateway_parts import Parts, problem
 
 from millrace.errors import MillraceError
-from millrace.sources.http import PushRoute, check_bind
+from millrace.sources.http import PushRoute, Readiness, check_bind
 
 PNG = {"content-type": "image/png"}
 
@@ -27,12 +27,15 @@ def test_any_other_address_needs_one(host: str) -> None:
 @pytest.mark.parametrize(
     "authorization", [None, "", "secret", "Bearer", "Bearer wrong", "Basic secret", "Bearer sécret"]
 )
-async def test_without_the_token_nothing_but_healthz_answers(authorization: str | None) -> None:
+async def test_without_the_token_nothing_but_probes_is_answered(authorization: str | None) -> None:
     parts = Parts(token="secret")
     headers = {} if authorization is None else {"authorization": authorization.encode("latin-1")}
     async with parts.client(headers=headers) as client:
         assert (await client.get("/healthz")).status_code == 200
-        for path in ("/", "/readyz", "/metrics", "/openapi.json", "/results/a", "/nowhere"):
+        assert (await client.get("/readyz")).json() == {"status": "ready"}
+        parts.ready = Readiness(False, {"classify": {"why": "ModuleNotFoundError: torch"}})
+        assert "classify" not in (await client.get("/readyz")).text
+        for path in ("/", "/metrics", "/openapi.json", "/results/a", "/nowhere"):
             response = await client.get(path)
             problem(response, 401, "unauthorized")
             assert response.headers["www-authenticate"].startswith("Bearer")

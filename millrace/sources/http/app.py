@@ -34,6 +34,7 @@ from millrace.telemetry import Telemetry
 # Label values must be few, whatever clients send; 499 is nginx's word for a client that went away.
 _COUNTED = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _GONE = 499
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})  # answered without the token
 
 
 def create_app(
@@ -64,9 +65,10 @@ def create_app(
     intake = Intake(broker, waiting, bodies, telemetry, draining, clock)
     calls = Calls(memory, calling, bodies, draining, clock)
 
+    guard = Guard(settings.token, OPEN_PATHS.union(push.path for push in pushes if push.token))
     paths = Paths()
     paths.add("GET", "/healthz", health.healthz)
-    paths.add("GET", "/readyz", health.ReadyEndpoint(readiness, draining))
+    paths.add("GET", "/readyz", health.ReadyEndpoint(readiness, draining, guard.trusts))
     paths.add("GET", "/metrics", health.MetricsEndpoint(telemetry))
     paths.add("GET", "/openapi.json", health.Document(describe(settings, routes, queues, pushes)))
     paths.add("GET", "/results/{id+}", ResultsEndpoint(waiting, settings.max_wait_s))
@@ -81,8 +83,6 @@ def create_app(
         paths.add(route.method, route.path, endpoint, route.cors)
     if "/" not in paths.known and DEFAULT_ROUTE not in {route.path for route in routes}:
         paths.add("GET", "/", health.index(settings.service, paths.known))
-    open_paths = {"/healthz", *(push.path for push in pushes if push.token)}
-    guard = Guard(settings.token, frozenset(open_paths))
     return Gateway(paths.router(guard), settings.linger_s, telemetry, clock)
 
 

@@ -17,19 +17,30 @@ async def healthz(request: Request) -> Reply:
 
 
 class ReadyEndpoint:
-    """GET /readyz: 200 when every function is loaded and nothing drains, else 503 with the reasons."""
+    """GET /readyz: 200 when every function is loaded and nothing drains, else 503.
 
-    def __init__(self, readiness: Callable[[], Readiness], draining: Callable[[], bool]) -> None:
+    It answers everybody, since a balancer has no token; which functions there are, and why one does not load, it tells
+    those alone whom `trusted` lets in.
+    """
+
+    def __init__(
+        self,
+        readiness: Callable[[], Readiness],
+        draining: Callable[[], bool],
+        trusted: Callable[[Request], bool],
+    ) -> None:
         self._readiness = readiness
         self._draining = draining
+        self._trusted = trusted
 
     async def __call__(self, request: Request) -> Reply:
         if self._draining():
             raise problems.draining()
         readiness = self._readiness()
-        if readiness.ready:
-            return json_reply({"status": "ready", "details": readiness.details})
-        raise problems.not_ready(readiness.details)
+        details = readiness.details if self._trusted(request) else None
+        if not readiness.ready:
+            raise problems.not_ready(details)
+        return json_reply({"status": "ready"} | ({} if details is None else {"details": details}))
 
 
 class MetricsEndpoint:

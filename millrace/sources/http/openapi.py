@@ -139,7 +139,7 @@ def _own(max_wait_s: float, queues: Sequence[str]) -> Json:
     )
     paths: Json = {
         "/healthz": {"get": {**_get("healthz", "Is the process alive", "It is."), "security": []}},
-        "/readyz": {"get": _get("readyz", "Is every function loaded", "Ready.")},
+        "/readyz": {"get": {**_get("readyz", "Is every function loaded", "Ready."), "security": []}},
         "/metrics": {
             "get": {
                 **_get("metrics", "Prometheus metrics", "The metrics."),
