@@ -25,6 +25,16 @@ def token_of(project: Project) -> str | None:
     return os.environ.get(TOKEN_VARIABLE) or project.gateway.token
 
 
+class _Door:
+    """The application behind the port; another from one request to the next."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
 class Listener:
     """Listens where the project says; `start` returns the URL. Until it is opened it answers that it starts."""
 
@@ -36,11 +46,8 @@ class Listener:
         self._host, self._port = gateway.host, gateway.port
         self._draining = False
         self._url = ""
-        self._app: ASGIApp = starting
-        self._server = Server(self._answer)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        self._door = _Door(starting)
+        self._server = Server(self._door)
 
     def open(
         self,
@@ -57,7 +64,7 @@ class Listener:
         project = self._project
         gateway = project.gateway
         keys = api_keys(gateway.api_keys, project.state)
-        self._app = create_app(
+        self._door.app = create_app(
             settings=Settings(
                 service=project.service,
                 token=token_of(project),
