@@ -120,29 +120,54 @@ class Results(ABC):
         """The record as soon as it is done or dead, or whatever `get` says after timeout_s."""
 
 
+class Noted(msgspec.Struct, frozen=True, gc=False):
+    """What a ledger says of a put: the id that it is to be put under, and whether a message of that id was put before.
+
+    The id is another than the message's own where its dedupe key was first used with that other id. `sequence` is the
+    place that was confirmed of a message that is known, 0 where there is none.
+    """
+
+    id: str
+    known: bool = False
+    sequence: int = 0
+
+
 class Ledger(ABC):
     """What a broker that cannot dedupe needs beside it: each message's effects become durable together, and once.
 
     Rows, records and outputs of a commit are one transaction; the outputs wait in it (an outbox) until the broker has
-    them. A message that is done is known by its queue and id for `dedupe_s`.
+    them. A message is known by its queue and id, from its confirmed put until `dedupe_s` after it ended. Times of
+    expiry are measured by the ledger, with one clock for all processes. Every verb raises StorageError.
     """
 
     @abstractmethod
-    async def note(self, puts: Sequence[Put]) -> list[bool]:
-        """Before puts: say of each whether its message is done or dead already; note the others as queued.
+    async def note(self, puts: Sequence[Put], windows_s: Sequence[float]) -> list[Noted]:
+        """Before puts into queues with these windows: say of each what is known; note the others, unconfirmed.
 
-        A note is no promise: a put that never came may be repeated, and is then none that is known.
+        An unconfirmed note is known to nobody, since its put may never have come. But it binds its dedupe key to its
+        id at once, durably, so that two who use a key at the same time put one message, twice at worst.
         """
 
     @abstractmethod
-    async def unsent(self, queue: str, ids: Sequence[str]) -> dict[str, list[Put]]:
-        """Of messages that were taken: those that are done already, each with the outputs that are still to be put."""
+    async def confirm(self, puts: Sequence[Put], sequences: Sequence[int]) -> None:
+        """The broker has these, each at its place (0 where that is not known): from now on they are known."""
 
     @abstractmethod
-    async def write(self, commit: Commit, *, dedupe_s: float) -> list[Lease]:
-        """Make rows, records and outputs of the commit durable, all or none, but for messages that were done already.
+    async def withdraw(self, puts: Sequence[Put]) -> None:
+        """The broker refused these: forget their notes and keys that are unconfirmed."""
 
-        The leases of those are returned; nothing of their outcomes is written. Objects and webhooks are not its own.
+    @abstractmethod
+    async def unsent(self, queue: str, ids: Sequence[str]) -> dict[str, list[Put]]:
+        """Which of some messages are done already, each with the outputs that are still to be put."""
+
+    @abstractmethod
+    async def write(self, commit: Commit, *, dedupe_s: float, dead_s: float) -> list[Lease]:
+        """Make rows, records and outputs of ended messages durable, all or none; return the leases that came too late.
+
+        Those are of messages that another delivery has done; nothing of their outcomes is written. An outcome whose
+        own delivery was written before (the answer got lost) is neither written again nor returned. A dead message
+        may still become done, since its letter can be sent back. Done ones are known for `dedupe_s`, dead ones for
+        `dead_s`. A commit has no id twice; objects and webhooks are not the ledger's.
         """
 
     @abstractmethod
@@ -150,8 +175,36 @@ class Ledger(ABC):
         """Forget the outputs of these messages: the broker has them."""
 
     @abstractmethod
-    async def forget(self, queue: str, ids: Sequence[str]) -> None:
-        """Let these messages run again."""
+    async def doubt(self, queue: str, ids: Sequence[str] | None) -> None:
+        """Before messages are purged or moved (all of them: None): those that are queued are unconfirmed again."""
+
+    @abstractmethod
+    async def moved(
+        self,
+        source: str,
+        target: str,
+        ids: Sequence[str] | None,
+        left: Sequence[str],
+        *,
+        dedupe_s: float,
+        sure: bool,
+        dead: bool,
+    ) -> None:
+        """Messages were moved, `dead` ones or queued ones, all (None) or some ids, but for those `left`.
+
+        They are queued in the target now; confirmed only where it is `sure` which were moved.
+        """
+
+    @abstractmethod
+    async def forget(self, queue: str, ids: Sequence[str] | None, *, done: bool = False) -> None:
+        """Know nothing of these messages any more (all of the queue, its keys too: None), or only that they were done.
+
+        A message that was not done loses nothing by `done`.
+        """
+
+    @abstractmethod
+    async def expire(self, queue: str, ids: Sequence[str] | None, dedupe_s: float) -> None:
+        """Dead letters were purged (all: None): what is known of dead messages expires after `dedupe_s`."""
 
 
 class Bookmarks(ABC):

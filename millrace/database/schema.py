@@ -99,8 +99,43 @@ CREATE TABLE IF NOT EXISTS bookmarks (
 ) WITHOUT ROWID;
 """
 
+NOTES = """
+-- What a ledger knows of messages in another broker, until expires_at (broker time). `state` is noted (its put may
+-- never have come), queued, done or dead; `sequence` its place there, `delivery` which delivery of it ended it;
+-- noted_at is Unix seconds.
+CREATE TABLE IF NOT EXISTS notes (
+  queue TEXT NOT NULL,
+  id TEXT NOT NULL,
+  state TEXT NOT NULL,
+  sequence INTEGER NOT NULL DEFAULT 0,
+  delivery TEXT NOT NULL DEFAULT '',
+  noted_at REAL NOT NULL,
+  expires_at REAL NOT NULL,
+  PRIMARY KEY (id, queue)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS notes_expiry ON notes (expires_at);
+-- Dedupe keys of puts into another broker, each bound to an id; `sequence` is NULL until the put is confirmed.
+CREATE TABLE IF NOT EXISTS note_keys (
+  queue TEXT NOT NULL,
+  key TEXT NOT NULL,
+  id TEXT NOT NULL,
+  sequence INTEGER,
+  expires_at REAL NOT NULL,
+  PRIMARY KEY (queue, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS note_keys_expiry ON note_keys (expires_at);
+-- Outputs that are still to be put into another broker: `put` is a Put in MessagePack.
+CREATE TABLE IF NOT EXISTS outputs (
+  queue TEXT NOT NULL,
+  id TEXT NOT NULL,
+  place INTEGER NOT NULL,
+  put BLOB NOT NULL,
+  PRIMARY KEY (queue, id, place)
+) WITHOUT ROWID;
+"""
+
 # Several statements a string, each ended by a semicolon at the end of its line.
-ALL = (META, QUEUES, MESSAGES, RECORDS, DEDUPES, TABLES, BOOKMARKS)
+ALL = (META, QUEUES, MESSAGES, RECORDS, DEDUPES, TABLES, BOOKMARKS, NOTES)
 
 # What makes a file of one version one of the next, before ALL adds what is not there.
 UPGRADES = {

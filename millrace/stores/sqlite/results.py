@@ -34,6 +34,11 @@ _LIVE = """
     SELECT m.queue, m.attempts, m.sent_at, m.receipt IS NOT NULL AND m.due_at > ?2
     FROM queues q CROSS JOIN messages m ON m.queue = q.name AND m.id = ?1 ORDER BY m.seq DESC LIMIT 1"""
 
+# A message that a ledger has noted on its way through another broker, which alone knows whether it is running.
+_NOTED = """
+    SELECT queue, noted_at FROM notes
+    WHERE id = ? AND state IN ('noted', 'queued') AND expires_at > ? ORDER BY noted_at DESC LIMIT 1"""
+
 _PUT = "INSERT OR REPLACE INTO records (id, queue, state, finished_at, expires_at, doc)"
 
 _decode = msgspec.json.Decoder(Record).decode
@@ -93,7 +98,10 @@ class SqliteResults(Results):
         if found := self._found(connection, [id]):
             return found[-1]
         live = connection.execute(_LIVE, (id, self._database.now())).fetchone()
-        return _live(id, *live) if live else None
+        if live:
+            return _live(id, *live)
+        noted = connection.execute(_NOTED, (id, self._database.now())).fetchone()
+        return Record(id, noted[0], "queued", accepted_at=noted[1]) if noted else None
 
     def _found_for_waiters(self, connection: sqlite3.Connection) -> list[Record]:
         return self._found(connection, self._waiters.ids)

@@ -1,0 +1,110 @@
+"""Puts: note, put, confirm. A put that was confirmed is answered as a duplicate; one that was only noted is repeated.
+
+    crash before the put     the note is nobody's knowledge: the next put of the id goes to the broker
+    crash before the confirm the broker has the message: the next put of the id brings it a second time, and the copy
+                             is dropped when it is taken or committed
+
+Within a process, puts of one id wait for each other, so that one of them is told that it was first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from millrace.broker import Broker
+from millrace.brokers.outbox.depth import Depth
+from millrace.errors import QueueFull, TooLarge, UnknownQueue
+from millrace.store import Ledger, Noted
+from millrace.types import Accepted, Put
+
+WINDOW_S = 86400.0  # of a queue that another process has declared
+_Place = tuple[str, str, str]  # queue, "id" or "key", and which
+
+
+class Intake:
+    """Puts messages into the inner broker, each id once as far as is known."""
+
+    def __init__(self, inner: Broker, ledger: Ledger, depth: Depth, windows_s: Mapping[str, float]) -> None:
+        self._inner = inner
+        self._ledger = ledger
+        self._depth = depth
+        self._windows_s = windows_s
+        self._busy: dict[_Place, asyncio.Future[None]] = {}
+
+    async def put(self, puts: Sequence[Put], *, bounded: bool = True) -> list[Accepted]:
+        """Put what is not known; outputs of functions are not `bounded` by max_depth."""
+        if not puts:
+            return await self._inner.put(puts)
+        async with self._alone(puts):
+            noted = await self._ledger.note(puts, [self._windows_s.get(put.queue, WINDOW_S) for put in puts])
+            bound = [_bound(put, note) for put, note in zip(puts, noted, strict=True)]
+            places = _fresh(bound, noted)
+            fresh = [bound[place] for place in places]
+            sequences = await self._stored(fresh, bounded=bounded)
+            answers = _answers(bound, noted, dict(zip(places, sequences, strict=True)))
+            unsure = [place for place, note in enumerate(noted) if not note.known or puts[place].dedupe]
+            if unsure:
+                await self._ledger.confirm([bound[at] for at in unsure], [answers[at].sequence for at in unsure])
+            return answers
+
+    async def _stored(self, fresh: Sequence[Put], *, bounded: bool) -> list[int]:
+        """The places of messages that the broker has now."""
+        if not fresh:
+            return []
+        try:
+            if bounded:
+                await self._depth.check(Counter(put.queue for put in fresh))
+            return [answer.sequence for answer in await self._inner.put(fresh)]
+        except (UnknownQueue, QueueFull, TooLarge):  # nothing was stored, so nothing may be bound by it
+            await self._ledger.withdraw(fresh)
+            raise
+
+    @asynccontextmanager
+    async def _alone(self, puts: Sequence[Put]) -> AsyncIterator[None]:
+        """Wait until nobody else here puts these ids and keys, and keep others waiting."""
+        places = {(put.queue, "id", put.message.id) for put in puts}
+        places |= {(put.queue, "key", put.dedupe) for put in puts if put.dedupe}
+        while others := [self._busy[place] for place in places if place in self._busy]:
+            await asyncio.wait(others)
+        mine = asyncio.get_running_loop().create_future()
+        self._busy.update(dict.fromkeys(places, mine))
+        try:
+            yield
+        finally:
+            for place in places:
+                del self._busy[place]
+            mine.set_result(None)
+
+
+def _bound(put: Put, noted: Noted) -> Put:
+    """The put under the id that its dedupe key is bound to."""
+    if noted.id == put.message.id:
+        return put
+    return msgspec.structs.replace(put, message=msgspec.structs.replace(put.message, id=noted.id))
+
+
+def _fresh(bound: Sequence[Put], noted: Sequence[Noted]) -> list[int]:
+    """Where those are that nobody knows, each id once."""
+    first: dict[tuple[str, str], int] = {}
+    for place, (put, note) in enumerate(zip(bound, noted, strict=True)):
+        if not note.known:
+            first.setdefault((put.queue, put.message.id), place)
+    return list(first.values())
+
+
+def _answers(bound: Sequence[Put], noted: Sequence[Noted], stored: Mapping[int, int]) -> list[Accepted]:
+    """What is said of each put; `stored` has the sequences of those that were not known, by their places."""
+    sequences = {(bound[place].queue, bound[place].message.id): sequence for place, sequence in stored.items()}
+    return [
+        Accepted(
+            note.id,
+            place not in stored,
+            note.sequence if note.known else sequences[put.queue, note.id],
+        )
+        for place, (put, note) in enumerate(zip(bound, noted, strict=True))
+    ]

@@ -1,0 +1,32 @@
+"""Which delivery of a message a commit came from: so a ledger knows a commit that is repeated from one that is late."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import msgspec
+
+from millrace.types import Commit, Lease, Outcome, Put
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Put).decode
+
+
+def delivery_of(lease: Lease) -> str:
+    """A short text that is the same for one delivery alone: a hash of its receipt."""
+    return blake2b(msgspec.json.encode(lease.receipt), digest_size=12).hexdigest()
+
+
+def ended(commit: Commit) -> list[Outcome]:
+    """The outcomes of a commit after which their messages are no more in their queue."""
+    return [outcome for outcome in commit.outcomes if outcome.verdict in ("done", "dead")]
+
+
+def packed(put: Put) -> bytes:
+    """An output as it waits in a ledger."""
+    return _encode(put)
+
+
+def unpacked(doc: bytes) -> Put:
+    """The output that waited."""
+    return _decode(doc)

@@ -1,0 +1,196 @@
+"""A ledger in the embedded database: what it writes of a commit is one transaction with the tables' rows.
+
+What is known of a message is one row of `notes` from its put to the end of its window; the records that Results reads
+are written beside. Ids and rows travel as JSON arrays, since each step of a statement costs more than its work.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from millrace.database import Database, Participant
+from millrace.store import Ledger, Noted
+from millrace.stores.deliveries import delivery_of, ended, packed, unpacked
+from millrace.stores.sqlite import notes
+from millrace.types import Commit, Lease, Outcome, Put
+
+_TOPIC = "results"
+_FOR_EVER_S = 9e15  # JSON knows no infinity
+_SWEEP_EVERY = 500  # ended messages between two looks for what has expired, which take twice as many
+_encode = msgspec.json.Encoder().encode
+
+
+class SqliteLedger(Ledger):
+    """What became of messages in another broker; `participants` (SqliteTables) write their part of each commit."""
+
+    def __init__(self, database: Database, participants: Sequence[Participant] = ()) -> None:
+        self._database = database
+        self._participants = participants
+        self._ended = 0
+
+    async def note(self, puts: Sequence[Put], windows_s: Sequence[float]) -> list[Noted]:
+        keyed = any(put.dedupe for put in puts)
+        return await self._database.write(
+            lambda connection: self._note(connection, puts, windows_s), durable=keyed
+        )  # a key's binding must outlive a power loss; a note that does not costs a copy
+
+    def _note(self, connection: sqlite3.Connection, puts: Sequence[Put], windows_s: Sequence[float]) -> list[Noted]:
+        now_s = self._database.now()
+        answers: list[Noted | None] = [None] * len(puts)
+        ids = [put.message.id for put in puts]
+        for place, (put, window_s) in enumerate(zip(puts, windows_s, strict=True)):
+            if put.dedupe:
+                binding = (put.queue, put.dedupe, ids[place], now_s + window_s, now_s)
+                ids[place], sequence = connection.execute(notes.BIND, binding).fetchone()
+                answers[place] = None if sequence is None else Noted(ids[place], True, sequence)
+        asked = [
+            (put.queue, id, now_s + window_s)
+            for put, id, window_s, answer in zip(puts, ids, windows_s, answers, strict=True)
+            if answer is None
+        ]
+        found = {
+            (queue, id): Noted(id, True, sequence)
+            for queue, id, sequence in connection.execute(notes.KNOWN, (_array(asked), now_s)).fetchall()
+        }
+        connection.execute(notes.NOTE, (_array(asked), now_s, self._database.clock.now()))
+        return [
+            answer or found.get((put.queue, id)) or Noted(id)
+            for put, id, answer in zip(puts, ids, answers, strict=True)
+        ]
+
+    async def confirm(self, puts: Sequence[Put], sequences: Sequence[int]) -> None:
+        rows = [(p.queue, p.message.id, sequence, p.dedupe) for p, sequence in zip(puts, sequences, strict=True)]
+        await self._run(notes.CONFIRM, rows)
+
+    async def withdraw(self, puts: Sequence[Put]) -> None:
+        await self._run(notes.WITHDRAW, [(put.queue, put.message.id, 0, put.dedupe) for put in puts])
+
+    async def unsent(self, queue: str, ids: Sequence[str]) -> dict[str, list[Put]]:
+        parameters = queue, _array(ids), self._database.now()
+        found = await self._database.read(lambda connection: connection.execute(notes.UNSENT, parameters).fetchall())
+        unsent: dict[str, list[Put]] = {}
+        for id, put in found:
+            unsent.setdefault(id, []).extend([] if put is None else [unpacked(put)])
+        return unsent
+
+    async def write(self, commit: Commit, *, dedupe_s: float, dead_s: float) -> list[Lease]:
+        outcomes = ended(commit)
+        self._ended += len(outcomes)
+        sweep, self._ended = (self._ended, 0) if self._ended >= _SWEEP_EVERY else (0, self._ended)
+        kept_s = {"done": dedupe_s, "dead": min(dead_s, _FOR_EVER_S)}
+
+        def job(connection: sqlite3.Connection) -> list[Lease]:
+            now_s = self._database.now()
+            fresh, late = _examined(connection, commit.queue, outcomes, now_s)
+            rows = [
+                (
+                    each.lease.message.id,
+                    each.verdict,
+                    delivery_of(each.lease),
+                    now_s + kept_s[each.verdict],
+                    None if each.record is None else _encode(each.record).decode(),
+                )
+                for each in fresh
+            ]
+            connection.execute(notes.END, (commit.queue, _array(rows), self._database.clock.now()))
+            connection.execute(notes.RECORD, (commit.queue, _array(rows), now_s))
+            outputs = [
+                (commit.queue, each.lease.message.id, place, packed(put))
+                for each in fresh
+                for place, put in enumerate(each.puts)
+            ]
+            connection.executemany(notes.OUTPUT, outputs)
+            for participant in self._participants:
+                participant.apply(connection, Commit(commit.queue, fresh))
+            if sweep:
+                for statement in notes.SWEEP:
+                    connection.execute(statement, (now_s, 2 * sweep))
+            return late
+
+        return await self._database.write(job, wakes=[_TOPIC])
+
+    async def sent(self, queue: str, ids: Sequence[str]) -> None:
+        await self._write(notes.SENT, queue, _array(ids))
+
+    async def doubt(self, queue: str, ids: Sequence[str] | None) -> None:
+        await self._write(notes.DOUBT, queue, _chosen(ids))
+
+    async def moved(
+        self,
+        source: str,
+        target: str,
+        ids: Sequence[str] | None,
+        left: Sequence[str],
+        *,
+        dedupe_s: float,
+        sure: bool,
+        dead: bool,
+    ) -> None:
+        until = self._database.now() + dedupe_s
+        state = "queued" if sure else "noted"
+
+        def job(connection: sqlite3.Connection) -> None:
+            (found,) = connection.execute(notes.MOVABLE, (source, _chosen(ids), _array(left), dead)).fetchone()
+            for queue in {source, target}:
+                connection.execute(notes.FORGET_RECORDS, (queue, found))
+            connection.execute(notes.LEAVE, (source, found))
+            connection.execute(notes.ARRIVE, (target, found, state, self._database.clock.now(), until))
+
+        await self._database.write(job, wakes=[_TOPIC])
+
+    async def forget(self, queue: str, ids: Sequence[str] | None, *, done: bool = False) -> None:
+        statements = notes.FORGET_DONE if done else notes.FORGET
+
+        def job(connection: sqlite3.Connection) -> None:
+            for statement in statements:
+                connection.execute(statement, (queue, _chosen(ids)))
+
+        await self._database.write(job)
+
+    async def expire(self, queue: str, ids: Sequence[str] | None, dedupe_s: float) -> None:
+        parameters = queue, _chosen(ids), self._database.now() + dedupe_s
+
+        def job(connection: sqlite3.Connection) -> None:
+            for statement in notes.EXPIRE:
+                connection.execute(statement, parameters)
+
+        await self._database.write(job)
+
+    async def _run(self, statements: Sequence[str], rows: Sequence[tuple[str, str, int, str]]) -> None:
+        """Run statements whose one parameter are puts: queue, id, sequence, dedupe key."""
+        asked = _array(rows)
+
+        def job(connection: sqlite3.Connection) -> None:
+            for statement in statements:
+                connection.execute(statement, (asked,))
+
+        await self._database.write(job, durable=False)
+
+    async def _write(self, statement: str, *parameters: object) -> None:
+        await self._database.write(lambda connection: connection.execute(statement, parameters))
+
+
+def _examined(
+    connection: sqlite3.Connection, queue: str, outcomes: Sequence[Outcome], now_s: float
+) -> tuple[list[Outcome], list[Lease]]:
+    """The outcomes of messages that are not done yet, and the leases of those that another delivery has done."""
+    ids = _array([outcome.lease.message.id for outcome in outcomes])
+    done = dict(connection.execute(notes.DONE, (queue, ids, now_s)).fetchall())
+    fresh = [outcome for outcome in outcomes if outcome.lease.message.id not in done]
+    late = [
+        outcome.lease
+        for outcome in outcomes
+        if done.get(outcome.lease.message.id, delivery_of(outcome.lease)) != delivery_of(outcome.lease)
+    ]
+    return fresh, late
+
+
+def _array(values: Sequence[object]) -> str:
+    return _encode(values).decode()
+
+
+def _chosen(ids: Sequence[str] | None) -> str | None:
+    return None if ids is None else _array(ids)
