@@ -71,6 +71,8 @@ class Signals:
 
     def wake(self, topics: Iterable[str] | None) -> None:
         """Wake the listeners of some topics, or of all (None)."""
+        if not self._topics:  # who begins to listen only now has yet to look
+            return
         with self._lock:
             chosen = list(self._topics) if topics is None else [topic for topic in topics if topic in self._topics]
             signals = [signal for topic in chosen for signal in self._topics[topic]]

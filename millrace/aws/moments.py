@@ -26,4 +26,5 @@ def millis_text(at: float) -> str:
 def log_text(at: float) -> str:
     """`01/Mar/2026:04:05:06 +0000`, as API Gateway has it."""
     when = datetime.fromtimestamp(at, UTC)
-    return f"{when.day:02d}/{_MONTHS[when.month - 1]}/{when.year}:{when:%H:%M:%S} +0000"
+    clock = f"{when.hour:02d}:{when.minute:02d}:{when.second:02d}"
+    return f"{when.day:02d}/{_MONTHS[when.month - 1]}/{when.year}:{clock} +0000"

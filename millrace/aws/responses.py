@@ -29,6 +29,8 @@ _FRAMING = frozenset({"connection", "content-length", "keep-alive", "transfer-en
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
+_STATUS = re.compile(r"[2-5]\d\d", re.ASCII)
+
 _Pairs = list[tuple[str, str]]
 
 
@@ -100,7 +102,7 @@ def _built(result: dict[str, Any], headers: _Pairs, *, default_type: str) -> Htt
 def _status(code: Any) -> int:
     """The status as a number; `"200"` counts, and what no server may send as a last word (1xx) does not."""
     text = str(code) if isinstance(code, int | str) and not isinstance(code, bool) else ""
-    if not re.fullmatch(r"[2-5]\d\d", text, re.ASCII):
+    if not _STATUS.fullmatch(text):
         raise _Malformed(f"expected statusCode from 200 to 599, got {_shown(code)}")
     return int(text)
 

@@ -43,6 +43,8 @@ class Timing:
 
     def fitting(self, seconds: float, most: int) -> int:
         """The most items, at least 1 and up to `most`, that are expected to end within so many seconds."""
+        if most == 1:
+            return 1
         a, b = self.line
         if a * most + b <= seconds:
             return most

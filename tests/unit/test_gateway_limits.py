@@ -74,12 +74,14 @@ async def test_bodies_of_all_requests_together_are_bounded() -> None:
     assert bodies.buffered_bytes == 0
 
 
-async def test_a_body_that_does_not_end_in_time_is_given_up() -> None:
+@pytest.mark.parametrize("announced", [(b"transfer-encoding", b"chunked"), (b"content-length", b"2")])
+async def test_a_body_that_does_not_end_in_time_is_given_up(announced: tuple[bytes, bytes]) -> None:
     async def silent() -> dict[str, Any]:
         return await asyncio.get_running_loop().create_future()
 
     bodies = Bodies(Settings("pets", body_timeout_s=0.0))
-    with pytest.raises(Problem) as refused, bodies.open(Request(scope(), silent)) as body:
+    request = Request({**scope(), "headers": [announced]}, silent)
+    with pytest.raises(Problem) as refused, bodies.open(request) as body:
         await body.read()
     assert refused.value.reply().status == 408
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import TracebackType
 
 from millrace.sources.http import problems
@@ -52,7 +53,7 @@ class Body:
         settings = self._bodies.settings
         try:
             self._check_declared(settings.max_body_bytes)
-            async with asyncio.timeout(settings.body_timeout_s):
+            async with asyncio.timeout(settings.body_timeout_s) if self._is_coming() else nullcontext():
                 await self._feed(sink)
         except TimeoutError:
             raise problems.too_slow(settings.body_timeout_s) from None
@@ -71,6 +72,11 @@ class Body:
             if chunk:
                 self._count(len(chunk))
                 sink(chunk)
+
+    def _is_coming(self) -> bool:
+        """Whether there is a body to wait for: a request that announces none has none (RFC 9112, 6.3)."""
+        header = self._request.header
+        return header(b"content-length") is not None or header(b"transfer-encoding") is not None
 
     def _check_declared(self, limit: int) -> None:
         declared = self._request.header(b"content-length")

@@ -12,6 +12,7 @@ from millrace.sources.http import problems
 from millrace.sources.http.requests import Request
 
 T = TypeVar("T")
+_AT_ONCE_S = 0.05  # an answer that takes no longer is not worth watching the client for
 
 
 async def while_connected(request: Request, wait: Coroutine[Any, Any, T]) -> T:
@@ -20,16 +21,21 @@ async def while_connected(request: Request, wait: Coroutine[Any, Any, T]) -> T:
     The request's body must have been read: what comes behind it can only be the end of the connection.
     """
     waiting = asyncio.create_task(wait)
-    leaving = asyncio.create_task(_left(request.receive))
-    leaving.add_done_callback(lambda _: waiting.cancel())
     try:
-        return await waiting
-    except asyncio.CancelledError:
-        if leaving.done():
-            raise problems.Disconnected from None
-        raise
+        await asyncio.wait([waiting], timeout=_AT_ONCE_S)
+        return waiting.result() if waiting.done() else await _unless_left(request, waiting)
     finally:
         waiting.cancel()
+
+
+async def _unless_left(request: Request, waiting: asyncio.Task[T]) -> T:
+    leaving = asyncio.create_task(_left(request.receive))
+    try:
+        await asyncio.wait([waiting, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            return waiting.result()
+        raise problems.Disconnected
+    finally:
         leaving.cancel()
 
 
