@@ -58,7 +58,7 @@ KNOWN_BROKERS: tuple[KnownBroker, ...] = (
         "redis",
         "Redis and Valkey",
         ("redis", "rediss", "valkey", "valkeys"),
-        "redis",
+        "hiredis",
         "redis",
         Capabilities(durable=True, transactional=False, fifo=True, delay=True, ttl=True, dedupe=True, shared=True),
     ),

@@ -1,0 +1,100 @@
+"""Redis or Valkey against the suite and the model, on a real server and in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from millrace.broker import Broker, dead_letters
+from millrace.brokers.redis import open_broker
+from millrace.brokers.redis.broker import RedisBroker
+from millrace.testing.bench import BrokerBench
+from millrace.testing.broker import CHECKS, Check
+from millrace.testing.machine import broker_machine
+from tests.services import service
+
+_UNIT_S = 0.1
+_LONG_UNITS = 200  # what is to be longer than any lease, delay or window may be as short as twelve units
+_MACHINE_UNIT_S = 0.1
+_PATIENT = {  # names of checks that are run together, since each of them waits for seconds
+    "a_key_is_forgotten_after_the_window",
+    "an_id_is_forgotten_after_the_window",
+    "a_dead_letter_is_known_until_it_is_moved",
+    "a_letter_lives_by_its_own_queue",
+    "a_purged_dead_letter_is_known_for_the_window",
+    "dead_letters_stay",
+    "a_lease_that_runs_out_gives_the_message_again",
+    "dead_letters_may_go_to_another_queue",
+    "a_message_that_outlives_its_receives_is_lost",
+}
+
+
+@asynccontextmanager
+async def redis(unit_s: float = _UNIT_S) -> AsyncIterator[BrokerBench]:
+    """An empty broker under a prefix of its own."""
+    url = f"{service('redis')}?prefix=t{secrets.token_hex(6)}"
+    opened: list[Broker] = []
+
+    async def advance(seconds: float) -> None:
+        await asyncio.sleep(seconds if seconds < _LONG_UNITS * unit_s else 12 * unit_s)
+
+    async def reopen() -> Broker:
+        for broker in opened:
+            await broker.close()
+        opened[:] = [await open_broker(url)]
+        return opened[0]
+
+    bench = BrokerBench(await reopen(), advance, unit_s, reopen)
+    yield bench
+    names = await bench.broker.queues()
+    await bench.broker.drop([name for name in names if name != dead_letters(name)])
+    await bench.broker.close()
+
+
+CLAIMED = [check for check in CHECKS if check.applies(RedisBroker.capabilities)]
+
+
+@pytest.mark.parametrize("check", [pytest.param(each, id=each.name) for each in CLAIMED if each.name not in _PATIENT])
+async def test_redis(check: Check) -> None:
+    async with redis() as bench:
+        await check.run(bench)
+
+
+async def test_redis_when_time_passes() -> None:
+    """The checks that let much of it pass, at the same time."""
+
+    async def run(check: Check) -> None:
+        async with redis() as bench:
+            await check.run(bench)
+
+    async with asyncio.TaskGroup() as group:
+        for check in CLAIMED:
+            if check.name in _PATIENT:
+                group.create_task(run(check), name=check.name)
+
+
+def test_redis_claims_all_but_transactions() -> None:
+    assert {need for check in CHECKS if not check.applies(RedisBroker.capabilities) for need in check.needs} <= {
+        "transactional",
+        "dedupe",
+    }
+
+
+@pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
+def test_redis_machine(fifo: bool) -> None:
+    run_state_machine_as_test(
+        broker_machine(lambda: redis(_MACHINE_UNIT_S), fifo=fifo),
+        settings=settings(
+            max_examples=4,
+            stateful_step_count=25,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
