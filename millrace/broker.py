@@ -51,10 +51,10 @@ def lease_of(queue: str, handle: str) -> Lease:
 
 def _frozen(found: object) -> Hashable:
     """A receipt as it was before it became JSON: tuples within tuples, of numbers and texts."""
-    if isinstance(found, list):
-        return tuple(_frozen(each) for each in found)
     if type(found) is int or type(found) is str:
         return found
+    if isinstance(found, list):
+        return tuple([_frozen(each) for each in found])
     raise ValueError("neither a number nor a text")
 
 

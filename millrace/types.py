@@ -270,6 +270,16 @@ def _random() -> str:
         return fresh[:20]
 
 
+def new_uuid() -> str:
+    """A fresh id as a UUID of version 7."""
+    return uuid_of(new_id())
+
+
+def uuid_of(id: str) -> str:
+    """The UUID of version 7 whose digits are those of an id that `new_id` made, but for two that say its kind."""
+    return f"{id[:8]}-{id[8:12]}-7{id[13:16]}-a{id[17:20]}-{id[20:]}"
+
+
 def derived_id(source: str, function: str, index: int) -> str:
     """The id of a function's output: the same input gives the same id, so that a repeat overwrites or is dropped.
 

@@ -18,7 +18,7 @@ from millrace.aws.environment import LATEST
 from millrace.aws.events import dynamodb
 from millrace.aws.moments import millis_text, seconds_text
 from millrace.source import RowChange
-from millrace.types import Failure
+from millrace.types import Failure, uuid_of
 from millrace.wire import Spec
 
 Condition = Literal["Success", "RetriesExhausted", "EventAgeExceeded", "RetryAttemptsExhausted", "RecordAgeExceeded"]
@@ -29,13 +29,12 @@ _MOST_TEXT = 1024  # bytes of an error message in an attribute
 
 
 def request_id(message_id: str) -> str:
-    """The id of an invocation, the same on each of its tries: the message's own where that is a UUID, or one of ours.
+    """The id of an invocation, the same on each of its tries: the message's own where that is a UUID.
 
-    Of ours (`types.new_id`) the digits stay, but for those that say which kind of UUID it is (RFC 9562, version 7).
+    One that the system made (`types.new_id`) is shown as the UUID that it nearly is.
     """
     if _OURS.fullmatch(message_id):
-        id = message_id
-        return f"{id[:8]}-{id[8:12]}-7{id[13:16]}-8{id[17:20]}-{id[20:]}"
+        return uuid_of(message_id)
     try:
         return str(uuid.UUID(message_id)) if len(message_id) == 36 else _derived(message_id)
     except ValueError:

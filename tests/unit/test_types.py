@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+import time
+from uuid import RFC_4122, UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.types import Commit, Lease, Message, Object, Outcome, Put, Record, Row, derived_id, new_id
+from millrace.types import Commit, Lease, Message, Object, Outcome, Put, Record, Row, derived_id, new_id, new_uuid
 
 
 def test_ids_are_distinct_sort_by_time_and_have_one_length() -> None:
@@ -14,6 +16,12 @@ def test_ids_are_distinct_sort_by_time_and_have_one_length() -> None:
     assert len(set(ids)) == 2000
     assert [id[:12] for id in ids] == sorted(id[:12] for id in ids)
     assert {len(id) for id in ids} == {32}
+
+
+def test_as_a_uuid_it_is_one_of_version_7() -> None:
+    id = UUID(new_uuid())
+    assert (id.version, id.variant) == (7, RFC_4122)
+    assert abs((id.int >> 80) / 1000 - time.time()) < 60
 
 
 FORK = """

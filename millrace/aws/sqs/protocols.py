@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Protocol
-from uuid import uuid4
 
 import msgspec
 
@@ -19,6 +18,7 @@ from millrace.aws.sqs import xml
 from millrace.aws.sqs.errors import SqsError, missing
 from millrace.aws.sqs.form import fields, malformed, shaped
 from millrace.aws.sqs.requests import Request
+from millrace.types import new_uuid
 
 _TARGET = "AmazonSQS."
 _ABSENT = re.compile(r"missing required field `(\w+)`(?: - at `\$(.*)`)?")
@@ -91,11 +91,11 @@ class QueryWire:
             raise _unread(error) from None
 
     def answer(self, action: str, result: msgspec.Struct | None) -> Reply:
-        id = str(uuid4())
+        id = new_uuid()
         return Reply(200, _xml_headers(id), xml.answer(action, result, id))
 
     def refuse(self, error: SqsError) -> Reply:
-        id = str(uuid4())
+        id = new_uuid()
         return Reply(error.query_status, _xml_headers(id), xml.refusal(error, id))
 
 
@@ -109,7 +109,7 @@ def _decoder(request: type[Request]) -> msgspec.json.Decoder[Request]:
 
 
 def _json_headers() -> dict[str, str]:
-    return {"content-type": "application/x-amz-json-1.0", "x-amzn-requestid": str(uuid4())}
+    return {"content-type": "application/x-amz-json-1.0", "x-amzn-requestid": new_uuid()}
 
 
 def _xml_headers(id: str) -> dict[str, str]:

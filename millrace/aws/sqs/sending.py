@@ -17,7 +17,7 @@ from millrace.aws.sqs.limits import allowed, check_entries, check_range, check_t
 from millrace.aws.sqs.queue import SqsQueue
 from millrace.aws.sqs.requests import Sending, SendMessageBatchRequest, SendMessageRequest
 from millrace.aws.sqs.results import SendMessageBatchResult, SendMessageBatchResultEntry, SendMessageResult
-from millrace.types import Accepted, Message, Put, new_id
+from millrace.types import Accepted, Message, Put, new_uuid
 
 
 class Letter(NamedTuple):
@@ -103,7 +103,7 @@ def _put(queue: SqsQueue, request: Sending, body: bytes, carried: dict[str, str]
     if request.message_group_id is not None:
         check_token(request.message_group_id, "MessageGroupId")
         carried[typed.GROUP_ATTRIBUTE] = request.message_group_id
-    return Put(queue.name, Message(_message_id(), body, carried, now), request.delay_seconds)
+    return Put(queue.name, Message(new_uuid(), body, carried, now), request.delay_seconds)
 
 
 def _fifo_put(queue: SqsQueue, request: Sending, body: bytes, carried: dict[str, str], now: float) -> Put:
@@ -124,7 +124,7 @@ def _fifo_put(queue: SqsQueue, request: Sending, body: bytes, carried: dict[str,
     carried[typed.DEDUPE_ATTRIBUTE] = dedupe
     # A blank cannot be in a group's name, so no two groups share a key.
     key = f"{group} {dedupe}" if queue.dedupe_by_group else dedupe
-    return Put(queue.name, Message(_message_id(), body, carried, now, group), dedupe=key)
+    return Put(queue.name, Message(new_uuid(), body, carried, now, group), dedupe=key)
 
 
 def _check_total(sizes: Sequence[int]) -> None:
@@ -140,9 +140,3 @@ def _not_of_this_kind(value: object, parameter: str) -> SqsError:
 
 def _sequence(queue: SqsQueue, accepted: Accepted) -> str | None:
     return f"{accepted.sequence:020d}" if queue.fifo else None
-
-
-def _message_id() -> str:
-    """A UUID of version 7 (RFC 9562), whose order is that of time, which a B-tree likes."""
-    id = new_id()
-    return f"{id[:8]}-{id[8:12]}-7{id[13:16]}-a{id[17:20]}-{id[20:]}"
