@@ -17,6 +17,7 @@ from millrace.types import Accepted, Commit, Death, Lease, Message, Put
 
 DEAD_SUFFIX = ".dead"
 DEAD_FROM_ATTRIBUTE = "millrace-dead-from"  # of a message in a `dead_to` queue: the queue in which it died
+DEATH_ATTRIBUTE = "millrace-died"  # of a dead letter that came from another broker: its Death as JSON
 _MAX_HANDLE = 4096  # characters
 
 Standing = Literal["held", "over", "lost", "gone"]

@@ -42,13 +42,7 @@ class Backend:
 
     def __init__(self, project: Project, store: Store, queue: Broker, clock: Clock) -> None:
         records = MemoryResults()
-        self._claims = ClaimCheck(
-            queue,
-            open_bucket(BODIES, project.bodies or str(project.state / BODIES), project.root),
-            beyond_bytes=LARGE_BODY,
-            max_body=_MAX_BODY,
-            clock=clock,
-        )
+        self._claims = bodies_around(queue, project, clock)
         self.broker: Broker = with_codecs(self._claims, project)
         self.results: Results = store.results
         self.calls = Calls(MemoryBroker(clock, [records]), records, call_queues(project))
@@ -124,6 +118,12 @@ async def connect(project: Project, clock: Clock) -> Backend:
     except BaseException:
         await store.close()
         raise
+
+
+def bodies_around(broker: Broker, project: Project, clock: Clock) -> ClaimCheck:
+    """The broker, with bodies that are too large for it in the project's bucket of bodies."""
+    bucket = open_bucket(BODIES, project.bodies or str(project.state / BODIES), project.root)
+    return ClaimCheck(broker, bucket, beyond_bytes=LARGE_BODY, max_body=_MAX_BODY, clock=clock)
 
 
 def durable_queues(project: Project) -> dict[str, Queue]:

@@ -23,6 +23,7 @@ from millrace.errors import MillraceError
 
 if TYPE_CHECKING:
     from millrace.broker import Peeked
+    from millrace.types import Death
 
 app = group("List, show, redrive or purge dead letters.")
 
@@ -55,7 +56,7 @@ def list_dead(
 
 
 def _row(peeked: Peeked, width: int) -> dict[str, Any]:
-    death = peeked.death
+    death = _death(peeked)
     if death is None:  # sent there by hand
         return {"id": peeked.message.id}
     error = shorten(failure_line(death.failure), width)
@@ -85,10 +86,27 @@ def show(
         _print_letter(found[0])
 
 
+def _death(peeked: Peeked) -> Death | None:
+    """Why it died, here or in the broker from which it was moved."""
+    from millrace.broker import DEATH_ATTRIBUTE
+    from millrace.types import Death
+
+    if peeked.death is not None or DEATH_ATTRIBUTE not in peeked.message.attributes:
+        return peeked.death
+    import msgspec
+
+    try:
+        return msgspec.json.decode(peeked.message.attributes[DEATH_ATTRIBUTE], type=Death)
+    except msgspec.MsgspecError:
+        return None
+
+
 def _print_letter(peeked: Peeked) -> None:
-    message, death = peeked.message, peeked.death
+    from millrace.broker import DEATH_ATTRIBUTE
+
+    message, death = peeked.message, _death(peeked)
     lines = {"id": message.id, "sent": moment(message.sent_at)}
-    lines |= message.attributes
+    lines |= {name: value for name, value in message.attributes.items() if name != DEATH_ATTRIBUTE}
     if death is not None:
         lines |= {
             "reason": death.reason,

@@ -1,0 +1,171 @@
+"""A queue from one broker to another: each message is put and confirmed there before it is let go of here.
+
+A crash between the two leaves a message in both, under one id: the next run puts it again, where it is known or else
+dropped when it is taken. Nothing is in neither. Messages come with fresh attempts, and keep id, body, attributes,
+group, when they were sent and what is left of their time to live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from millrace.app.backend import bodies_around, durable_queues
+from millrace.app.brokers import open_broker
+from millrace.app.queue import EmbeddedQueue
+from millrace.broker import DEATH_ATTRIBUTE, Broker, Peeked, Queue, dead_letters
+from millrace.clock import Clock
+from millrace.config.schema import Project
+from millrace.types import Commit, Lease, Message, Outcome, Put
+
+_AT_ONCE = 200
+_AT_ONCE_BYTES = 16_000_000
+_LEASE_S = 60.0
+_WAIT_S = 1.0  # for a broker whose messages are still on their way to us
+_MOST_TRACEBACK = 4000  # characters
+
+
+class Moved(msgspec.Struct):
+    """What became of a queue: messages and dead letters that were moved, and those left since they cannot be had now.
+
+    `known` of the messages were in the target already.
+    """
+
+    messages: int = 0
+    known: int = 0
+    dead: int = 0
+    hidden: int = 0
+    in_flight: int = 0
+
+
+@asynccontextmanager
+async def opened(project: Project, url: str | None, queue: str, clock: Clock) -> AsyncIterator[Broker]:
+    """A broker as it is, without an outbox: what is moved is not done. None is the queue in the project's folder.
+
+    Raises BrokerError, ConfigError, StorageError.
+    """
+    inner = EmbeddedQueue(project, clock) if url is None else await open_broker(url, clock=clock)
+    broker = bodies_around(inner, project, clock)
+    try:
+        await broker.declare(_with_their_dead(project, queue))
+        yield broker
+    finally:
+        await broker.close()
+
+
+class Mover:
+    """Moves the messages of `name` in one broker into `to` in another; `tell` hears how far it is."""
+
+    def __init__(
+        self, source: Broker, name: str, target: Broker, to: str, clock: Clock, tell: Callable[[Moved], None]
+    ) -> None:
+        self.moved = Moved()
+        self._source, self._name = source, name
+        self._target, self._to = target, to
+        self._clock = clock
+        self._tell = tell
+
+    async def run(self, wait_s: float = 0.0) -> Moved:
+        """Move until nothing is left that can be had, waiting up to `wait_s` for what is hidden or in flight.
+
+        Raises BrokerError or StorageError; then everything is still in one of the two, and may be run again.
+        """
+        until = self._clock.monotonic() + wait_s
+        while await self._some() or await self._more(until):
+            self._tell(self.moved)
+        await self._bury()
+        self._tell(self.moved)
+        return self.moved
+
+    async def _some(self) -> bool:
+        """Move a few messages; whether there were any."""
+        leases = await self._source.take(self._name, _AT_ONCE, max_bytes=_AT_ONCE_BYTES, lease_s=_LEASE_S)
+        if not leases:
+            return False
+        try:
+            known = await self._put([(lease.message, self._left_s(lease)) for lease in leases], self._to)
+        except BaseException:
+            await asyncio.shield(self._settle(leases, "release"))
+            raise
+        await self._let_go(leases)
+        self.moved.messages += len(leases)
+        self.moved.known += known
+        return True
+
+    async def _more(self, until: float) -> bool:
+        """Whether messages may still come; waits for them."""
+        stats = await self._source.stats(self._name)
+        self.moved.hidden, self.moved.in_flight = stats.delayed, stats.in_flight
+        left_s = until - self._clock.monotonic()
+        if stats.depth:
+            await self._source.wait(self._name, _WAIT_S)
+            return True
+        if left_s <= 0 or not stats.delayed + stats.in_flight:
+            return False
+        await self._source.wait(self._name, min(left_s, _WAIT_S))
+        return True
+
+    async def _put(self, messages: Sequence[tuple[Message, float | None]], queue: str) -> int:
+        accepted = await self._target.put([Put(queue, message, ttl_s=ttl_s) for message, ttl_s in messages])
+        return sum(answer.duplicate for answer in accepted)
+
+    def _left_s(self, lease: Lease) -> float | None:
+        return None if lease.deadline == math.inf else max(0.001, lease.deadline - self._clock.monotonic())
+
+    async def _let_go(self, leases: Sequence[Lease]) -> None:
+        """Delete what the target has; a broker that remembers what is done must not remember it as that."""
+        if self._source.capabilities.transactional:
+            await self._source.purge(self._name, [lease.message.id for lease in leases], in_flight=True)
+        else:
+            await self._settle(leases, "done")
+
+    async def _settle(self, leases: Sequence[Lease], verdict: str) -> None:
+        await self._source.settle(Commit(leases[0].queue, [Outcome(lease, verdict) for lease in leases]))  # type: ignore[arg-type]
+
+    # ---- dead letters
+
+    async def _bury(self) -> None:
+        """Move the dead letters: nobody takes them but people, so they are looked at where that shows why they died."""
+        name, to = dead_letters(self._name), dead_letters(self._to)
+        browsable = self._source.capabilities.browsable
+        while letters := await (self._looked_at(name) if browsable else self._taken(name)):
+            await self._put([(message, None) for message, _ in letters], to)
+            if browsable:
+                await self._source.purge(name, [message.id for message, _ in letters])
+            else:
+                await self._settle([lease for _, lease in letters if lease is not None], "done")
+            self.moved.dead += len(letters)
+            self._tell(self.moved)
+
+    async def _looked_at(self, name: str) -> list[tuple[Message, Lease | None]]:
+        return [(_with_its_death(peeked), None) for peeked in await self._source.peek(name, _AT_ONCE)]
+
+    async def _taken(self, name: str) -> list[tuple[Message, Lease | None]]:
+        why = {peeked.message.id: peeked for peeked in await self._source.peek(name, _AT_ONCE)}
+        leases = await self._source.take(name, _AT_ONCE, max_bytes=_AT_ONCE_BYTES, lease_s=_LEASE_S)
+        return [
+            (_with_its_death(why[lease.message.id]) if lease.message.id in why else lease.message, lease)
+            for lease in leases
+        ]
+
+
+def _with_its_death(peeked: Peeked) -> Message:
+    """The dead letter, and why it died in an attribute: no broker takes that from others."""
+    if peeked.death is None:
+        return peeked.message
+    failure = msgspec.structs.replace(peeked.death.failure, traceback=peeked.death.failure.traceback[-_MOST_TRACEBACK:])
+    death = msgspec.json.encode(msgspec.structs.replace(peeked.death, failure=failure)).decode()
+    return msgspec.structs.replace(peeked.message, attributes={**peeked.message.attributes, DEATH_ATTRIBUTE: death})
+
+
+def _with_their_dead(project: Project, queue: str) -> list[Queue]:
+    """A queue, and those to which its dead letters go, one after the other."""
+    every = durable_queues(project)
+    chain = [every.get(queue, Queue(queue))]
+    while (name := chain[-1].dead_to) is not None and name not in {each.name for each in chain}:
+        chain.append(every.get(name, Queue(name)))
+    return chain

@@ -1,0 +1,90 @@
+"""`move-queue`: a queue's messages from one broker to another."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from millrace.cli.options import BrokerOption, DatabaseOption, ProjectOption, StageOption, elsewhere, load_project
+from millrace.cli.output import note, print_json
+from millrace.errors import MillraceError
+
+if TYPE_CHECKING:
+    from millrace.app.moving import Moved
+    from millrace.config.schema import Project
+
+
+def move_queue(
+    source: Annotated[str, typer.Argument(metavar="QUEUE", help="A queue of the project.")],
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="The broker that gets the messages, or embedded.")],
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="URL", help="The broker that has them, or embedded; else --broker.")
+    ] = None,
+    queue: Annotated[str | None, typer.Option("--queue", help="The queue that gets them, if by another name.")] = None,
+    wait: Annotated[
+        float, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait for what is delayed or being worked on.")
+    ] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of lines.")] = False,
+    project: ProjectOption = None,
+    stage: StageOption = None,
+    broker: BrokerOption = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Move a queue's messages and dead letters to another broker, without loss.
+
+    Each is put and confirmed there before it is deleted here. It keeps its id, so that one which was moved twice, since
+    the command was killed, has its effect once. The same command again goes on with what is left. Messages are tried
+    anew, and why a dead letter died goes with it.
+    """
+    from millrace.broker import DEAD_SUFFIX
+    from millrace.config.names import check_queue
+
+    found = load_project(project, stage, elsewhere(broker, database))
+    target = queue or source
+    for name in (source, target):
+        if name.endswith(DEAD_SUFFIX):
+            raise MillraceError(f"{name!r} holds dead letters, which go with their queue", "name the queue itself")
+        check_queue(found, name)
+    here, there = _url(start) if start else found.broker, _url(to)
+    if (here, source) == (there, target):
+        raise MillraceError("the messages are there already", "expected another broker in --to, or another --queue")
+    moved = asyncio.run(_move(found, (here, source), (there, target), wait))
+    _print(moved, source, target, json)
+    if moved.hidden or moved.in_flight:
+        raise typer.Exit(1)
+
+
+def _url(text: str) -> str | None:
+    from millrace.config.brokers import EMBEDDED
+
+    return None if text == EMBEDDED else text
+
+
+async def _move(project: Project, source: tuple[str | None, str], target: tuple[str | None, str], wait_s: float) -> Any:
+    from rich.console import Console
+
+    from millrace.app.moving import Mover, opened
+    from millrace.clock import SystemClock
+
+    clock = SystemClock()
+    async with opened(project, *source, clock) as here, opened(project, *target, clock) as there:
+        with Console(stderr=True).status("moving") as status:
+            mover = Mover(
+                here, source[1], there, target[1], clock, lambda moved: status.update(f"{moved.messages:,} moved")
+            )
+            return await mover.run(wait_s)
+
+
+def _print(moved: Moved, source: str, target: str, json: bool) -> None:
+    if json:
+        print_json({name: getattr(moved, name) for name in moved.__struct_fields__})
+        return
+    known = f", {moved.known:,} of them known there already" if moved.known else ""
+    typer.echo(f"{moved.messages:,} messages of {source!r} are in {target!r}{known}; {moved.dead:,} dead letters")
+    if moved.hidden or moved.in_flight:
+        note(
+            f"left: {moved.hidden:,} that are delayed, {moved.in_flight:,} that somebody works on; "
+            "the same command again, or --wait, moves them"
+        )

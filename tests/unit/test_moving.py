@@ -1,0 +1,248 @@
+"""move-queue between brokers of this process: what goes along, what a crash leaves, and what the command says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from millrace import cli
+from millrace.app import moving
+from millrace.app.moving import Moved, Mover, opened
+from millrace.broker import DEATH_ATTRIBUTE, Broker, Queue
+from millrace.brokers.memory import MemoryBroker
+from millrace.clock import SystemClock
+from millrace.config.load import load
+from millrace.errors import BrokerError
+from millrace.testing import ManualClock
+from millrace.types import Accepted, Commit, Death, Failure, Message, Outcome, Put
+
+DEATH = Death("failed", Failure("ValueError", "too dark", "Traceback\n" + "x" * 9000), "images", 5, 1.0, 2.0, "f")
+PROJECT = "service: x\nqueues: {images: {ttl: 1h, dead: bin}, bin: {}, labels: {}}\n"
+
+
+class Elsewhere(MemoryBroker):
+    """A broker as those elsewhere are: it does not remember what is done, and cannot show or purge by id."""
+
+    capabilities = msgspec.structs.replace(MemoryBroker.capabilities, transactional=False, browsable=False)
+
+    async def purge(self, queue: str, ids: Sequence[str] | None = None, *, in_flight: bool = False) -> int:
+        raise AssertionError("this broker cannot purge by id")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+async def made(kind: type[MemoryBroker], clock: ManualClock, **settings: Any) -> MemoryBroker:
+    broker = kind(clock)
+    await broker.declare([Queue("images", **settings), Queue("labels", dedupe_s=0.0)])
+    return broker
+
+
+@pytest.fixture(params=[MemoryBroker, Elsewhere])
+async def source(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncIterator[MemoryBroker]:
+    yield await made(request.param, clock, dedupe_s=0.0)
+
+
+@pytest.fixture
+async def target(clock: ManualClock) -> MemoryBroker:
+    return await made(MemoryBroker, clock, dedupe_s=100.0)
+
+
+def mover(source: Broker, target: Broker, clock: ManualClock, to: str = "images") -> Mover:
+    return Mover(source, "images", target, to, clock, lambda moved: None)
+
+
+async def put(broker: Broker, *ids: str, **how: Any) -> None:
+    await broker.put([Put("images", Message(id, b"body of " + id.encode(), {"a": "b"}, 7.0), **how) for id in ids])
+
+
+async def buried(broker: Broker, *ids: str) -> None:
+    await put(broker, *ids)
+    leases = await broker.take("images", 10)
+    await broker.settle(Commit("images", [Outcome(lease, "dead", death=DEATH) for lease in leases]))
+
+
+async def test_everything_of_a_message_goes_along(
+    source: MemoryBroker, target: MemoryBroker, clock: ManualClock
+) -> None:
+    await put(source, "a", ttl_s=50.0)
+    await put(source, *map(str, range(500)))
+    clock.advance(20.0)
+    assert await mover(source, target, clock).run() == Moved(messages=501)
+    stats = await source.stats("images")
+    assert (stats.depth, stats.in_flight, stats.delayed, stats.dead) == (0, 0, 0, 0)
+    leases = await target.take("images", 1000)
+    assert [lease.message.id for lease in leases] == ["a", *map(str, range(500))]
+    assert leases[0].message == Message("a", b"body of a", {"a": "b"}, 7.0)
+    assert leases[0].attempt == 1
+    assert leases[0].deadline == pytest.approx(clock.monotonic() + 30.0)
+
+
+async def test_another_queue_may_get_them(source: MemoryBroker, target: MemoryBroker, clock: ManualClock) -> None:
+    await put(source, "a")
+    await mover(source, target, clock, "labels").run()
+    assert [lease.message.id for lease in await target.take("labels", 10)] == ["a"]
+
+
+async def test_dead_letters_go_along_with_why_they_died(
+    source: MemoryBroker, target: MemoryBroker, clock: ManualClock
+) -> None:
+    await buried(source, "x", "y")
+    assert await mover(source, target, clock).run() == Moved(dead=2)
+    assert (await source.stats("images")).dead == 0
+    letters = await target.peek("images.dead")
+    assert [letter.message.id for letter in letters] == ["x", "y"]
+    death = msgspec.json.decode(letters[0].message.attributes[DEATH_ATTRIBUTE], type=Death)
+    assert (death.reason, death.failure.message, death.attempts) == ("failed", "too dark", 5)
+    assert len(death.failure.traceback) == 4000
+
+
+async def test_what_was_moved_before_a_crash_is_moved_once(
+    source: MemoryBroker, target: MemoryBroker, clock: ManualClock
+) -> None:
+    await put(source, "a", "b")
+    await target.put([Put("images", lease.message) for lease in await source.take("images", 1)])
+    clock.advance(31.0)  # the lease of the one who crashed
+    assert await mover(source, target, clock).run() == Moved(messages=2, known=1)
+    assert sorted(lease.message.id for lease in await target.take("images", 10)) == ["a", "b"]
+
+
+async def test_a_message_that_the_target_refuses_stays(
+    source: MemoryBroker, target: MemoryBroker, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(puts: Sequence[Put]) -> list[Accepted]:
+        raise BrokerError("away")
+
+    await put(source, "a")
+    monkeypatch.setattr(target, "put", refuse)
+    with pytest.raises(BrokerError):
+        await mover(source, target, clock).run()
+    (lease,) = await source.take("images", 10)
+    assert (lease.message.id, lease.attempt) == ("a", 1)
+
+
+async def test_what_cannot_be_had_now_is_counted_or_waited_for(
+    source: MemoryBroker, target: MemoryBroker, clock: ManualClock
+) -> None:
+    await put(source, "held")
+    await source.take("images", 1)
+    await put(source, "later", delay_s=10.0)
+    assert await mover(source, target, clock).run() == Moved(hidden=1, in_flight=1)
+    waiting = asyncio.create_task(mover(source, target, clock).run(60.0))
+    while not waiting.done():
+        sleeping = asyncio.ensure_future(clock.until_sleeping())
+        await asyncio.wait({waiting, sleeping}, return_when=asyncio.FIRST_COMPLETED)
+        sleeping.cancel()
+        clock.advance(1.0)
+    assert await waiting == Moved(messages=2)
+
+
+async def test_a_large_body_is_taken_out_of_one_bucket_of_bodies_and_put_into_the_other(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "millrace.yml").write_text(PROJECT)
+    project = load(tmp_path)
+    elsewhere = MemoryBroker(clock)
+
+    async def open_broker(url: str, *, clock: Any) -> Broker:
+        assert url == "able://"
+        return elsewhere
+
+    monkeypatch.setattr(moving, "open_broker", open_broker)
+    monkeypatch.setattr("millrace.app.backend.LARGE_BODY", 1000)
+    body = b"x" * 5000
+    async with opened(project, None, "images", clock) as here:
+        await here.put([Put("images", Message("a", body))])
+        async with opened(project, "able://", "images", clock) as there:
+            assert await mover(here, there, clock).run() == Moved(messages=1)
+            (lease,) = await there.take("images", 1)
+            assert lease.message.body == body
+            assert {"images", "bin"} <= set(await there.queues())
+    assert len(list((tmp_path / ".millrace" / "bodies").iterdir())) == 1
+
+
+# ---- the command
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose other broker, able://, is one of memory that is kept between commands."""
+    (tmp_path / "millrace.yml").write_text(PROJECT)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> MemoryBroker:
+    broker = MemoryBroker(SystemClock())
+
+    async def open_broker(url: str, *, clock: Any) -> Broker:
+        return broker
+
+    monkeypatch.setattr(moving, "open_broker", open_broker)
+    monkeypatch.setattr(MemoryBroker, "close", lambda _: asyncio.sleep(0))
+    return broker
+
+
+def test_the_command_moves_there_and_back(
+    project: Path, elsewhere: MemoryBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        assert cli.run(["send", "images", f"{number}", "--id", f"{number}"]) == 0
+    assert cli.run(["move-queue", "images", "--to", "amqp://there"]) == 0
+    assert "3 messages of 'images' are in 'images'; 0 dead letters" in capsys.readouterr().out
+    assert cli.run(["move-queue", "images", "--from", "amqp://there", "--to", "embedded", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["messages"] == 3
+    assert cli.run(["peek", "images", "--json"]) == 0
+    assert [each["id"] for each in json.loads(capsys.readouterr().out)] == ["0", "1", "2"]
+
+
+def test_what_is_left_is_said(project: Path, elsewhere: MemoryBroker, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["send", "images", "x", "--delay", "1h"]) == 0
+    assert cli.run(["move-queue", "images", "--to", "amqp://there"]) == 1
+    assert "left: 1 that are delayed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["images", "--to", "embedded"], "there already"),
+        (["imgaes", "--to", "amqp://there"], "did you mean 'images'?"),
+        (["images", "--to", "amqp://there", "--queue", "lables"], "did you mean 'labels'?"),
+        (["images.dead", "--to", "amqp://there"], "which go with their queue"),
+        (["images", "--to", "ampq://there"], "ampq:// is no broker that millrace knows"),
+    ],
+)
+def test_what_cannot_be_moved_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], why: str
+) -> None:
+    assert cli.run(["move-queue", *arguments]) != 0
+    assert why in capsys.readouterr().err
+
+
+def test_a_dead_letter_from_elsewhere_is_shown_with_its_reason(
+    project: Path, elsewhere: MemoryBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(_bury(elsewhere))
+    assert cli.run(["move-queue", "labels", "--from", "amqp://there", "--to", "embedded"]) == 0
+    assert cli.run(["dead", "list", "labels"]) == 0
+    assert "failed" in capsys.readouterr().out
+    assert cli.run(["dead", "show", "labels", "x"]) == 0
+    told = capsys.readouterr().out
+    assert "ValueError: too dark" in told
+    assert DEATH_ATTRIBUTE not in told
+
+
+async def _bury(broker: MemoryBroker) -> None:
+    await broker.declare([Queue("labels")])
+    await broker.put([Put("labels", Message("x"))])
+    leases = await broker.take("labels", 1)
+    await broker.settle(Commit("labels", [Outcome(lease, "dead", death=DEATH) for lease in leases]))
