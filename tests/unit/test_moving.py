@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,8 @@ async def made(kind: type[MemoryBroker], clock: ManualClock, **settings: Any) ->
 
 
 @pytest.fixture(params=[MemoryBroker, Elsewhere])
-async def source(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncIterator[MemoryBroker]:
-    yield await made(request.param, clock, dedupe_s=0.0)
+async def source(request: pytest.FixtureRequest, clock: ManualClock) -> MemoryBroker:
+    return await made(request.param, clock, dedupe_s=0.0)
 
 
 @pytest.fixture
