@@ -18,6 +18,7 @@ LIBRARIES = {
     "celery": "by_celery",
     "dramatiq": "by_dramatiq",
     "faststream": "by_faststream",
+    "millrace": "ours",
     "taskiq": "by_taskiq",
 }
 

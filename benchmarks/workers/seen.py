@@ -11,6 +11,7 @@ import psutil
 
 _NUMBER = 8  # digits
 _SENT = 17  # seconds since the epoch, six places
+MARK = _NUMBER + _SENT  # letters at the beginning of a payload that say all that is noted
 
 
 class Handled(msgspec.Struct, frozen=True):
@@ -46,16 +47,16 @@ class Seen:
         self._latencies: list[float] = []
         self._lock = threading.Lock()
 
-    def note(self, text: str) -> None:
-        """One message was handled."""
-        number, sent_at = int(text[:_NUMBER]), float(text[_NUMBER : _NUMBER + _SENT])
+    def note(self, text: str, at: float | None = None) -> None:
+        """One message was handled: now, or at a moment in Unix seconds."""
+        number, sent_at = int(text[:_NUMBER]), float(text[_NUMBER:MARK])
         with self._lock:
-            self._last = time.monotonic()
+            self._last = time.time() if at is None else at
             if not self._handled:
                 self._first, self._cpu_s = self._last, _cpu_s()
             self._handled += 1
             if sent_at:
-                self._latencies.append(time.time() - sent_at)
+                self._latencies.append(self._last - sent_at)
             if not self._marks[number]:
                 self._marks[number] = 1
                 self._distinct += 1
