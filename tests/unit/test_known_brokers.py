@@ -1,0 +1,74 @@
+"""The brokers that check knows are the adapters that there are, and claim what those claim."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+
+import pytest
+from needs import needs_module
+
+from millrace.app.brokers import open_broker
+from millrace.broker import Broker, Capabilities
+from millrace.clock import SystemClock
+from millrace.config import brokers
+from millrace.config.brokers import KNOWN_BROKERS, KnownBroker
+from millrace.errors import BrokerError, ConfigError
+
+
+def claims_of(name: str) -> Capabilities:
+    """What the adapter's own class says of itself."""
+    module = importlib.import_module(f"millrace.brokers.{name}.broker")
+    (found,) = [
+        each
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, Broker) and each.__module__ == module.__name__
+    ]
+    return found.capabilities
+
+
+@pytest.mark.parametrize("known", KNOWN_BROKERS, ids=lambda known: known.name)
+def test_check_knows_what_an_adapter_claims(known: KnownBroker) -> None:
+    needs_module(known.package)
+    assert claims_of(known.name) == known.claims
+
+
+@pytest.mark.parametrize(
+    ("scheme", "known"), [(scheme, known) for known in KNOWN_BROKERS for scheme in known.schemes], ids=str
+)
+async def test_every_scheme_is_its_adapters(scheme: str, known: KnownBroker) -> None:
+    needs_module(known.package)
+    with pytest.raises(BrokerError, match="nobody_knows_this"):  # of the URL's options, which the adapter reads
+        await open_broker(f"{scheme}://127.0.0.1:9/?nobody_knows_this=1", clock=SystemClock())
+
+
+async def test_a_missing_library_is_told_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = KNOWN_BROKERS[0]
+    real = importlib.import_module
+
+    def missing(name: str) -> object:
+        if name.endswith(known.name):
+            raise ModuleNotFoundError("no", name=known.package)
+        return real(name)
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(ConfigError, match="needs the package") as refused:
+        await open_broker(f"{known.schemes[0]}://me:secret@host", clock=SystemClock())
+    assert known.install in refused.value.hint
+
+
+async def test_a_fault_inside_an_adapter_is_not_taken_for_a_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    able = KnownBroker("no_such_adapter", "Able", ("able",), "json", "able", KNOWN_BROKERS[0].claims)
+    monkeypatch.setattr(brokers, "KNOWN_BROKERS", (able,))
+    assert "json" in sys.modules
+    with pytest.raises(ModuleNotFoundError, match="no_such_adapter"):
+        await open_broker("able://", clock=SystemClock())
+
+
+async def test_an_unknown_broker_is_refused_without_its_password() -> None:
+    for url in ("ampq://me:secret@host", "me:secret@host"):
+        with pytest.raises(ConfigError, match="no broker that millrace knows") as refused:
+            await open_broker(url, clock=SystemClock())
+        assert "secret" not in str(refused.value)
+        assert "amqp://" in refused.value.hint
