@@ -22,7 +22,7 @@ from millrace.cli.output import note
 from millrace.errors import ConfigError
 
 if TYPE_CHECKING:
-    from millrace.config.schema import Project
+    from millrace.deploy import Plan
 
 app = group("Write a container file, systemd units or Kubernetes manifests.")
 
@@ -126,11 +126,17 @@ def kubernetes(
         plan, image=image or f"{plan.service}:{plan.stage}".lower().replace(" ", "-"), pods=(least, most)
     )
     _write({"kubernetes.yaml": text}, output, force)
-    _warn(found)
+    _warn(plan)
 
 
-def _warn(project: Project) -> None:
-    if project.database is None:
+def _warn(plan: Plan) -> None:
+    from millrace.deploy import has_scaler
+
+    if plan.server is not None and not has_scaler(plan.server):
+        note(
+            f"no ScaledObject is written for {plan.server.kind.title}: the workers have one pod each until you scale them"
+        )
+    if not plan.has_database:
         note("without `database:` each pod keeps results and tables to itself, and loses them when it ends")
 
 

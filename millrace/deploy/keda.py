@@ -27,7 +27,7 @@ _CONSUMER = "millrace"
 def scaled_object(plan: Plan, work: Work, name: str, labels: Json, pods: tuple[int, int]) -> Json | None:
     """The ScaledObject of a function's Deployment `name`; None where the broker has no scaler."""
     server = plan.server
-    if server is None or server.kind.name not in _TRIGGERS:
+    if server is None or not has_scaler(server):
         return None
     keys = authentication_keys(server)
     reference = {"authenticationRef": {"name": authentication_name(plan)}} if keys else {}
@@ -60,6 +60,11 @@ def trigger_authentication(plan: Plan, secret: str, labels: Json) -> Json | None
             "secretTargetRef": [{"parameter": parameter, "name": secret, "key": key} for parameter, key in keys.items()]
         },
     }
+
+
+def has_scaler(server: Server) -> bool:
+    """Whether KEDA is told how to measure the queues of this broker."""
+    return server.kind.name in _TRIGGERS
 
 
 def authentication_name(plan: Plan) -> str:

@@ -89,6 +89,6 @@ def _extras(project: Project, server: Server | None) -> set[str]:
         found.add("postgres")
     if project.aws is not None:
         found.add("aws")
-    if any(queue.codec is not None for queue in project.queues.values()):
+    if any(queue.codec is not None and queue.codec.format == "protobuf" for queue in project.queues.values()):
         found.add("protobuf")
     return found

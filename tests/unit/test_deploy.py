@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
 import pytest
 from ruamel.yaml import YAML
 
@@ -197,6 +198,19 @@ def test_nats_is_asked_at_its_monitoring_port(plan: Any) -> None:
             "lagThreshold": "128",
         },
     }
+
+
+def test_a_broker_without_a_scaler_has_workers_all_the_same(plan: Any) -> None:
+    found = plan(RABBITMQ)
+    server = msgspec.structs.replace(found.server, kind=msgspec.structs.replace(found.server.kind, name="pigeons"))
+    documents = written(msgspec.structs.replace(found, server=server))
+    assert not of_kind(documents, "ScaledObject")
+    assert not of_kind(documents, "TriggerAuthentication")
+    assert "pets-worker-classify" in of_kind(documents, "Deployment")
+
+
+def test_a_format_of_bodies_may_need_an_extra(plan: Any) -> None:
+    assert plan(RABBITMQ, "queues.images.codec=json").extras == ("rabbitmq",)
 
 
 def test_pods_cannot_share_a_file(plan: Any) -> None:
