@@ -133,9 +133,7 @@ def _warn(plan: Plan) -> None:
     from millrace.deploy import has_scaler
 
     if plan.server is not None and not has_scaler(plan.server):
-        note(
-            f"no ScaledObject is written for {plan.server.kind.title}: the workers have one pod each until you scale them"
-        )
+        note(f"no ScaledObject is written for {plan.server.kind.title}: workers have one pod each until you scale them")
     if not plan.has_database:
         note("without `database:` each pod keeps results and tables to itself, and loses them when it ends")
 
