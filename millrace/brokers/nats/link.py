@@ -1,0 +1,335 @@
+"""The connection as everybody else sees it: it comes back by itself, and requests survive that or say so."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from millrace.brokers.address import Address
+from millrace.brokers.nats.wire import Wire, hpub, pub
+from millrace.errors import BrokerError
+
+_log = logging.getLogger(__name__)
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
+_CONNECT_S = 5.0
+PATIENCE_S = 10.0  # without any answer, or without a connection, until a request fails
+_SILENCE_S = 15.0  # after which the server is asked whether it is there; twice that is an end
+_CHUNK = 256_000  # bytes, written at once
+_STREAMS_HINT = "start it with JetStream: nats-server -js"
+
+OnReply = Callable[[bytes, bytes, bytes, bytes], None]
+"""Called with the reply's own part of the inbox, its reply subject, the header block and the body."""
+
+
+class Cut(BrokerError):
+    """The connection was lost; what was asked may or may not have been done."""
+
+
+class Silent(BrokerError):
+    """No answer came; what was asked may or may not have been done."""
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """What is published to a subject that somebody answers; must be such that asking twice is asking once."""
+
+    subject: str
+    body: bytes = b""
+    head: bytes = b""
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What came back; `repeated` where a lost connection made us ask twice."""
+
+    head: bytes
+    body: bytes
+    repeated: bool = False
+
+
+class Inbox:
+    """Where the replies to one question arrive, in any number; `on_cut` is called when no more can come."""
+
+    def __init__(self, subject: str, on_reply: OnReply, on_cut: Callable[[], None]) -> None:
+        self.subject = subject
+        self.on_reply = on_reply
+        self.on_cut = on_cut
+        self.sid = 0  # of its own subscription, 0 where it shares the one of all
+
+
+class Link:
+    """A connection to the first host that answers, again and again until it is closed."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.max_payload = 0
+        self.connections = 0  # so far
+        self._wire: Wire | None = None
+        self._up = asyncio.Event()
+        self._root = f"_INBOX.{secrets.token_hex(11)}."
+        self.nobody = f"{self._root}0"  # the inbox for answers that nobody waits for
+        self._inboxes: dict[bytes, Inbox] = {}  # by their part of the subject
+        self._own: dict[int, Inbox] = {}  # by the number of their subscription
+        self._last = 1  # numbers of subscriptions; 1 is shared
+        self._keeping: asyncio.Task[None] | None = None
+        self._host = 0
+
+    async def connect(self) -> None:
+        """Connect for the first time. Raises BrokerError that says why none of the hosts would do."""
+        await self._connect()
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def close(self) -> None:
+        """Flush, and let go; harmless when it was done."""
+        if self._keeping is None:
+            return
+        self._keeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._keeping
+        self._keeping = None
+        if self._wire is not None and self._wire.transport is not None:
+            with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+                await asyncio.wait_for(self._wire.ping(), 1.0)
+            self._wire.transport.close()
+        self._lost()
+
+    async def up(self) -> None:
+        """Return when there is a connection. Raises BrokerError when none comes in time."""
+        try:
+            await asyncio.wait_for(self._up.wait(), PATIENCE_S)
+        except TimeoutError as error:
+            raise BrokerError(
+                f"{self.address} cannot be reached", "nothing is lost that was accepted; it is tried again for ever"
+            ) from error
+
+    def write(self, data: bytes) -> None:
+        """Send commands. Raises Cut without a connection."""
+        if self._wire is None or not self._up.is_set():
+            raise Cut(f"{self.address}: the connection is lost", "it is tried again until it is back")
+        self._wire.write(data)
+
+    async def send(self, commands: Sequence[bytes]) -> None:
+        """Send many commands, a piece at a time, so that neither socket nor memory overflows. Raises Cut."""
+        piece: list[bytes] = []
+        size = 0
+        for command in commands:
+            piece.append(command)
+            size += len(command)
+            if size >= _CHUNK:
+                self.write(b"".join(piece))
+                piece, size = [], 0
+                if self._wire is not None:
+                    await self._wire.room()
+        self.write(b"".join(piece))
+
+    def inbox(self, on_reply: OnReply, on_cut: Callable[[], None], *, own: bool = False) -> Inbox:
+        """Open an inbox; deliveries, which keep their subject, need one with a subscription of its `own`."""
+        self._last += 1
+        key = b"%d" % self._last
+        box = self._inboxes[key] = Inbox(f"{self._root}{self._last}", on_reply, on_cut)
+        if own:
+            box.sid = self._last
+            box.subject = f"_INBOX.{secrets.token_hex(11)}"
+            self._own[box.sid] = box
+            self.write(b"SUB %s %d\r\n" % (box.subject.encode(), box.sid))
+        return box
+
+    def shut(self, box: Inbox, *, ended: bool = True) -> None:
+        """Close an inbox; where more may be under way it still gets that."""
+        if box.sid and self._wire is not None and self._up.is_set():
+            self._wire.write(b"UNSUB %d\r\n" % box.sid)
+            if not ended:
+                self._wire.ping().add_done_callback(lambda _: self._forget(box))
+                return
+        self._forget(box)
+
+    def _forget(self, box: Inbox) -> None:
+        self._own.pop(box.sid, None)
+        self._inboxes.pop(b"%d" % box.sid if box.sid else box.subject[len(self._root) :].encode(), None)
+
+    async def ask(self, subject: str, body: bytes = b"", head: bytes = b"") -> Answer:
+        """Ask one thing. Raises BrokerError when no answer comes."""
+        return (await self.ask_all([Request(subject, body, head)]))[0]
+
+    async def ask_all(self, requests: Sequence[Request], patience_s: float = PATIENCE_S) -> list[Answer]:
+        """Ask many things at once, in order, and again what a lost connection leaves open.
+
+        Raises Silent when no answer comes for so long; then some may have been done.
+        """
+        answers: dict[int, Answer] = {}
+        repeated = False
+        while len(answers) < len(requests):
+            await self.up()
+            with contextlib.suppress(Cut):
+                await self._ask(requests, answers, repeated, patience_s)
+            repeated = True
+        return [answers[number] for number in range(len(requests))]
+
+    async def _ask(
+        self, requests: Sequence[Request], answers: dict[int, Answer], repeated: bool, patience_s: float
+    ) -> None:
+        """One try; raises Cut with some of the answers there."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def reply(part: bytes, _reply: bytes, head: bytes, body: bytes) -> None:
+            answers[int(part)] = Answer(head, body, repeated)
+            if len(answers) == len(requests) and not done.done():
+                done.set_result(None)
+
+        def cut() -> None:
+            if not done.done():
+                done.set_exception(Cut(f"{self.address}: the connection was lost"))
+
+        box = self.inbox(reply, cut)
+        try:
+            await self.send(
+                [
+                    (hpub(each.subject, each.head, each.body, f"{box.subject}.{number}"))
+                    if each.head
+                    else pub(each.subject, each.body, f"{box.subject}.{number}")
+                    for number, each in enumerate(requests)
+                    if number not in answers
+                ]
+            )
+            await self._patiently(done, answers, patience_s)
+        finally:
+            done.cancel()
+            self.shut(box)
+
+    async def _patiently(self, done: asyncio.Future[None], answers: dict[int, Answer], patience_s: float) -> None:
+        had = -1
+        while not done.done():
+            if len(answers) == had:
+                raise Silent(f"{self.address} gave no answer within {patience_s:.0f} s", "is it overloaded?")
+            had = len(answers)
+            await asyncio.wait([done], timeout=patience_s)
+        done.result()
+
+    async def _keep(self) -> None:
+        """Connect again whenever the connection is lost; cancelled by `close`."""
+        while self._wire is not None:
+            reason = await self._watch(self._wire)
+            self._lost()
+            _log.warning("%s: connection lost (%s); trying again until it is back", self.address, reason)
+            pause_s = _FIRST_PAUSE_S
+            while not self._up.is_set():
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads clients apart
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                with contextlib.suppress(BrokerError):
+                    await self._connect()
+            _log.warning("%s: connected again", self.address)
+
+    async def _watch(self, wire: Wire) -> str:
+        """Why the connection was lost; a server that is silent even when asked is no connection."""
+        asked = False
+        while True:
+            wire.heard = False
+            await asyncio.wait([wire.lost], timeout=_SILENCE_S)
+            if wire.lost.done():
+                return wire.lost.result()
+            if wire.heard:
+                asked = False
+            elif asked and wire.transport is not None:
+                wire.transport.abort()
+                return f"silent for {2 * _SILENCE_S:.0f} s"
+            else:
+                asked = True
+                wire.ping()
+
+    def _lost(self) -> None:
+        """Nothing that was asked on this connection will be answered."""
+        self._up.clear()
+        boxes = list(self._inboxes.values())
+        self._inboxes.clear()
+        self._own.clear()
+        for box in boxes:
+            box.on_cut()
+
+    async def _connect(self) -> None:
+        """Try each host once, beginning with the one after the last."""
+        problem = BrokerError(f"{self.address} names no host")
+        for _ in self.address.hosts:
+            host, port = self.address.hosts[self._host % len(self.address.hosts)]
+            self._host += 1
+            try:
+                self._wire = await asyncio.wait_for(self._greet(host, port), _CONNECT_S)
+            except (OSError, TimeoutError) as error:
+                problem = BrokerError(
+                    f"{self.address}: nobody answers at {host}:{port} ({error or type(error).__name__})",
+                    "start nats-server -js there, or correct the address",
+                )
+            except BrokerError as error:
+                problem = error
+            else:
+                self.connections += 1
+                self._up.set()
+                return
+        raise problem
+
+    async def _greet(self, host: str, port: int) -> Wire:
+        """A connection that is logged in and listens to our inboxes. Raises OSError, BrokerError."""
+        loop = asyncio.get_running_loop()
+        transport, wire = await loop.create_connection(lambda: Wire(self._received, self._complain), host, port)
+        try:
+            info = await wire.info
+            if tls := self.address.tls_context():
+                wire.transport = await loop.start_tls(transport, wire, tls, server_hostname=host)
+            elif info.get("tls_required"):
+                raise BrokerError(f"{self.address}: the server takes encrypted connections only", "use tls://")
+            wire.write(b"CONNECT %s\r\nSUB %s> 1\r\n" % (self._login(), self._root.encode()))
+            try:
+                await wire.ping()
+            except asyncio.CancelledError:
+                if wire.lost.done():
+                    raise self._refused(wire.lost.result()) from None
+                raise
+            if not info.get("jetstream"):
+                raise BrokerError(f"{self.address}: the server keeps no streams (JetStream is off)", _STREAMS_HINT)
+        except BaseException:
+            transport.abort()
+            raise
+        self.max_payload = int(info.get("max_payload", 1_048_576))
+        return wire
+
+    def _login(self) -> bytes:
+        """What CONNECT says; a user without a password is a token, as in every NATS URL."""
+        about: dict[str, Any] = {
+            "verbose": False,
+            "pedantic": False,
+            "lang": "python",
+            "version": "1",
+            "name": "millrace",
+            "protocol": 1,
+            "headers": True,
+            "no_responders": True,
+        }
+        if self.address.user is not None and self.address.password is not None:
+            about |= {"user": self.address.user, "pass": self.address.password}
+        elif self.address.user is not None:
+            about["auth_token"] = self.address.user
+        return msgspec.json.encode(about)
+
+    def _refused(self, reason: str) -> BrokerError:
+        if "authorization" in reason.lower():
+            return BrokerError(
+                f"{self.address}: the server refuses this user ({reason})",
+                "put user and password into the URL, or into MILLRACE_BROKER_USER and MILLRACE_BROKER_PASSWORD",
+            )
+        return BrokerError(f"{self.address}: the server ended the connection ({reason})")
+
+    def _complain(self, text: str) -> None:
+        _log.error("%s: the server says: %s", self.address, text)
+
+    def _received(self, sid: int, subject: bytes, reply: bytes, head: bytes, body: bytes) -> None:
+        if sid == 1:
+            key, _, part = subject[len(self._root) :].partition(b".")
+            box = self._inboxes.get(key)
+        else:
+            part, box = b"", self._own.get(sid)
+        if box is not None:
+            box.on_reply(part, reply, head, body)
