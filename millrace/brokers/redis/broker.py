@@ -13,26 +13,27 @@ import os
 import secrets
 import socket
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
 from millrace.broker import Broker, Capabilities, Peeked, Queue, Standing, Stats
 from millrace.brokers.names import check_dead_to, unknown_queue
 from millrace.brokers.redis import scripts
-from millrace.brokers.redis.fields import death_text, envelope_in, id_text, place_of
+from millrace.brokers.redis.fields import id_text
 from millrace.brokers.redis.intake import Intake
+from millrace.brokers.redis.leases import entry_and_token, extra_of, lease_in, peeked_in
 from millrace.brokers.redis.link import Link
 from millrace.brokers.redis.putting import accepted_of, arguments_of, by_queue
-from millrace.brokers.redis.receipts import entry_and_token
 from millrace.brokers.redis.replies import Refusal
 from millrace.brokers.redis.settings import settings_text
 from millrace.clock import Clock
 from millrace.errors import BrokerError, QueueFull, StorageError, TooLarge, UnknownQueue
 from millrace.signals import Signals
-from millrace.types import Accepted, Commit, Lease, Outcome, Put
+from millrace.types import Accepted, Commit, Lease, Put
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _MAX_BODY = 64_000_000
 _TAKE_BYTES = 32_000_000  # of one take: the server does nothing else meanwhile
@@ -61,12 +62,14 @@ class RedisBroker(Broker):
     def __init__(self, link: Link, clock: Clock, signals: Signals, *, puts: Link | None = None) -> None:
         self.link = link
         self.replicas = 0
+        self.replicated_ms = _REPLICATED_MS
         self._puts = puts or link
         self._clock = clock
         self._signals = signals
         self._tag = "{" + (link.address.prefix or _DEFAULT_TAG) + "}"
         self._key = f"{self._tag}:queues"
         self._consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._declared: dict[str, Queue] = {}
         self._read: set[str] = set()  # queues in which this consumer may be known
         self._intake = Intake(self._store)
 
@@ -90,10 +93,13 @@ class RedisBroker(Broker):
         pairs = [text for queue in queues for text in (queue.name, settings_text(queue))]
         names_here = [queue.name for queue in queues]
         await self._run(scripts.DECLARE, names_here, *pairs)
+        self._declared |= {queue.name: queue for queue in queues}
         await self._run(scripts.TIDY, [], "", _IDLE_MS, *names_here)
 
     async def drop(self, queues: Sequence[str]) -> None:
         await self._run(scripts.DROP, queues, *queues)
+        for queue in queues:
+            self._declared.pop(queue, None)
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
         for each in puts:
@@ -104,10 +110,7 @@ class RedisBroker(Broker):
                 )
         if not puts:
             return []
-        try:
-            return await self._intake.put(puts)
-        except Refusal as refusal:
-            raise await self._explained(refusal, list(by_queue(puts))) from None
+        return await self._understood(lambda: self._intake.put(puts), list(by_queue(puts)))
 
     async def take(
         self, queue: str, limit: int, *, max_bytes: int | None = None, lease_s: float | None = None
@@ -119,10 +122,10 @@ class RedisBroker(Broker):
         more = 1
         while more:
             began_s, token = self._clock.monotonic(), secrets.randbits(62)
-            more, lease_ms, found = await self._run(
+            more, lease_ms, now_ms, found = await self._run(
                 scripts.TAKE, [queue], queue, wanted, most_bytes, lease_text, token, self._consumer
             )
-        return [_lease(queue, token, began_s, lease_ms, each) for each in found]
+        return [lease_in(queue, token, began_s, lease_ms, now_ms, each) for each in found]
 
     async def wait(self, queue: str, timeout_s: float) -> None:
         until_s = self._clock.monotonic() + timeout_s
@@ -137,7 +140,7 @@ class RedisBroker(Broker):
     async def settle(self, commit: Commit) -> list[Lease]:
         arguments: list[str | int] = []
         for outcome in commit.outcomes:
-            arguments += (outcome.verdict, *entry_and_token(outcome.lease), _extra(outcome))
+            arguments += (outcome.verdict, *entry_and_token(outcome.lease), extra_of(outcome))
         lost = await self._run(scripts.SETTLE, [commit.queue], commit.queue, *arguments)
         return [commit.outcomes[place - 1].lease for place in lost]
 
@@ -179,7 +182,7 @@ class RedisBroker(Broker):
             if not some or texts is not None:
                 break
             first = "(" + some[-1][0].decode()
-        return [_peeked(each) for each in found]
+        return [peeked_in(each) for each in found]
 
     async def move(self, source: str, target: str, ids: Sequence[str] | None = None) -> int:
         return await self._page(scripts.MOVE, [source, target], ids, source, target)
@@ -203,7 +206,7 @@ class RedisBroker(Broker):
         arguments = arguments_of(puts, queues, self._clock.now())
         if self.replicas:
             answers = await self._puts.run_and_wait(
-                scripts.PUT, self._key, *arguments, replicas=self.replicas, ms=_REPLICATED_MS
+                scripts.PUT, self._key, *arguments, replicas=self.replicas, ms=self.replicated_ms
             )
         else:
             answers = await self._puts.run(scripts.PUT, self._key, *arguments)
@@ -238,10 +241,24 @@ class RedisBroker(Broker):
 
     async def _run(self, script: scripts.Script, queues: Sequence[str], *arguments: str | bytes | int) -> Any:
         """A script's answer; `queues` are the names to whose places its errors refer."""
+        return await self._understood(lambda: self.link.run(script, self._key, *arguments), queues)
+
+    async def _understood(self, ask: Callable[[], Awaitable[T]], queues: Sequence[str]) -> T:
+        """What was asked for, once more where the server had lost our queues; its refusals become errors for people."""
         try:
-            return await self.link.run(script, self._key, *arguments)
+            return await ask()
         except Refusal as refusal:
-            raise await self._explained(refusal, queues) from None
+            if not (refusal.code == "UNKNOWNQUEUE" and await self._restored()):
+                raise await self._explained(refusal, queues) from None
+        return await self._understood(ask, queues)
+
+    async def _restored(self) -> bool:
+        """Declare our queues anew on a server that came back without any: it was started without its data."""
+        if not self._declared or await self.link.command("EXISTS", self._key, f"{self._tag}:generations"):
+            return False
+        _log.error("redis %s has lost its queues with all messages; they are declared anew", self.link.address)
+        await self.declare(list(self._declared.values()))
+        return True
 
     async def _explained(self, refusal: Refusal, queues: Sequence[str]) -> BrokerError:
         name, rest = queues[refusal.numbers[0] - 1], refusal.numbers[1:]
@@ -271,38 +288,3 @@ def _by_queue(leases: Sequence[Lease]) -> dict[str, list[Lease]]:
     for lease in leases:
         queues[lease.queue].append(lease)
     return queues
-
-
-def _lease(queue: str, token: int, began_s: float, lease_ms: int, found: list[Any]) -> Lease:
-    """A lease is counted from before it was asked for, so that it ends here before it ends there."""
-    entry, attempts, taken_ms, failed_ms, left_ms, pairs = found
-    place = entry.decode()
-    envelope = envelope_in(place, pairs)
-    return Lease(
-        queue,
-        envelope.message,
-        (place, token),
-        attempts,
-        began_s + lease_ms / 1000,
-        failed_ms / 1000,
-        math.inf if left_ms < 0 else began_s + left_ms / 1000,
-        taken_ms / 1000,
-        place_of(place),
-    )
-
-
-def _peeked(found: list[Any]) -> Peeked:
-    entry, state, attempts, pairs = found
-    envelope = envelope_in(entry.decode(), pairs)
-    return Peeked(envelope.message, state.decode(), attempts, envelope.death)
-
-
-def _extra(outcome: Outcome) -> str | int:
-    """What an outcome's verdict needs: a delay in ms, or a death. Raises BrokerError for a death without one."""
-    if outcome.verdict == "retry":
-        return _ms(max(outcome.delay_s, 0.0))
-    if outcome.verdict != "dead":
-        return ""
-    if outcome.death is None:
-        raise BrokerError(f"message {outcome.lease.message.id}: verdict dead without a death", "say why it died")
-    return death_text(outcome.death)

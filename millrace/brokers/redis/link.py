@@ -25,15 +25,12 @@ ANSWER_S = 15.0
 class Link:
     """Runs scripts. A script whose answer got lost is run again: each may be, see the verbs of RedisBroker."""
 
-    def __init__(
-        self, address: Address, on_wake: Callable[[str | None], None], *, patience_s: float = PATIENCE_S
-    ) -> None:
+    def __init__(self, address: Address, on_wake: Callable[[str | None], None]) -> None:
         self.address = address
         self.facts: dict[str, str] = {}  # what the server says of itself (HELLO)
         self._on_wake = on_wake  # called with a channel, or with None when any may have been missed
-        self._patience_s = patience_s
         self._channels: set[str] = set()
-        self._connection: Connection | None = None
+        self.connection: Connection | None = None  # the one that is or was open last
         self._connected = asyncio.Event()
         self._reason = "not connected yet"
         self._keeping: asyncio.Task[None] | None = None
@@ -56,8 +53,8 @@ class Link:
         if self._keeping is not None:
             self._keeping.cancel()
         self._connected.clear()
-        if self._connection is not None:
-            self._connection.close()
+        if self.connection is not None:
+            self.connection.close()
 
     async def run(self, script: Script, key: str, *arguments: str | bytes | int) -> Any:
         """The answer of a script. Raises Refusal, BrokerError, StorageError."""
@@ -85,18 +82,18 @@ class Link:
         """Hear of a channel from here on: what is sent after the next command of this link is not missed."""
         if channel not in self._channels:
             self._channels.add(channel)
-            if self._connection is not None:
-                self._connection.tell("SUBSCRIBE", channel)
+            if self.connection is not None:
+                self.connection.tell("SUBSCRIBE", channel)
 
     async def _insist(self, ask: Callable[[Connection], Any]) -> Any:
-        deadline = asyncio.get_running_loop().time() + self._patience_s
+        deadline = asyncio.get_running_loop().time() + PATIENCE_S
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
                     await self._connected.wait()
-                assert self._connection is not None
-                connection = self._connection
+                assert self.connection is not None
+                connection = self.connection
                 return await ask(connection)
             except TimeoutError:
                 raise self._unreachable(self._reason) from None
@@ -116,8 +113,8 @@ class Link:
 
     async def _keep(self) -> None:
         while True:
-            assert self._connection is not None
-            self._reason = await self._connection.lost
+            assert self.connection is not None
+            self._reason = await self.connection.lost
             self._connected.clear()
             _log.warning("redis %s: connection lost (%s), connecting again", self.address, self._reason)
             began = asyncio.get_running_loop().time()
@@ -151,7 +148,7 @@ class Link:
             raise
         for channel in self._channels:
             connection.tell("SUBSCRIBE", channel)
-        self._connection = connection
+        self.connection = connection
         self._connected.set()
         self._on_wake(None)
 

@@ -32,7 +32,7 @@ def arguments_of(puts: Sequence[Put], queues: Mapping[str, Sequence[int]], now_s
             if not message.sent_at:
                 message = msgspec.structs.replace(message, sent_at=now_s)
             id, fields = fields_of(message)
-            arguments += (id, put.dedupe, _ms(put.delay_s), _ms(put.ttl_s), len(fields))
+            arguments += (id, _options(put), len(fields))
             arguments += fields
     return arguments
 
@@ -49,5 +49,13 @@ def accepted_of(puts: Sequence[Put], queues: Mapping[str, Sequence[int]], answer
     return accepted
 
 
-def _ms(seconds: float | None) -> int | str:
-    return "" if seconds is None else math.ceil(seconds * 1000)
+def _options(put: Put) -> str:
+    """What a put says beyond its message: nothing, or JSON."""
+    found: dict[str, str | int] = {}
+    if put.dedupe:
+        found["dedupe"] = put.dedupe
+    if put.delay_s is not None:
+        found["delay_ms"] = math.ceil(put.delay_s * 1000)
+    if put.ttl_s is not None:
+        found["ttl_ms"] = math.ceil(put.ttl_s * 1000)
+    return msgspec.json.encode(found).decode() if found else ""

@@ -1,6 +1,6 @@
 #!lua
 -- Store messages, all or none. ARGV: queues, and of each its name and number of puts, then of each put
--- id, dedupe key, delay ms, time to live ms (both may be empty), number of what follows, fields and values.
+-- id, options (empty, or JSON: dedupe key, delay_ms, ttl_ms), number of what follows, fields and values.
 -- Answers for each put its entry's id, or {message id, entry or empty} for a duplicate.
 -- Errors: UNKNOWNQUEUE place; QUEUEFULL place, held, limit, refused.
 local answers = {}
@@ -17,16 +17,20 @@ local function first_of(settings, dedupe)
   return name, redis.call('GET', name)
 end
 
+local NO_OPTIONS = {}
+
 local function read_puts(settings, count)
   local puts, ids = {}, {}
+  local delay_ms, ttl_ms = settings.delay_ms, settings.ttl_ms
   for i = 1, count do
-    local put = { id = next_argument(), dedupe = next_argument() }
-    put.delay_ms = tonumber(next_argument()) or settings.delay_ms
-    put.ttl_ms = tonumber(next_argument()) or settings.ttl_ms
-    local count = tonumber(next_argument())
-    put.first, put.last = position, position + count - 1
-    position = position + count
-    puts[i], ids[i] = put, put.id
+    local id, options, first = ARGV[position], ARGV[position + 1], position + 3
+    options = options == '' and NO_OPTIONS or cjson.decode(options)
+    position = first + ARGV[position + 2]
+    puts[i] = {
+      id = id, dedupe = options.dedupe or '', delay_ms = options.delay_ms or delay_ms,
+      ttl_ms = options.ttl_ms or ttl_ms, first = first, last = position - 1, fresh = false, entry = false,
+    }
+    ids[i] = id
   end
   return puts, ids
 end

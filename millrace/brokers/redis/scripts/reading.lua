@@ -10,7 +10,8 @@ local function reset(queue)
   redis.call('XGROUP', 'CREATE', key('stream', queue), GROUP, '0', 'MKSTREAM')
 end
 
--- The next entries, less those whose id is known: programs that put without us may have put one twice.
+-- The next entries {entry, fields, id, size, expires, group, delayed}, less those whose id is known: programs that put
+-- without us may have put one twice. nil when there are none.
 local function read_new(settings, consumer, count)
   local queue = settings.name
   local stream = key('stream', queue)
@@ -26,8 +27,10 @@ local function read_new(settings, consumer, count)
     return nil
   end
   local found, ids = answer[1][2], {}
-  for i, each in ipairs(found) do
-    ids[i] = read(each[1], each[2])
+  for i = 1, #found do
+    local entry, fields = found[i][1], found[i][2]
+    found[i] = { entry, fields, read(entry, fields) }
+    ids[i] = found[i][3]
   end
   local fresh = {}
   for i, known in ipairs(call_all(ids, 'HMGET', key('ids', queue))) do
@@ -61,8 +64,7 @@ end
 local function index(settings, consumer, count)
   local fresh = read_new(settings, consumer, count)
   for _, each in ipairs(fresh or {}) do
-    local _, _, _, group = read(each[1], each[2])
-    join(settings.name, each[1], group)
+    join(settings.name, each[1], each[6])
   end
   return fresh ~= nil
 end

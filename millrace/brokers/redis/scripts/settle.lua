@@ -27,14 +27,18 @@ end
 for i, entry in ipairs(entries) do
   local at = 4 * i - 2
   local verdict, token, extra = ARGV[at], ARGV[at + 2], ARGV[at + 3]
-  local holder, attempts, taken, failed, id
+  local holder, id
   if texts[i] then
-    holder, attempts, taken, failed, id = state_of(texts[i])
+    holder, id = string.match(texts[i], '^(%S+) %d+ %d+ %d+ (.*)$')
   end
   if holder ~= token then
     lost[#lost + 1] = i
   elseif not handled[entry] then
     handled[entry] = true
+    local _, attempts, taken, failed
+    if verdict ~= 'done' then
+      _, attempts, taken, failed = state_of(texts[i])
+    end
     if verdict == 'done' then
       done[#done + 1], done_ids[#done_ids + 1] = entry, id
     elseif verdict == 'dead' then

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Lease messages. ARGV: queue, limit, most bytes of bodies, lease ms (empty for the queue's own), token, consumer.
--- Answers {1 when it should be asked again, lease ms, leases}; of each lease entry, attempts, first taken and first
--- failed (Unix ms), ms left to live (-1 for ever), fields and values.
+-- Answers {1 when it should be asked again, lease ms, now (Unix ms), leases}; of each lease entry, fields and values,
+-- then, unless this is the first delivery of a message that may live for ever, attempts, first taken and first failed
+-- (Unix ms, 0 for never), ms left to live (-1 for ever).
 local MOST_BURIED = 500 -- in one call, during which the server does nothing else
 local FIRST_CHUNK = 16
 local settings = settings_of(ARGV[1], 1)
@@ -33,9 +34,11 @@ local function why_dead(expires, attempts, failed, holder)
   return death('lost', 'LeaseLost', text, attempts, failed)
 end
 
+local FIRST = token .. ' 1 ' .. now .. ' 0 ' -- the state of most messages, but for their ids
+local END = string.format('%.0f', now + lease_ms)
+
 -- Lease a message, or bury it; false when there is no room for its body.
-local function consider(entry, fields, text)
-  local id, size, expires = read(entry, fields)
+local function consider(entry, fields, text, id, size, expires)
   local holder, attempts, taken, failed = '-', 0, 0, 0
   if text then
     holder, attempts, taken, failed = state_of(text)
@@ -51,14 +54,19 @@ local function consider(entry, fields, text)
     return false
   end
   total = total + size
+  mine[entry] = true
+  states[#states + 1] = entry
+  ends[#ends + 1] = END
+  ends[#ends + 1] = entry
+  if attempts == 0 and failed == 0 and expires == NEVER then
+    states[#states + 1] = FIRST .. id
+    leased[#leased + 1] = { entry, fields }
+    return true
+  end
   attempts = attempts + 1
   taken = taken > 0 and taken or now
-  states[#states + 1] = entry
   states[#states + 1] = state_text(token, attempts, taken, failed, id)
-  ends[#ends + 1] = now + lease_ms
-  ends[#ends + 1] = entry
-  mine[entry] = true
-  leased[#leased + 1] = { entry, attempts, taken, failed, expires == NEVER and -1 or expires - now, fields }
+  leased[#leased + 1] = { entry, fields, attempts, taken, failed, expires == NEVER and -1 or expires - now }
   return true
 end
 
@@ -89,7 +97,7 @@ local function take_known(entries)
     if not there[entry] then
       local _, _, _, _, id = state_of(text or '- 0 0 0 ')
       remove(settings, { entry }, { id })
-    elseif not consider(entry, there[entry], text) then
+    elseif not consider(entry, there[entry], text, read(entry, there[entry])) then
       break
     end
     done[#done + 1] = entry
@@ -101,10 +109,10 @@ local function take_fresh()
   local fresh = read_new(settings, consumer, next_count())
   local rest = {}
   for _, each in ipairs(fresh or {}) do
-    local _, _, _, _, delayed = read(each[1], each[2])
-    local known = delayed and (mine[each[1]] or is_known(queue, each[1]))
-    if not known and (full or not consider(each[1], each[2])) then
-      rest[#rest + 1] = padded(each[1])
+    local entry, fields, id, size, expires, _, delayed = unpack(each)
+    local known = delayed and (mine[entry] or is_known(queue, entry))
+    if not known and (full or not consider(entry, fields, false, id, size, expires)) then
+      rest[#rest + 1] = padded(entry)
     end
   end
   call_all(scored(0, rest), 'ZADD', key('again', queue))
@@ -170,5 +178,12 @@ while left and #leased < want and not full and buried < MOST_BURIED and rounds <
 end
 call_all(states, 'HSET', key('state', queue))
 call_all(ends, 'ZADD', key('leases', queue))
+if settings.fifo then -- its groups were taken one after the other
+  local places = {}
+  for _, each in ipairs(leased) do
+    places[each] = padded(each[1])
+  end
+  table.sort(leased, function(one, other) return places[one] < places[other] end)
+end
 local more = left and not full and #leased == 0 and want > 0
-return { more and 1 or 0, lease_ms, leased }
+return { more and 1 or 0, lease_ms, now, leased }
