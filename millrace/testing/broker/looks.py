@@ -23,7 +23,7 @@ async def stats_count_by_state(bench: BrokerBench) -> None:
     assert (dead.depth, dead.dead) == (1, 1), f"expected a dead-letter queue to count its own, got {dead}"
 
 
-@check()
+@check("browsable")
 async def peek_changes_nothing(bench: BrokerBench) -> None:
     """Looking is no delivery, is bounded, and can be for some ids."""
     await bench.declare()

@@ -1,0 +1,313 @@
+"""The broker port on RabbitMQ.
+
+Messages lie in quorum queues. What was delivered to this process is leased here (shelf.py); a message that is to come
+back other than it was (an attempt more, a delay, a death) is published anew and confirmed, then the old one is
+acknowledged: a crash between leaves two with one id, never none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+
+import msgspec
+
+from millrace.broker import DEAD_SUFFIX, Broker, Capabilities, Peeked, Queue, Standing, Stats, dead_letters
+from millrace.brokers.address import Address
+from millrace.brokers.envelope import Envelope
+from millrace.brokers.names import check_dead_to, check_drop, unknown_queue
+from millrace.brokers.rabbitmq.caller import Caller
+from millrace.brokers.rabbitmq.consumer import Arrived, Consumer
+from millrace.brokers.rabbitmq.depths import Depths
+from millrace.brokers.rabbitmq.faults import Closed, Lost
+from millrace.brokers.rabbitmq.io_thread import IoThread
+from millrace.brokers.rabbitmq.link import Link
+from millrace.brokers.rabbitmq.people import People
+from millrace.brokers.rabbitmq.picking import pick
+from millrace.brokers.rabbitmq.publisher import Copy, Publisher
+from millrace.brokers.rabbitmq.sender import Sender
+from millrace.brokers.rabbitmq.settling import Settling
+from millrace.brokers.rabbitmq.tap import Tap
+from millrace.brokers.rabbitmq.topology import Topology
+from millrace.clock import Clock, SystemClock
+from millrace.errors import BrokerError, TooLarge
+from millrace.signals import Signals
+from millrace.types import Accepted, Commit, Lease, Put
+
+MAX_BODY = 16 << 20  # bytes: what RabbitMQ 4 takes unless it is told otherwise; 3.8 to 3.13 take 128 MiB
+HEARTBEAT_S = 15
+_PATIENCE_S = 30.0
+_log = logging.getLogger(__name__)
+_LONGEST_NAME = 200  # bytes, with the prefix: routing keys end at 255, and a delay is a part of them
+
+
+class RabbitBroker(Broker):
+    """Queues on RabbitMQ, for one event loop; open it with `open_broker`."""
+
+    capabilities = Capabilities(
+        durable=True,
+        transactional=False,
+        fifo=False,
+        delay=True,
+        ttl=True,
+        dedupe=False,
+        shared=True,
+        max_body=MAX_BODY,
+        bounded=False,
+        browsable=False,
+        exact=False,
+        recalls=False,
+        portable=False,
+    )
+
+    def __init__(self, address: Address, clock: Clock | None = None, *, patience_s: float = _PATIENCE_S) -> None:
+        self._address = address
+        self._clock = clock or SystemClock()
+        self._signals = Signals(self._clock)
+        self._loop = asyncio.get_running_loop()
+        self._io = IoThread("millrace-rabbitmq")
+        heartbeat_s = int(address.options.get("heartbeat", HEARTBEAT_S))
+        self._taking = Link(address, "taking", heartbeat_s)
+        putting = Link(address, "putting", heartbeat_s)
+        self._links = (self._taking, putting)
+        self._caller = Caller(self._io, self._taking, putting, patience_s)
+        self._topology = Topology(self._taking, address.prefix)
+        publisher = Publisher(self._io, putting, self._loop)
+        self._sender = Sender(publisher, self._topology, self._caller, self._clock, address.prefix, self._revive)
+        self._settling = Settling(self._sender, self._clock, lambda name: self._settings.get(name))
+        self._people = People(self._topology, self._sender, self._settling, self._caller, self._clock, address.prefix)
+        self._settings: dict[str, Queue] = {}
+        self._taps: dict[str, Tap] = {}
+        self._depths = Depths(self._caller, self._topology, self._clock)
+        self._epoch = secrets.randbits(52)
+
+    async def connect(self) -> None:
+        """Make the first connection. Raises BrokerError that says what is wrong."""
+        try:
+            await self._io.run(self._taking.open())
+        except BrokerError:
+            await self._io.stop()
+            raise
+
+    # ---- queues
+
+    async def declare(self, queues: Sequence[Queue]) -> None:
+        names = {*self._settings, *(queue.name for queue in queues)}
+        for queue in queues:
+            self._check(queue)
+            check_dead_to(queue, names)
+        for queue in queues:
+            await self._make(queue.name)
+            dead = dead_letters(queue.name)
+            self._settings.setdefault(dead, Queue(dead, queue.lease_s, None))
+            self._settings[queue.name] = queue
+            if tap := self._taps.get(queue.name):
+                tap.shelf.settings = queue
+
+    async def drop(self, queues: Sequence[str]) -> None:
+        for name in queues:
+            await self._known(name)
+            check_drop(name, self._settings)
+        for name in queues:
+            both = list(dict.fromkeys((name, dead_letters(name))))
+            for each in both:
+                self._settings.pop(each, None)
+                self._sender.forget(each)
+                if tap := self._taps.pop(each, None):
+                    await tap.close(dropped=True)
+            await self._caller.call(partial(self._topology.delete, both), f"drop {name}")
+        self._signals.wake(queues)
+
+    async def queues(self) -> list[str]:
+        """Those that this process has declared or used: AMQP tells of no others."""
+        return list(self._settings)
+
+    # ---- messages
+
+    async def put(self, puts: Sequence[Put]) -> list[Accepted]:
+        if not puts:
+            return []
+        for each in puts:
+            if each.queue not in self._settings:
+                await self._known(each.queue)
+            _check_size(each)
+        now = self._clock.now()
+        await self._depths.check(puts, self._settings)
+        await self._sender.send([await self._copy(each, now) for each in puts])
+        for name in {each.queue for each in puts}:
+            if tap := self._taps.get(name):
+                tap.stale = True
+            self._signals.wake([name])
+        return [Accepted(each.message.id) for each in puts]
+
+    async def take(
+        self, queue: str, limit: int, *, max_bytes: int | None = None, lease_s: float | None = None
+    ) -> list[Lease]:
+        tap = await self._tap(queue)
+        shelf = tap.shelf
+        chosen, doomed = await pick(tap, limit, math.inf if max_bytes is None else max_bytes, self._clock)
+        for_s = shelf.settings.lease_s if lease_s is None else lease_s
+        leases = [shelf.lease(item, for_s) for item in chosen]
+        tap.taken(leases)
+        if doomed:
+            await self._settling.bury(tap, doomed)
+        return leases
+
+    async def wait(self, queue: str, timeout_s: float) -> None:
+        tap = await self._tap(queue)
+        until_s = self._clock.monotonic() + timeout_s
+        with self._signals.listen(queue) as signal:
+            if tap.shelf.ready:
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await tap.listen()
+            if not tap.shelf.ready:
+                await signal.wait(max(0.0, until_s - self._clock.monotonic()))
+
+    async def settle(self, commit: Commit) -> list[Lease]:
+        tap = await self._tap(commit.queue)
+        return await self._settling.settle(tap, commit)
+
+    async def extend(self, leases: Sequence[Lease], lease_s: float) -> list[Lease]:
+        extended = []
+        for lease in leases:
+            tap = self._taps.get(lease.queue)
+            item = tap.shelf.find(lease) if tap is not None else None
+            if tap is not None and item is not None:
+                expires_at = tap.shelf.extend(item, lease_s)
+                extended.append(msgspec.structs.replace(lease, expires_at=expires_at))
+        for name in {lease.queue for lease in extended}:
+            self._taps[name].set_alarm()
+            self._signals.wake([name])
+        return extended
+
+    async def standing(self, leases: Sequence[Lease]) -> list[Standing]:
+        return [(await self._tap(lease.queue)).shelf.standing(lease) for lease in leases]
+
+    # ---- for people
+
+    async def stats(self, queue: str) -> Stats:
+        """What waits in the broker or here, what is in flight here; the oldest of what is here."""
+        tap = await self._tap(queue)
+        tap.sweep()
+        shelf = tap.shelf
+        waiting = await self._caller.call(partial(self._topology.count, queue), f"count {queue}") or 0
+        dead = dead_letters(queue)
+        other = self._taps.get(dead)
+        here = other.shelf.ready + other.shelf.held if other is not None else 0
+        count = await self._caller.call(partial(self._topology.count, dead), f"count {dead}") or 0
+        oldest = shelf.oldest_sent_at()
+        return Stats(
+            queue,
+            depth=waiting + shelf.ready,
+            in_flight=shelf.held,
+            delayed=self._sender.delayed(queue),
+            dead=count + here,
+            oldest_age_s=0.0 if oldest is None else max(0.0, self._clock.now() - oldest),
+        )
+
+    async def peek(self, queue: str, limit: int = 10, *, ids: Sequence[str] | None = None) -> list[Peeked]:
+        """Deliver messages to this process for a second, to look at them: see people.py."""
+        return await self._people.peek(await self._tap(queue), limit, ids)
+
+    async def move(self, source: str, target: str, ids: Sequence[str] | None = None) -> int:
+        return await self._people.move(await self._tap(source), await self._known(target), ids)
+
+    async def purge(self, queue: str, ids: Sequence[str] | None = None, *, in_flight: bool = False) -> int:
+        return await self._people.purge(await self._tap(queue), ids, in_flight=in_flight)
+
+    async def close(self) -> None:
+        """Give back what nobody has begun, and say goodbye."""
+        for tap in self._taps.values():
+            with suppress(BrokerError, Closed):
+                await tap.close()
+        for link in self._links:
+            with suppress(Lost):
+                await self._io.run(link.close())
+        self._signals.wake(None)
+        await self._io.stop()
+
+    # ---- parts
+
+    async def _known(self, name: str) -> Queue:
+        """A queue's settings; one that others made has the usual ones. Raises UnknownQueue."""
+        found = self._settings.get(name)
+        if found is None:
+            if await self._caller.call(partial(self._topology.count, name), f"look for {name}") is None:
+                raise unknown_queue(name, self._settings)
+            self._check(found := Queue(name, max_receives=None if name.endswith(DEAD_SUFFIX) else 5))
+            self._settings[name] = found
+        return found
+
+    async def _tap(self, name: str) -> Tap:
+        tap = self._taps.get(name)
+        if tap is None:
+            settings = await self._known(name)
+            tap = self._taps.get(name)
+            if tap is None:
+                tap = self._taps[name] = Tap(
+                    settings,
+                    self._consumer,
+                    self._caller,
+                    self._revive,
+                    self._settling.recall,
+                    self._clock,
+                    self._signals,
+                    self._epoch,
+                )
+        return tap
+
+    def _consumer(self, name: str, arrived: Callable[[Arrived], None]) -> Consumer:
+        return Consumer(self._io, self._taking, self._address.prefix + name, self._loop, arrived)
+
+    async def _make(self, name: str) -> None:
+        try:
+            await self._caller.call(partial(self._topology.declare, name), f"declare {name}")
+        except Closed as error:
+            raise BrokerError(
+                f"queue {self._address.prefix}{name} cannot be declared on {self._address}: {error.text}",
+                "give the user the right to configure it, and use RabbitMQ 3.10 or later",
+            ) from error
+
+    async def _revive(self, name: str) -> None:
+        """A queue is not where it was. One of ours is made again; raises UnknownQueue for any other."""
+        if name not in self._settings:
+            raise unknown_queue(name, self._settings)
+        _log.warning(
+            "queue %s%s was deleted by somebody, with what was in it; it is made again", self._address.prefix, name
+        )
+        await self._make(name)
+
+    async def _copy(self, put: Put, now: float) -> Copy:
+        settings, message = self._settings[put.queue], put.message
+        if not message.sent_at:
+            message = msgspec.structs.replace(message, sent_at=now)
+        ttl_s = settings.ttl_s if put.ttl_s is None else put.ttl_s
+        delay_s = settings.delay_s if put.delay_s is None else put.delay_s
+        envelope = Envelope(message, expires_at=math.inf if ttl_s is None else now + ttl_s)
+        if delay_s > 0:
+            return await self._sender.later(put.queue, envelope, delay_s)
+        return self._sender.copy(put.queue, envelope, native_end=settings.dead_to is None)
+
+    def _check(self, queue: Queue) -> None:
+        if queue.fifo:
+            raise BrokerError(
+                f"queue {queue.name}: a queue on RabbitMQ has no message groups", "leave out fifo, or use SQS"
+            )
+        if len((self._address.prefix + dead_letters(queue.name)).encode()) > _LONGEST_NAME:
+            raise BrokerError(f"queue {queue.name}: its name is too long for RabbitMQ", "choose a shorter one")
+
+
+def _check_size(put: Put) -> None:
+    message = put.message
+    if len(message.body) > MAX_BODY:
+        raise TooLarge(
+            f"message {message.id}: {len(message.body)} bytes, at most {MAX_BODY} can be queued",
+            "put the body into a bucket and its key into the message",
+        )

@@ -1,0 +1,137 @@
+"""The broker's deliveries from one queue, as they stream in, and what it is told of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+from pika import spec
+
+from millrace.brokers.rabbitmq import wire
+from millrace.brokers.rabbitmq.acks import Order
+from millrace.brokers.rabbitmq.channel import Channel, Delivery
+from millrace.brokers.rabbitmq.faults import NOT_FOUND, Closed, Lost
+from millrace.brokers.rabbitmq.io_thread import IoThread, Mailbox
+from millrace.brokers.rabbitmq.link import Link
+
+
+class Arrived(msgspec.Struct, gc=False):
+    """Deliveries of one generation: tags mean something within it alone. `lost` ends it, and says why.
+
+    `window` says that all that comes from here on is of a new consumer, with such a prefetch count.
+    """
+
+    generation: int
+    deliveries: Sequence[Delivery] = ()
+    fetched: bool = False
+    window: int = 0
+    lost: Lost | None = None
+
+
+class Consumer:
+    """One channel on one queue. Its coroutines run in the I/O thread; `tell` is called in the broker's loop."""
+
+    def __init__(
+        self, io: IoThread, link: Link, queue: str, loop: asyncio.AbstractEventLoop, arrived: Callable[[Arrived], None]
+    ) -> None:
+        self._link = link
+        self._queue = queue
+        self._arrivals: Mailbox[Arrived] = Mailbox(loop, partial(_each, arrived))
+        self._orders: Mailbox[tuple[int, list[Order]]] = Mailbox(io.loop, self._write)
+        self._generation = 0
+        self._channel: Channel | None = None
+        self._tag = ""
+        self._tags = 0
+        self._lock = asyncio.Lock()
+
+    async def start(self, window: int) -> None:
+        """Have up to `window` further messages delivered.
+
+        Raises Lost, Closed where the broker refuses, with NOT_FOUND where there is no such queue.
+        """
+        async with self._lock:
+            channel = await self._open()
+            await self._cancel(channel)
+            self._arrivals.post(Arrived(self._generation, window=window))
+            await channel.call(spec.Basic.Qos(prefetch_count=window))
+            self._tags += 1
+            tag = f"millrace-{self._tags}"
+            await channel.call(spec.Basic.Consume(queue=self._queue, consumer_tag=tag))
+            self._tag = tag
+
+    async def catch_up(self) -> int:
+        """Return when what the queue has sent has arrived; how much it has not sent yet. Raises Lost, Closed."""
+        async with self._lock:
+            return await self._fence(await self._open())
+
+    async def stop(self) -> None:
+        """Have nothing more delivered; what was is still ours. Raises Lost."""
+        async with self._lock:
+            if self._channel is not None:
+                await self._cancel(self._channel)
+
+    async def fetch(self, count: int) -> int:
+        """Have up to so many messages delivered beside the window; say how many came. Raises Lost, Closed."""
+        async with self._lock:
+            channel = await self._open()
+            found = await channel.get(self._queue, count)
+            if found:
+                self._arrivals.post(Arrived(self._generation, found, fetched=True))
+            return len(found)
+
+    async def close(self) -> None:
+        """Let go of everything: what was not acknowledged goes back to its queue."""
+        if self._channel is not None:
+            await self._channel.close()
+
+    def tell(self, generation: int, orders: list[Order]) -> None:
+        """Acknowledge or give back deliveries of a generation, if it lasts still."""
+        self._orders.post((generation, orders))
+
+    def _write(self, values: list[tuple[int, list[Order]]]) -> None:
+        channel = self._channel
+        if channel is None:
+            return
+        number = channel.number
+        frames = []
+        for generation, orders in values:
+            if generation != self._generation:
+                continue
+            for kind, tag in orders:
+                if kind == "requeue":
+                    frames.append(wire.requeue(number, tag))
+                else:
+                    frames.append(wire.ack(number, tag, multiple=kind == "ack up to"))
+        channel.write(b"".join(frames))
+
+    async def _open(self) -> Channel:
+        if self._channel is not None and self._channel.closed is None:
+            return self._channel
+        channel = await self._link.channel()
+        self._generation += 1
+        generation = self._generation
+        self._channel = channel
+        self._tag = ""
+        channel.on_deliveries = lambda found: self._arrivals.post(Arrived(generation, found))
+        channel.on_lost = lambda error: self._arrivals.post(Arrived(generation, lost=error))
+        channel.on_cancelled = lambda: channel.lose(Closed(NOT_FOUND, f"queue {self._queue} was deleted"))
+        return channel
+
+    async def _cancel(self, channel: Channel) -> None:
+        if self._tag:
+            tag, self._tag = self._tag, ""
+            await channel.call(spec.Basic.Cancel(consumer_tag=tag))
+
+    async def _fence(self, channel: Channel) -> int:
+        """The queue's answer comes behind all that it has sent; the channel's second one behind all of that."""
+        answer = await channel.call(spec.Queue.Declare(queue=self._queue, passive=True))
+        await channel.call(spec.Basic.Qos(prefetch_count=1))
+        count: int = answer.message_count
+        return count
+
+
+def _each(arrived: Callable[[Arrived], None], values: list[Arrived]) -> None:
+    for value in values:
+        arrived(value)

@@ -1,0 +1,40 @@
+"""What goes wrong between here and the broker, and how it is told to people."""
+
+from __future__ import annotations
+
+from millrace.brokers.address import PASSWORD_VARIABLE, USER_VARIABLE, Address
+from millrace.errors import BrokerError
+
+NOT_FOUND = 404
+PRECONDITION_FAILED = 406
+
+
+class Lost(Exception):
+    """The connection, or a channel of it, is gone: what was under way may or may not have happened."""
+
+
+class Closed(Lost):
+    """The broker closed a channel or the connection, and said why: a reply code of AMQP 0-9-1 and a text."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{text} ({code})")
+        self.code = code
+        self.text = text
+
+
+def unreachable(address: Address, error: BaseException) -> BrokerError:
+    """Nobody answered at the address, or not in AMQP."""
+    text = str(error) or type(error).__name__
+    return BrokerError(
+        f"broker {address} cannot be reached: {text}",
+        "is RabbitMQ running there, and is this its AMQP port (5672, or 5671 with amqps://)?",
+    )
+
+
+def refused(address: Address, error: Closed) -> BrokerError:
+    """The broker answered, and would not have us."""
+    if error.code == 530:
+        hint = f"make it with `rabbitmqctl add_vhost {address.path or '/'}`, and give the user rights in it"
+        return BrokerError(f"broker {address} has no such virtual host for this user: {error.text}", hint)
+    hint = f"put USER:PASSWORD into the URL, or set {USER_VARIABLE} and {PASSWORD_VARIABLE}"
+    return BrokerError(f"broker {address} refused the user or its password: {error.text}", hint)

@@ -1,0 +1,155 @@
+"""A message's properties, between their bytes and an Envelope.
+
+The id is `message-id` and the content type `content-type`, as other programs on RabbitMQ have them; what else
+millrace adds are headers (brokers/envelope.py). Numbers and truth values that others put into headers are read as
+text, and so are dates; tables and lists are left out, and stay where they were until the message is written anew.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from pika.exceptions import AMQPError
+from pika.spec import BasicProperties
+
+from millrace.brokers.envelope import ID, Envelope, envelope_of, headers_of
+from millrace.types import new_id
+
+DELIVERIES = "x-delivery-count"  # of a quorum queue: how often it was given to somebody before
+DEATHS = "x-death"
+_CONTENT_TYPE = "content-type"
+_SHORT = 255  # bytes
+_HEADERS_AND_MODE = BasicProperties.FLAG_HEADERS | BasicProperties.FLAG_DELIVERY_MODE
+_LONG_STRING = ord("S")
+_U32 = struct.Struct(">I")
+_U64 = struct.Struct(">q")
+_I32 = struct.Struct(">i")
+_INTEGERS = {ord("l"): _U64, ord("L"): _U64, ord("I"): _I32, ord("i"): _U32}
+
+
+class Received(msgspec.Struct, gc=False):
+    """A message as it came, how often it was delivered before by the broker's count, and where it died natively."""
+
+    envelope: Envelope
+    deliveries: int
+    deaths: list[dict[str, Any]]
+
+
+def written(envelope: Envelope, ttl_ms: int | None = None) -> bytes:
+    """The properties of a durable message; it dies natively after ttl_ms."""
+    headers = headers_of(envelope)
+    flags = _HEADERS_AND_MODE
+    content_type = headers.get(_CONTENT_TYPE, "")
+    before = b""
+    if content_type and len(content_type) <= _SHORT:
+        del headers[_CONTENT_TYPE]
+        flags |= BasicProperties.FLAG_CONTENT_TYPE
+        before = _short(content_type)
+    after = b""
+    if ttl_ms is not None:
+        flags |= BasicProperties.FLAG_EXPIRATION
+        after = _short(str(ttl_ms))
+    if len(headers[ID]) <= _SHORT:
+        flags |= BasicProperties.FLAG_MESSAGE_ID
+        after += _short(headers.pop(ID))
+    return b"%b%b%b\x02%b" % (flags.to_bytes(2, "big"), before, _table(headers), after)
+
+
+def received(properties: bytes, body: bytes, *, redelivered: bool, now: float) -> Received:
+    """Read a message's properties. A strange one must not stop a queue: what cannot be read is left out."""
+    try:
+        found = _quick(properties) or _thorough(properties)
+    except (struct.error, ValueError, IndexError, KeyError, AMQPError, UnicodeDecodeError):
+        found = {}
+    id = found.pop("message_id", None)
+    sent_at = found.pop("timestamp", None) or now
+    deliveries = found.pop(DELIVERIES, None)
+    deaths = found.pop(DEATHS, None)
+    headers = found if all(type(value) is str for value in found.values()) else _texts(found)
+    if id is not None:
+        headers.setdefault(ID, id)
+    envelope = envelope_of(headers, body, id=headers.get(ID) or new_id(), sent_at=float(sent_at))
+    return Received(
+        envelope,
+        deliveries if isinstance(deliveries, int) else int(redelivered),
+        [each for each in deaths if isinstance(each, dict)] if isinstance(deaths, list) else [],
+    )
+
+
+def _short(text: str) -> bytes:
+    return bytes([len(text)]) + text.encode()
+
+
+def _table(headers: Mapping[str, str]) -> bytes:
+    pieces = []
+    for name, value in headers.items():
+        text = value.encode()
+        pieces.append(b"%c%bS%b%b" % (len(name), name.encode(), _U32.pack(len(text)), text))
+    table = b"".join(pieces)
+    return _U32.pack(len(table)) + table
+
+
+def _quick(properties: bytes) -> dict[str, Any] | None:
+    """The properties that millrace writes, into one dictionary; None where there are others."""
+    flags = int.from_bytes(properties[:2], "big")
+    if flags & 0b0100_1110_0111_1111:
+        return None
+    found: dict[str, Any] = {}
+    at = 2
+    if flags & BasicProperties.FLAG_CONTENT_TYPE:
+        end = at + 1 + properties[at]
+        found[_CONTENT_TYPE] = properties[at + 1 : end].decode()
+        at = end
+    if flags & BasicProperties.FLAG_HEADERS:
+        end = at + 4 + _U32.unpack_from(properties, at)[0]
+        at += 4
+        while at < end:
+            start = at + 1 + properties[at]
+            name = properties[at + 1 : start].decode()
+            kind = properties[start]
+            if kind == _LONG_STRING:
+                at = start + 5 + _U32.unpack_from(properties, start + 1)[0]
+                found[name] = properties[start + 5 : at].decode()
+            elif kind in _INTEGERS:
+                found[name] = _INTEGERS[kind].unpack_from(properties, start + 1)[0]
+                at = start + 1 + _INTEGERS[kind].size
+            else:
+                return None
+    at += bool(flags & BasicProperties.FLAG_DELIVERY_MODE)
+    for flag, name in ((BasicProperties.FLAG_EXPIRATION, ""), (BasicProperties.FLAG_MESSAGE_ID, "message_id")):
+        if flags & flag:
+            end = at + 1 + properties[at]
+            if name:
+                found[name] = properties[at + 1 : end].decode()
+            at = end
+    return found
+
+
+def _thorough(properties: bytes) -> dict[str, Any]:
+    """Any properties, read by pika."""
+    read = BasicProperties()
+    read.decode(properties)
+    found = dict(read.headers or {})
+    for name, value in (("content_type", _CONTENT_TYPE), ("message_id", "message_id"), ("timestamp", "timestamp")):
+        if (given := getattr(read, name)) is not None:
+            found[value] = given
+    return found
+
+
+def _texts(found: Mapping[Any, Any]) -> dict[str, str]:
+    """Headers as text, less those that are no single value."""
+    return {name: _text(value) for name, value in found.items() if isinstance(name, str) and _is_plain(value)}
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float | datetime)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,239 @@
+"""What was delivered from one queue and is not settled: ready to be taken, leased, or being settled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Literal
+
+import msgspec
+
+from millrace.broker import Queue, Standing
+from millrace.brokers.rabbitmq.channel import Delivery
+from millrace.brokers.rabbitmq.properties import Received, received
+from millrace.clock import Clock
+from millrace.types import Lease
+
+RECALL_S = 2.0  # what lapsed or was released waits so long for a taker of this process
+State = Literal["ready", "leased", "settling"]
+
+
+class Item(msgspec.Struct, eq=False, gc=False):
+    """One delivery. `given` counts how often it was leased here, on top of what the broker and its headers count."""
+
+    delivery: Delivery
+    back_at: float  # monotonic seconds: goes back to the broker then if nobody has taken it
+    state: State = "ready"
+    token: int = 0
+    due_at: float = math.inf
+    given: int = 0
+    first_taken_at: float = 0.0
+    read: Received | None = None
+
+    @property
+    def tag(self) -> int:
+        """Its number on the channel, which is its place in the order of deliveries."""
+        return self.delivery.tag
+
+
+class Shelf:
+    """The deliveries of one queue in one generation of its consumer; no I/O."""
+
+    def __init__(self, settings: Queue, clock: Clock, epoch: int) -> None:
+        self.settings = settings
+        self.generation = 0
+        self.items: dict[int, Item] = {}
+        self.next_at = math.inf  # when a lease runs out, or something is to go back
+        self._ready: list[int] = []  # a heap of tags
+        self._clock = clock
+        self._epoch = epoch
+        self._token = 0
+
+    @property
+    def ready(self) -> int:
+        """How many can be taken."""
+        return len(self._ready)
+
+    @property
+    def held(self) -> int:
+        """How many are leased or being settled."""
+        return len(self.items) - len(self._ready)
+
+    def in_order(self) -> list[Item]:
+        """All that is here, oldest first."""
+        return [self.items[tag] for tag in sorted(self.items)]
+
+    def clear(self, generation: int) -> None:
+        """A new generation begins; leases of the old one are lost."""
+        self.generation = generation
+        self.items.clear()
+        self._ready.clear()
+        self.next_at = math.inf
+
+    def add(self, deliveries: Sequence[Delivery], hold_s: float) -> None:
+        """What arrived; it goes back to the broker when nobody has taken it for hold_s."""
+        back_at = self._clock.monotonic() + hold_s
+        items, ready = self.items, self._ready
+        for delivery in deliveries:
+            items[delivery.tag] = Item(delivery, back_at)
+            heappush(ready, delivery.tag)
+        self.next_at = min(self.next_at, back_at)
+
+    def pop(self) -> Item | None:
+        """The first that can be taken, which is then nobody's: lease it, settle it, or put it back."""
+        if not self._ready:
+            return None
+        item = self.items[heappop(self._ready)]
+        item.state = "settling"
+        return item
+
+    def unpop(self, item: Item) -> None:
+        """Nothing was done with it."""
+        item.state = "ready"
+        heappush(self._ready, item.tag)
+
+    def put_back(self, item: Item, hold_s: float = RECALL_S) -> None:
+        """It can be taken again, in its old place."""
+        item.state = "ready"
+        item.due_at = math.inf
+        item.back_at = self._clock.monotonic() + hold_s
+        self.next_at = min(self.next_at, item.back_at)
+        heappush(self._ready, item.tag)
+
+    def read(self, item: Item) -> Received:
+        """The message, read once."""
+        if item.read is None:
+            delivery = item.delivery
+            item.read = received(
+                delivery.properties, delivery.body, redelivered=delivery.redelivered, now=self._clock.now()
+            )
+        return item.read
+
+    def attempts(self, item: Item) -> int:
+        """How often it was given to anybody."""
+        found = self.read(item)
+        return found.envelope.attempts + found.deliveries + item.given
+
+    def lease(self, item: Item, lease_s: float) -> Lease:
+        """Give it to a taker for lease_s; for no time at all it can be taken at once."""
+        found = self.read(item)
+        envelope = found.envelope
+        self._token += 1
+        item.token = self._token
+        attempt = envelope.attempts + found.deliveries + item.given + 1
+        item.given += 1
+        now_s, wall_s = self._clock.monotonic(), self._clock.now()
+        if not item.first_taken_at:
+            item.first_taken_at = envelope.first_taken_at or (0.0 if found.deliveries else wall_s)
+        until_s = now_s + lease_s
+        if lease_s > 0:
+            item.state = "leased"
+            item.due_at = until_s
+            self.next_at = min(self.next_at, until_s)
+        else:
+            self.put_back(item)
+        ends = envelope.expires_at
+        return Lease(
+            self.settings.name,
+            envelope.message,
+            (self._epoch, self.generation, item.delivery.tag, item.token),
+            attempt,
+            until_s,
+            envelope.first_failed_at,
+            ends if ends == math.inf else now_s + ends - wall_s,
+            item.first_taken_at,
+        )
+
+    def find(self, lease: Lease) -> Item | None:
+        """The item of a lease that nobody else got since; None when it is lost or gone."""
+        match lease.receipt:
+            case (self._epoch, self.generation, int(tag), int(token)) if lease.queue == self.settings.name:
+                item = self.items.get(tag)
+                return item if item is not None and item.token == token and item.state != "settling" else None
+        return None
+
+    def standing(self, lease: Lease) -> Standing:
+        """What a lease is worth; one of an earlier generation, or of another process, is gone from here."""
+        match lease.receipt:
+            case (self._epoch, self.generation, int(tag), int(token)) if lease.queue == self.settings.name:
+                item = self.items.get(tag)
+                if item is None:
+                    return "gone"
+                if item.token != token:
+                    return "lost"
+                return "over" if item.state == "ready" or item.due_at <= self._clock.monotonic() else "held"
+        return "gone"
+
+    def oldest_sent_at(self) -> float | None:
+        """When the oldest of what is here was sent."""
+        return min((self.read(item).envelope.message.sent_at for item in self.items.values()), default=None)
+
+    def settling(self, item: Item) -> None:
+        """Nobody may take it while its outcome is carried out."""
+        if item.state == "ready":
+            self._ready.remove(item.tag)
+            self._ready.sort()
+        item.state = "settling"
+
+    def resume(self, item: Item) -> None:
+        """Its outcome could not be carried out: the lease goes on, if its time is not over."""
+        if item.due_at == math.inf:
+            self.put_back(item)
+        else:
+            item.state = "leased"
+            self.next_at = min(self.next_at, item.due_at)
+
+    def release(self, item: Item) -> None:
+        """Its last lease did not count."""
+        item.given -= 1
+        item.token = 0
+        if not self.attempts(item):
+            item.first_taken_at = 0.0
+        self.put_back(item)
+
+    def extend(self, item: Item, lease_s: float) -> float:
+        """Lease it until lease_s from now, and say when that is; for no time at all it can be taken at once."""
+        until_s = self._clock.monotonic() + lease_s
+        self.settling(item)
+        if lease_s > 0:
+            item.state = "leased"
+            item.due_at = until_s
+            self.next_at = min(self.next_at, until_s)
+        else:
+            self.put_back(item)
+        return until_s
+
+    def remove(self, tags: Iterable[int]) -> None:
+        """They are no more here."""
+        for tag in tags:
+            item = self.items.pop(tag)
+            if item.state == "ready":
+                self._ready.remove(tag)
+                self._ready.sort()
+
+    def sweep(self) -> tuple[bool, bool]:
+        """Let leases run out that are over; whether any was, and whether something has waited here for too long."""
+        now_s = self._clock.monotonic()
+        if now_s < self.next_at:
+            return False, False
+        over = [item for item in self.items.values() if item.state == "leased" and item.due_at <= now_s]
+        for item in over:
+            self.put_back(item)
+        stale = any(item.state == "ready" and item.back_at <= now_s for item in self.items.values())
+        self.next_at = min((_next_at(item) for item in self.items.values()), default=math.inf)
+        return bool(over), stale
+
+    def pop_all(self) -> list[Item]:
+        """All that nobody has taken, in order; then nobody's."""
+        items = [self.items[tag] for tag in sorted(self._ready)]
+        self._ready.clear()
+        for item in items:
+            item.state = "settling"
+        return items
+
+
+def _next_at(item: Item) -> float:
+    if item.state == "ready":
+        return item.back_at
+    return item.due_at if item.state == "leased" else math.inf

@@ -1,0 +1,263 @@
+"""Taking from one queue: how many deliveries are asked for, what lies ready here, and what goes back.
+
+The broker may send as many messages as takers have asked for and hold, and a little more where they come back quickly:
+a function that is slow shall not hold messages that another process could run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from millrace.broker import DEAD_SUFFIX, Queue
+from millrace.brokers.rabbitmq.acks import Acks
+from millrace.brokers.rabbitmq.caller import Caller
+from millrace.brokers.rabbitmq.consumer import Arrived, Consumer
+from millrace.brokers.rabbitmq.faults import NOT_FOUND, Closed, Lost
+from millrace.brokers.rabbitmq.shelf import RECALL_S, Item, Shelf
+from millrace.brokers.rabbitmq.window import Window
+from millrace.clock import Alarm, Clock
+from millrace.errors import BrokerError
+from millrace.signals import Signals
+from millrace.types import Lease
+
+_AHEAD_S = 0.25  # of messages at the rate of late are asked for beyond what takers want
+_MOST_AHEAD_BYTES = 32 << 20
+_WIDEST = 16_384
+_MOMENT_S, _MOMENTS = 0.005, 40
+_GIVE_BACK_S = 5.0
+_ACK_WITHIN_S = 0.02  # so long a message that is done may wait for one before it that is not
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+Make = Callable[[str, Callable[[Arrived], None]], Consumer]
+Revive = Callable[[str], Awaitable[None]]
+Recall = Callable[["Tap", list[Item]], Awaitable[None]]
+
+
+class Tap:
+    """One queue's deliveries, for the takers of this process; used in the broker's loop."""
+
+    def __init__(
+        self,
+        settings: Queue,
+        make: Make,
+        caller: Caller,
+        revive: Revive,
+        recall: Recall,
+        clock: Clock,
+        signals: Signals,
+        epoch: int,
+    ) -> None:
+        self.shelf = Shelf(settings, clock, epoch)
+        self.stale = False  # something was put that may not have arrived
+        self._freed = False  # the broker was told that there is room again
+        self._acks = Acks()
+        self._consumer = make(settings.name, self._arrived)
+        self._caller = caller
+        self._revive = revive
+        self._recall = recall
+        self._clock = clock
+        self._signals = signals
+        self._window = Window()
+        self._asked = 1
+        self._lock = asyncio.Lock()
+        self._alarm: Alarm | None = None
+        self._alarm_at = 0.0
+        self._ack_timer: asyncio.TimerHandle | None = None
+        self._since_s = clock.monotonic()
+        self._taken = 0
+        self._rate = 0.0  # messages a second
+        self._body_bytes = 0.0
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        """The queue's."""
+        return self.shelf.settings.name
+
+    async def supply(self, count: int) -> None:
+        """See to it that up to so many messages are ready here, if the queue has them. Raises BrokerError."""
+        self.sweep()
+        if self.shelf.ready >= count:
+            return
+        async with self._lock:
+            self._asked = max(1, count)
+            missing = count - self.shelf.ready
+            if missing > 0 and self._window.free < missing:
+                await self._widen(self.shelf.held + count + self._ahead(count))
+                await self._catch_up(count)
+            elif missing > 0 and (self.stale or (self._freed and not self.shelf.ready)):
+                await self._catch_up(count)
+
+    async def listen(self) -> None:
+        """See to it that the broker sends what comes. Raises BrokerError."""
+        if not self._window.size and not self._closed:
+            async with self._lock:
+                if not self._window.size:
+                    await self._widen(self.shelf.held + self._asked)
+
+    async def fetch(self, count: int) -> int:
+        """Bring further messages here, whoever wants them; say how many came. Raises BrokerError."""
+        return await self._run(lambda: self._consumer.fetch(count), f"look into {self.name}")
+
+    def taken(self, leases: Sequence[Lease]) -> None:
+        """These were given to a taker: what the rate is learnt from."""
+        self.set_alarm()
+        self._taken += len(leases)
+        if leases:
+            self._body_bytes += (len(leases[0].message.body) - self._body_bytes) * 0.2
+        now_s = self._clock.monotonic()
+        if now_s - self._since_s >= _AHEAD_S:
+            self._rate = self._taken / (now_s - self._since_s)
+            self._since_s, self._taken = now_s, 0
+
+    def done(self, items: list[Item]) -> None:
+        """These may be deleted."""
+        tags = [item.tag for item in items]
+        self.shelf.remove(tags)
+        self._acks.done(tags)
+        self._window.went(tags)
+        self._freed = True
+        self._tell_done(all=False)
+        if self._acks.waiting and self._ack_timer is None:
+            self._ack_timer = asyncio.get_running_loop().call_later(_ACK_WITHIN_S, self._tell_rest)
+
+    def wake(self) -> None:
+        """Something may be taken."""
+        self._signals.wake([self.name])
+
+    async def idle(self) -> None:
+        """Give back what nobody takes here, and have no more sent until somebody asks. Raises BrokerError."""
+        async with self._lock:
+            self._window.shut()
+            await self._run(self._consumer.stop, f"stop taking from {self.name}")
+            items = self.shelf.pop_all()
+            self._requeue([item for item in items if self._is_counted(item)])
+            unseen = [item for item in items if not self._is_counted(item)]
+            if unseen:
+                await self._recall(self, unseen)
+            if items:
+                _log.info("%d messages of %s went back to the broker: nobody takes them here", len(items), self.name)
+        self.wake()
+
+    async def close(self, *, dropped: bool = False) -> None:
+        """Tell what is done, give back what nobody has begun, let the rest of the leases run out."""
+        self._closed = True
+        if self.shelf.ready and not dropped:
+            with suppress(BrokerError, TimeoutError):
+                async with asyncio.timeout(_GIVE_BACK_S):
+                    await self.idle()
+        self._tell_rest()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self.shelf.clear(-1)
+        await self._run(self._consumer.close, f"let go of {self.name}")
+        self.wake()
+
+    def _is_counted(self, item: Item) -> bool:
+        """Whether the broker, which counts a delivery when it gets one back, is right: it was given once."""
+        return item.given == 1 or self.name.endswith(DEAD_SUFFIX)
+
+    def _requeue(self, items: list[Item]) -> None:
+        tags = [item.tag for item in items]
+        self.shelf.remove(tags)
+        self._window.went(tags)
+        self._consumer.tell(self.shelf.generation, self._acks.requeued(tags))
+
+    def sweep(self) -> None:
+        """Leases that are over make their messages ready; what lies here for too long goes back."""
+        over, too_long = self.shelf.sweep()
+        if over:
+            self.wake()
+        if too_long and not self._lock.locked() and not self._closed:
+            task = asyncio.ensure_future(self.idle())
+            task.add_done_callback(_seen)
+        self.set_alarm()
+
+    def set_alarm(self) -> None:
+        """Sweep when the next lease runs out."""
+        at = self.shelf.next_at
+        if at == float("inf") or (self._alarm is not None and self._alarm_at <= at):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = self._clock.alarm(max(0.001, at - self._clock.monotonic()), self._ring)
+
+    def _ahead(self, count: int) -> int:
+        wanted = min(4 * count, int(self._rate * _AHEAD_S))
+        return min(wanted, int(_MOST_AHEAD_BYTES / max(1.0, self._body_bytes)))
+
+    async def _widen(self, window: int) -> None:
+        """The next power of two, so that it happens seldom."""
+        window = min(_WIDEST, 1 << (window - 1).bit_length())
+        await self._run(lambda: self._consumer.start(window), f"take from {self.name}")
+
+    async def _catch_up(self, count: int) -> None:
+        """Wait for what the queue has for us: it sends it a moment after it was told that there is room."""
+        self.stale = self._freed = False
+        for _ in range(_MOMENTS):
+            waiting = await self._run(self._consumer.catch_up, f"take from {self.name}")
+            if self.shelf.ready >= count or not waiting or self._window.free <= 0:
+                return
+            await asyncio.sleep(_MOMENT_S)
+
+    async def _run(self, doing: Callable[[], Coroutine[Any, Any, T]], what: str) -> T:
+        """A call of the consumer; a queue that was deleted is made again first."""
+        try:
+            return await self._caller.call(doing, what)
+        except Closed as error:
+            if error.code != NOT_FOUND:
+                raise BrokerError(f"could not {what}: {error}", "see the broker's log") from error
+            await self._revive(self.name)
+            return await self._caller.call(doing, what)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self.sweep()
+
+    def _arrived(self, arrived: Arrived) -> None:
+        if self._closed or arrived.generation < self.shelf.generation:
+            return
+        if arrived.generation > self.shelf.generation:
+            self._begin(arrived.generation)
+        if arrived.lost is not None:
+            self._lost(arrived.generation, arrived.lost)
+            return
+        if arrived.window:
+            self._window.open(arrived.window)
+        if arrived.deliveries:
+            self._window.came([each.tag for each in arrived.deliveries], fetched=arrived.fetched)
+            self.shelf.add(arrived.deliveries, RECALL_S if arrived.fetched else self.shelf.settings.lease_s)
+            self.set_alarm()
+            self.wake()
+
+    def _begin(self, generation: int) -> None:
+        self.shelf.clear(generation)
+        self._acks = Acks()
+        self._window = Window()
+
+    def _lost(self, generation: int, error: Lost) -> None:
+        """The leases are lost with the channel; the broker gives their messages to the next who takes."""
+        held = self.shelf.held
+        self._begin(generation + 1)
+        level = logging.WARNING if isinstance(error, Closed) or held else logging.INFO
+        _log.log(level, "%d leases of %s are lost, their messages are delivered again: %s", held, self.name, error)
+        self.wake()
+
+    def _tell_done(self, *, all: bool) -> None:
+        if orders := self._acks.orders(all=all):
+            self._consumer.tell(self.shelf.generation, orders)
+
+    def _tell_rest(self) -> None:
+        self._ack_timer = None
+        self._tell_done(all=True)
+
+
+def _seen(task: asyncio.Future[None]) -> None:
+    """A fault here is told when it is met again; what was to go back does so with the connection."""
+    if not task.cancelled() and (error := task.exception()):
+        _log.info("%s", error)

@@ -1,0 +1,43 @@
+"""The queue on RabbitMQ against the suite that every broker passes, on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from millrace.broker import Broker
+from millrace.brokers.rabbitmq import open_broker
+from millrace.brokers.rabbitmq.broker import RabbitBroker
+from millrace.testing.bench import BrokerBench
+from millrace.testing.broker import CHECKS, Check
+from tests.services import service
+
+UNIT_S = 0.2
+APPLYING = [check for check in CHECKS if check.applies(RabbitBroker.capabilities)]
+
+
+@asynccontextmanager
+async def rabbitmq() -> AsyncIterator[BrokerBench]:
+    """A broker whose queues are its own, and gone afterwards."""
+    url = f"{service('rabbitmq')}?prefix=t{secrets.token_hex(4)}."
+    brokers = [await open_broker(url)]
+
+    async def reopen() -> Broker:
+        await brokers[-1].close()
+        brokers.append(await open_broker(url))
+        return brokers[-1]
+
+    bench = BrokerBench(brokers[0], asyncio.sleep, unit_s=UNIT_S, reopen=reopen)
+    yield bench
+    await bench.broker.drop([name for name in await bench.broker.queues() if not name.endswith(".dead")])
+    await bench.broker.close()
+
+
+@pytest.mark.parametrize("check", APPLYING, ids=lambda check: check.name)
+async def test_rabbitmq(check: Check) -> None:
+    async with rabbitmq() as bench:
+        await check.run(bench)
