@@ -124,13 +124,12 @@ CREATE TABLE IF NOT EXISTS note_keys (
   PRIMARY KEY (queue, key)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS note_keys_expiry ON note_keys (expires_at);
--- Outputs that are still to be put into another broker: `put` is a Put in MessagePack.
+-- Outputs of a message that are still to be put into another broker: `puts` in MessagePack.
 CREATE TABLE IF NOT EXISTS outputs (
   queue TEXT NOT NULL,
   id TEXT NOT NULL,
-  place INTEGER NOT NULL,
-  put BLOB NOT NULL,
-  PRIMARY KEY (queue, id, place)
+  puts BLOB NOT NULL,
+  PRIMARY KEY (queue, id)
 ) WITHOUT ROWID;
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from millrace.types import Commit, Lease, Outcome, Put
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Put).decode
+_decode = msgspec.msgpack.Decoder(list[Put]).decode
 
 
 def delivery_of(lease: Lease) -> str:
@@ -22,11 +23,11 @@ def ended(commit: Commit) -> list[Outcome]:
     return [outcome for outcome in commit.outcomes if outcome.verdict in ("done", "dead")]
 
 
-def packed(put: Put) -> bytes:
-    """An output as it waits in a ledger."""
-    return _encode(put)
+def packed(puts: Sequence[Put]) -> bytes:
+    """A message's outputs as they wait in a ledger."""
+    return _encode(puts)
 
 
-def unpacked(doc: bytes) -> Put:
-    """The output that waited."""
+def unpacked(doc: bytes) -> list[Put]:
+    """The outputs that waited."""
     return _decode(doc)

@@ -339,3 +339,11 @@ async def test_results_are_kept_beside(tmp_path: Path) -> None:
     record = await results.get("m0")
     assert record is not None
     assert record.state == "dead"
+
+
+async def test_a_letter_is_no_copy_of_what_has_its_id(tmp_path: Path) -> None:
+    world, outbox = await started(tmp_path, dead_to="out")
+    await outbox.put([Put("work", Message("m0", b"mine")), Put("out", Message("m0", b"other"))])
+    await outbox.settle(Commit("work", [outcome(each, "dead") for each in await outbox.take("work", 1)]))
+    assert sorted(each.message.body for each in await outbox.take("out", 5)) == [b"mine", b"other"]
+    assert (await world.inner.stats("out")).in_flight == 2

@@ -19,7 +19,7 @@ import msgspec
 
 from millrace.broker import DEAD_FROM_ATTRIBUTE, DEAD_SUFFIX, Broker, Peeked, Queue, Standing, Stats
 from millrace.brokers.names import unknown_queue
-from millrace.brokers.outbox.depth import Depth
+from millrace.brokers.depth import Depth
 from millrace.brokers.outbox.intake import WINDOW_S, Intake
 from millrace.brokers.outbox.receipts import among, inner, outer
 from millrace.clock import Clock, SystemClock
@@ -151,10 +151,11 @@ class Outbox(Broker):
                 await self._inner.settle(Commit(queue, [Outcome(lease, "release") for lease in leases]))
             raise
         finished = {id: puts for id, puts in done.items() if id not in again}
-        fresh: dict[str, Lease] = {}
+        fresh: dict[tuple[str, str | None], Lease] = {}
         over = []
         for lease in leases:
-            if lease.message.id in finished or fresh.setdefault(lease.message.id, lease) is not lease:
+            origin = lease.message.attributes.get(DEAD_FROM_ATTRIBUTE)  # a letter is no copy of what has its id here
+            if lease.message.id in finished or fresh.setdefault((lease.message.id, origin), lease) is not lease:
                 over.append(lease)
         if over:
             await self._finish(queue, over, finished)

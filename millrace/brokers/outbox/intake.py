@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from millrace.broker import Broker
-from millrace.brokers.outbox.depth import Depth
+from millrace.brokers.depth import Depth
 from millrace.errors import QueueFull, TooLarge, UnknownQueue
 from millrace.store import Ledger, Noted
 from millrace.types import Accepted, Put

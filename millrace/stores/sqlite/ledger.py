@@ -71,10 +71,7 @@ class SqliteLedger(Ledger):
     async def unsent(self, queue: str, ids: Sequence[str]) -> dict[str, list[Put]]:
         parameters = queue, _array(ids), self._database.now()
         found = await self._database.read(lambda connection: connection.execute(notes.UNSENT, parameters).fetchall())
-        unsent: dict[str, list[Put]] = {}
-        for id, put in found:
-            unsent.setdefault(id, []).extend([] if put is None else [unpacked(put)])
-        return unsent
+        return {id: [] if puts is None else unpacked(puts) for id, puts in found}
 
     async def write(self, commit: Commit, *, dedupe_s: float, dead_s: float) -> list[Lease]:
         outcomes = ended(commit)
@@ -97,11 +94,7 @@ class SqliteLedger(Ledger):
             ]
             connection.execute(notes.END, (commit.queue, _array(rows), self._database.clock.now()))
             connection.execute(notes.RECORD, (commit.queue, _array(rows), now_s))
-            outputs = [
-                (commit.queue, each.lease.message.id, place, packed(put))
-                for each in fresh
-                for place, put in enumerate(each.puts)
-            ]
+            outputs = [(commit.queue, each.lease.message.id, packed(each.puts)) for each in fresh if each.puts]
             connection.executemany(notes.OUTPUT, outputs)
             for participant in self._participants:
                 participant.apply(connection, Commit(commit.queue, fresh))

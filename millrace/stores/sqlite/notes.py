@@ -51,10 +51,10 @@ WITHDRAW = (
 
 # ---- take and settle
 
-# Of some messages of a queue, those that are done at ?3, each as often as it has outputs waiting, but once at least.
+# Of some messages of a queue, those that are done at ?3, with the outputs that wait.
 UNSENT = f"""
-SELECT n.id, o.put FROM notes n LEFT JOIN outputs o ON o.queue = n.queue AND o.id = n.id
-WHERE n.queue = ?1 AND n.{_THESE} AND n.state = 'done' AND n.expires_at > ?3 ORDER BY n.id, o.place
+SELECT n.id, o.puts FROM notes n LEFT JOIN outputs o ON o.queue = n.queue AND o.id = n.id
+WHERE n.queue = ?1 AND n.{_THESE} AND n.state = 'done' AND n.expires_at > ?3
 """
 DONE = f"SELECT id, delivery FROM notes WHERE queue = ?1 AND {_THESE} AND state = 'done' AND expires_at > ?3"
 _ENDED = """
@@ -72,7 +72,7 @@ RECORD = f"""
 INSERT OR REPLACE INTO records (id, queue, state, finished_at, expires_at, doc)
 SELECT id, ?1, state, ?3, expires_at, doc FROM ({_ENDED})
 """
-OUTPUT = "INSERT OR REPLACE INTO outputs (queue, id, place, put) VALUES (?, ?, ?, ?)"
+OUTPUT = "INSERT OR REPLACE INTO outputs (queue, id, puts) VALUES (?, ?, ?)"
 SENT = f"DELETE FROM outputs WHERE queue = ?1 AND {_THESE}"
 # What has expired at ?1, up to ?2 of each.
 SWEEP = (
