@@ -1,7 +1,7 @@
 """What adapters are tested with, shipped so that a third party's adapter gets the same suites.
 
-`check_broker`, `check_table`, `check_bucket`, `check_results` and `check_ledger` hold an adapter to its port's contract; the module
-`machine` (which needs Hypothesis) holds a broker against a model.
+`check_broker`, `check_table`, `check_bucket`, `check_results` and `check_ledger` hold an adapter to its port's
+contract; the module `machine` (which needs Hypothesis) holds a broker against a model.
 """
 
 from __future__ import annotations

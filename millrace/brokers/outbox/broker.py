@@ -18,8 +18,8 @@ from contextlib import suppress
 import msgspec
 
 from millrace.broker import DEAD_FROM_ATTRIBUTE, DEAD_SUFFIX, Broker, Peeked, Queue, Standing, Stats
-from millrace.brokers.names import unknown_queue
 from millrace.brokers.depth import Depth
+from millrace.brokers.names import unknown_queue
 from millrace.brokers.outbox.intake import WINDOW_S, Intake
 from millrace.brokers.outbox.receipts import among, inner, outer
 from millrace.clock import Clock, SystemClock
