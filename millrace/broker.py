@@ -94,6 +94,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     exact: bool = True  # stats tell what is there at this moment, for whichever process
     recalls: bool = True  # a released message is uncounted, and back in its old place
     portable: bool = True  # leases and their receipts outlive the process that took them
+    overtime: bool = True  # a lease that ran out still counts for as long as nobody else got the message
+    ordered: bool = True  # take gives the oldest first, also where the queue is not FIFO
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -121,7 +123,7 @@ class Broker(ABC):
 
     A lease that is settled or extended may be known by its queue and receipt alone (`lease_of`): its message need not
     be the one that was taken. A receipt holds for as long as nobody else has leased the message, also after its lease
-    has run out.
+    has run out, unless capabilities.overtime is False.
     """
 
     capabilities: Capabilities

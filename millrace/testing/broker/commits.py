@@ -16,8 +16,10 @@ async def verdicts_mix_in_one_commit(bench: BrokerBench) -> None:
     leases = {lease.message.id: lease for lease in await bench.take()}
     outcomes = [outcome(leases[verdict], verdict) for verdict in ("dead", "done", "release", "retry")]
     assert await bench.broker.settle(Commit(WORK, outcomes)) == [], "expected no lease to be lost"
-    assert sorted(await bench.waiting()) == ["release", "retry"], "expected two to be there still"
-    assert {lease.message.id: lease.attempt for lease in await bench.take()} == {"release": 1, "retry": 2}
+    if bench.broker.capabilities.browsable:
+        assert sorted(await bench.waiting()) == ["release", "retry"], "expected two to be there still"
+    released = 1 if bench.broker.capabilities.recalls else 2
+    assert {lease.message.id: lease.attempt for lease in await bench.take()} == {"release": released, "retry": 2}
     assert [letter.message.id for letter in await bench.dead()] == ["dead"], "expected one dead letter"
 
 

@@ -154,6 +154,17 @@ async def what_the_target_has_already_stays(bench: BrokerBench) -> None:
 
 
 @check()
+async def purge_deletes_what_waits(bench: BrokerBench) -> None:
+    """All messages are purged but those in flight."""
+    await bench.declare()
+    await bench.put("a", "b", "c", body=b"x" * 5000)
+    (held,) = await bench.take(1)
+    assert await bench.broker.purge(WORK) == 2, "expected what waits to be purged"
+    assert await bench.take() == [], "expected nothing else to be there"
+    assert await bench.settle([held]) == [], "expected that a lease is not touched"
+
+
+@check("browsable")
 async def purge_deletes_what_was_chosen(bench: BrokerBench) -> None:
     """Messages are purged by id, or all of them, but not what is in flight."""
     await bench.declare()
@@ -167,6 +178,18 @@ async def purge_deletes_what_was_chosen(bench: BrokerBench) -> None:
 
 
 @check()
+async def purge_may_take_everything(bench: BrokerBench) -> None:
+    """Where it is said, what is in flight is deleted as well, and its lease is lost."""
+    await bench.declare()
+    await bench.put("a", "b", "c")
+    leases = await bench.take(2)
+    assert await bench.broker.purge(WORK, in_flight=True) == 3, "expected everything to be purged"
+    assert len(await bench.settle(leases)) == 2, "expected the leases to be lost"
+    await bench.pass_units(11)
+    assert await bench.take() == [], "expected nothing to come back"
+
+
+@check("browsable")
 async def purge_may_take_what_is_in_flight(bench: BrokerBench) -> None:
     """Where it is said, what is in flight is deleted as well, and its lease is lost."""
     await bench.declare()
@@ -181,6 +204,22 @@ async def purge_may_take_what_is_in_flight(bench: BrokerBench) -> None:
 
 
 @check()
+async def a_lease_is_held_or_is_not(bench: BrokerBench) -> None:
+    """A lease that runs is told from one that somebody else has, and from one whose message is settled."""
+    await bench.declare()
+    await bench.put("a", "b")
+    first = {lease.message.id: lease for lease in await bench.take()}
+    assert await bench.broker.standing(list(first.values())) == ["held", "held"]
+    await bench.settle([first["b"]])
+    await bench.pass_units(11)
+    (again,) = await bench.take()
+    lost, ended, held = await bench.broker.standing([first["a"], first["b"], by_handle(again)])
+    assert held == "held", f"got {held}"
+    assert lost == "lost", f"got {lost}"
+    assert ended in ("lost", "gone"), f"got {ended}"
+
+
+@check("browsable", "overtime")
 async def a_lease_knows_its_standing(bench: BrokerBench) -> None:
     """Whether a lease runs, has run out, was lost to somebody else or has no message any more."""
     await bench.declare()

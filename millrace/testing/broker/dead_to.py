@@ -27,9 +27,10 @@ async def dead_letters_may_go_to_another_queue(bench: BrokerBench) -> None:
         (sent,) = await bench.take()
         await bench.pass_units(11)
         assert await bench.take() == [], "expected no second delivery"
-        seen = await bench.broker.peek("letters")
-        assert [letter.death and letter.death.reason for letter in seen] == ["dead", "lost"], f"got {seen}"
-        assert [letter.death and letter.death.queue for letter in seen] == [WORK, WORK], f"got {seen}"
+        if bench.broker.capabilities.browsable:
+            seen = await bench.broker.peek("letters")
+            assert [letter.death and letter.death.reason for letter in seen] == ["dead", "lost"], f"got {seen}"
+            assert [letter.death and letter.death.queue for letter in seen] == [WORK, WORK], f"got {seen}"
         stats = await bench.broker.stats(WORK)
         assert (stats.depth, stats.in_flight, stats.dead) == (0, 0, 0), f"expected it to count no dead, got {stats}"
         letters = await bench.take(queue="letters")
@@ -39,9 +40,12 @@ async def dead_letters_may_go_to_another_queue(bench: BrokerBench) -> None:
         await bench.settle(letters[:1])
         await bench.settle(letters[1:], "release")
         assert await bench.broker.move("letters", WORK) == 1, "expected one to be moved back"
-        (back,) = await bench.broker.peek(WORK)
-        assert (back.message, back.death, back.attempts) == (sent.message, None, 0), f"got {back}"
-        assert await bench.settle(await bench.take()) == [], "expected it to run again"
+        if bench.broker.capabilities.browsable:
+            (peeked,) = await bench.broker.peek(WORK)
+            assert (peeked.message, peeked.death, peeked.attempts) == (sent.message, None, 0), f"got {peeked}"
+        (back,) = await bench.take()
+        assert (back.message, back.attempt) == (sent.message, 1), f"expected it as it was, got {back}"
+        assert await bench.settle([back]) == [], "expected it to run again"
         await bench.broker.drop([WORK])
         await bench.declare(dead_to="letters", max_receives=1)
 
@@ -59,7 +63,7 @@ async def a_letter_lives_by_its_own_queue(bench: BrokerBench) -> None:
     await soon(waiting)
     await bench.pass_units(20)
     (lease,) = await bench.take(queue="letters")
-    assert lease.attempt == 1, f"got {lease}"
+    assert lease.attempt == 1 or not bench.broker.capabilities.recalls, f"got {lease}"  # waiting may have taken it
     await bench.pass_units(31)
     assert await bench.taken(queue="letters") == [], "expected its second time to be over"
     (letter,) = await bench.dead("letters")

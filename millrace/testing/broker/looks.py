@@ -18,7 +18,8 @@ async def stats_count_by_state(bench: BrokerBench) -> None:
     await bench.take(1)
     stats = await bench.broker.stats(WORK)
     assert (stats.depth, stats.in_flight, stats.delayed, stats.dead) == (2, 1, 0, 1), f"got {stats}"
-    assert stats.oldest_age_s > 0, "expected the age of the oldest message"
+    if bench.broker.capabilities.exact:
+        assert stats.oldest_age_s > 0, "expected the age of the oldest message"
     dead = await bench.broker.stats(dead_letters(WORK))
     assert (dead.depth, dead.dead) == (1, 1), f"expected a dead-letter queue to count its own, got {dead}"
 

@@ -14,7 +14,8 @@ async def a_group_keeps_its_order(bench: BrokerBench) -> None:
     await bench.declare(fifo=True)
     await bench.put("a1", "a2", "a3", group="a")
     await bench.put("b1", group="b")
-    await soon(bench.broker.wait(WORK, 1e6))
+    if bench.broker.capabilities.recalls:  # elsewhere waiting may take what comes first, alone
+        await soon(bench.broker.wait(WORK, 1e6))
     first = await bench.take(2)
     assert ids(first) == ["a1", "a2"], "expected the group in order"
     assert [lease.message.group for lease in first] == ["a", "a"], "expected the group's name"
