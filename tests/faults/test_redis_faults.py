@@ -200,6 +200,15 @@ async def test_a_server_without_rights_to_write_is_said(server: Redis, monkeypat
         assert await insisted(lambda: put(broker, "a")) == [False]
 
 
+async def test_waiting_and_leaving_need_no_server(server: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "PATIENCE_S", 0.2)
+    async with broker_at(server.url) as broker:
+        await broker.take("work", 1)
+        await broker.link.command("REPLICAOF", "127.0.0.1", "1")
+        async with asyncio.timeout(_PATIENCE_S):
+            await broker.wait("work", 0.5)
+
+
 async def test_forgotten_scripts_are_sent_again(server: Redis) -> None:
     async with broker_at(server.url) as broker:
         await put(broker, "a")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from millrace.broker import Queue
 from millrace.brokers.address import parse_address
+from millrace.brokers.redis import connection as connection_module
 from millrace.brokers.redis import link as link_module
 from millrace.brokers.redis import open_broker
 from millrace.brokers.redis.advice import faults_of
@@ -20,14 +21,14 @@ from millrace.brokers.redis.broker import RedisBroker
 from millrace.brokers.redis.connection import Connection
 from millrace.brokers.redis.fields import envelope_in, fields_of, id_in, id_text, place_of
 from millrace.brokers.redis.intake import Intake
-from millrace.brokers.redis.leases import entry_and_token
+from millrace.brokers.redis.leases import entry_and_token, extra_of
 from millrace.brokers.redis.link import Link
 from millrace.brokers.redis.putting import accepted_of, arguments_of, by_queue
 from millrace.brokers.redis.replies import Refusal, Transient, error_of
 from millrace.brokers.redis.settings import settings_text
 from millrace.config.brokers import known_broker
 from millrace.errors import BrokerError, StorageError, StorageFull
-from millrace.types import Accepted, Lease, Message, Put
+from millrace.types import Accepted, Lease, Message, Outcome, Put
 
 ADDRESS = parse_address("redis://u:s3cret@host:1/0", {"redis": 6379}, environ={})
 _TEXT = st.text(st.characters(exclude_categories=("Cs",)))
@@ -166,6 +167,20 @@ async def test_puts_that_come_together_share_a_script() -> None:
     assert len(shares) <= 5, f"expected the puts to share, got {shares}"
 
 
+async def test_a_shared_script_is_bounded() -> None:
+    shares: list[int] = []
+
+    async def store(puts):
+        shares.append(len(puts))
+        await asyncio.sleep(0)
+        return [Accepted(put.message.id) for put in puts]
+
+    intake = Intake(store)
+    await asyncio.gather(*(intake.put(put_of(str(number), 30_000)) for number in range(10)))
+    assert shares[:2] == [1, 1], "expected the first not to wait for others"
+    assert set(shares[2:]) == {2}, f"expected no more than 64 KB together, got {shares}"
+
+
 async def test_what_is_refused_harms_nobody_else() -> None:
     async def store(puts):
         if any(put.message.id == "bad" for put in puts):
@@ -173,8 +188,10 @@ async def test_what_is_refused_harms_nobody_else() -> None:
         return [Accepted(put.message.id) for put in puts]
 
     intake = Intake(store)
-    answers = await asyncio.gather(*(intake.put(put_of(id)) for id in ("a", "bad", "b", "c")), return_exceptions=True)
-    assert [type(answer) for answer in answers] == [list, Refusal, list, list]
+    answers = await asyncio.gather(
+        *(intake.put(put_of(id)) for id in ("a", "b", "c", "bad", "d")), return_exceptions=True
+    )
+    assert [type(answer) for answer in answers] == [list, list, list, Refusal, list]
 
 
 async def test_an_error_of_the_server_is_everybodys() -> None:
@@ -251,6 +268,30 @@ async def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
         connection = await Connection.to(parse_address(url, {"redis": 6379}), print, 0.05)
         with pytest.raises(ConnectionError, match="no answer within"):
             await connection.call("PING")
+
+
+async def test_an_answer_in_time_keeps_the_connection() -> None:
+    async with saying(lambda got: b"+PONG\r\n" * got.count(b"PING")) as url:
+        connection = await Connection.to(parse_address(url, {"redis": 6379}), print, 60.0)
+        given_up, wanted = connection.call("PING"), connection.call("PING")
+        given_up.cancel()
+        connection._look()
+        assert await wanted == b"PONG", "expected the answer of what was cancelled to be passed over"
+        connection._look()
+        assert not connection.lost.done()
+        connection.close()
+
+
+async def test_a_server_that_never_greets_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "_CONNECT_S", 0.05)
+    async with saying(lambda got: b"") as url:
+        with pytest.raises(BrokerError, match="no answer within"):
+            await open_broker(url.replace("redis:", "rediss:"))
+
+
+def test_a_death_is_needed_to_die() -> None:
+    with pytest.raises(BrokerError, match="without a death"):
+        extra_of(Outcome(Lease("q", Message("a"), ("1-1", 1), 1, 0.0), "dead"))
 
 
 async def test_a_link_tries_for_ever_and_says_it_twice(

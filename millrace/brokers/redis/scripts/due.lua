@@ -4,19 +4,25 @@
 local MOST_ROUNDS = 10
 local settings = settings_of(ARGV[1], 1)
 local queue = settings.name
-if settings.fifo then
+local function is_due()
+  if settings.fifo then
+    return redis.call('EXISTS', key('heads', queue)) == 1
+  end
+  return redis.call('EXISTS', key('again', queue)) == 1 or has_unread(queue)
+end
+
+if visible(queue) > 0 then
   promote(settings)
-  for _ = 1, MOST_ROUNDS do
-    if redis.call('EXISTS', key('heads', queue)) == 1 then
-      return 0
-    elseif not index(settings, ARGV[2], CHUNK / 4) then
-      break
-    elseif _ == MOST_ROUNDS then
+  local rounds = 0
+  while settings.fifo and not is_due() and index(settings, ARGV[2], CHUNK / 4) do
+    rounds = rounds + 1
+    if rounds == MOST_ROUNDS then
       return -2
     end
   end
-elseif visible(queue) > 0 then
-  return 0
+  if is_due() or reclaim(settings) > 0 then
+    return 0
+  end
 end
 local next_ms = -1
 for _, kind in ipairs({ 'leases', 'delayed' }) do

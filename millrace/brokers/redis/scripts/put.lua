@@ -46,7 +46,9 @@ local function known_ids(settings, ids)
       end
     end
   end
-  note(call_all(ids, 'HMGET', key('ids', queue)), function(entry) return entry end)
+  note(call_all(ids, 'HMGET', key('ids', queue)), function(entry) -- others may have deleted it
+    return redis.call('XRANGE', key('stream', queue), entry, entry)[1] and entry
+  end)
   if redis.call('EXISTS', key('seen', queue)) == 1 then
     note(call_all(ids, 'ZMSCORE', key('seen', queue)), function(score) return tonumber(score) > now and '' end)
   end

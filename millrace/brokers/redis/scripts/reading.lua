@@ -57,6 +57,7 @@ end
 local function is_known(queue, entry)
   return redis.call('ZSCORE', key('delayed', queue), entry)
     or redis.call('ZSCORE', key('again', queue), padded(entry))
+    or redis.call('HEXISTS', key('groups', queue), entry) == 1
     or redis.call('HEXISTS', key('state', queue), entry) == 1
 end
 
@@ -67,4 +68,51 @@ local function index(settings, consumer, count)
     join(settings.name, each[1], each[6])
   end
   return fresh ~= nil
+end
+
+-- Whether the group has not read everything. `lag` is unknown where entries behind it were deleted.
+local function has_unread(queue)
+  local groups = redis.pcall('XINFO', 'GROUPS', key('stream', queue))
+  for _, group in ipairs(groups.err and {} or groups) do
+    local facts = {}
+    for i = 1, #group, 2 do
+      facts[group[i]] = group[i + 1]
+    end
+    if facts.name == GROUP then
+      if facts.lag then
+        return facts.lag > 0
+      end
+      local first = '(' .. facts['last-delivered-id']
+      return #redis.call('XRANGE', key('stream', queue), first, '+', 'COUNT', 1) > 0
+    end
+  end
+  return true -- no group: reading makes it anew
+end
+
+-- Messages that consumers of other programs read from the group and then kept for longer than a lease are visible
+-- again; how many.
+local function reclaim(settings)
+  local queue = settings.name
+  local stream, count = key('stream', queue), 0
+  local found = redis.pcall('XPENDING', stream, GROUP, 'IDLE', settings.lease_ms, '-', '+', CHUNK)
+  for _, each in ipairs(found.err and {} or found) do
+    local entry = each[1]
+    if not redis.call('ZSCORE', key('leases', queue), entry) and not is_known(queue, entry) then
+      local fields = fields_at(queue, entry)
+      if fields then
+        local id, _, _, group = read(entry, fields)
+        redis.call('HSETNX', key('ids', queue), id, entry)
+        redis.call('HSET', key('state', queue), entry, state_text('-', each[4], 0, 0, id))
+        if settings.fifo then
+          join(queue, entry, group)
+        else
+          redis.call('ZADD', key('again', queue), 0, padded(entry))
+        end
+        count = count + 1
+      else
+        redis.call('XACK', stream, GROUP, entry)
+      end
+    end
+  end
+  return count
 end
