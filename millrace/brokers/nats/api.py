@@ -33,12 +33,11 @@ class ApiError(BrokerError):
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):
-    """A message as it lies in a stream; `stored_ns` is Unix nanoseconds."""
+    """A message as it lies in a stream; `stored_ns` is Unix nanoseconds, headers have names in lower case."""
 
     sequence: int
     stored_ns: int
     headers: dict[str, str]
-    head: bytes
     body: bytes
 
 
@@ -134,12 +133,11 @@ def _stored(answer: Answer) -> Stored | None:
     if status_in(answer.head)[0]:
         raise ApiError(status_in(answer.head)[0], f"direct get: {status_in(answer.head)[1] or 'nobody answers'}")
     headers = headers_in(answer.head)
-    stored_ns = nanoseconds(headers.pop("Nats-Time-Stamp"))
-    sequence = int(headers.pop("Nats-Sequence"))
-    headers.pop("Nats-Stream", None)
-    headers.pop("Nats-Subject", None)
-    headers.pop("Nats-Last-Sequence", None)
-    return Stored(sequence, stored_ns, headers, answer.head, answer.body)
+    stored_ns = nanoseconds(headers.pop("nats-time-stamp"))
+    sequence = int(headers.pop("nats-sequence"))
+    for name in ("nats-stream", "nats-subject", "nats-last-sequence", "nats-num-pending"):
+        headers.pop(name, None)
+    return Stored(sequence, stored_ns, headers, answer.body)
 
 
 def nanoseconds(text: str) -> int:

@@ -56,8 +56,8 @@ class NatsBroker(Broker):
         self._fence = Fence(api, self._notes, clock)
         letters = Letters(api, self._queues, clock)
         self._intake = Intake(api, self._queues, self._notes, clock)
-        self._taker = Taker(api, self._fence, letters, clock)
-        self._endings = Endings(api, self._notes, self._fence, letters, clock)
+        self._taker = Taker(self._fence, letters, clock)
+        self._endings = Endings(api, self._fence, letters, clock)
         self._people = People(api, self._queues, self._notes, self._fence, clock)
         self._pullers: dict[str, Puller] = {}
 

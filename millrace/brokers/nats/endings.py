@@ -11,7 +11,7 @@ from millrace.brokers.nats.api import Api
 from millrace.brokers.nats.fence import Fence, if_ours, nak
 from millrace.brokers.nats.letters import Letters
 from millrace.brokers.nats.names import Place, place_in
-from millrace.brokers.nats.notes import Note, Notes
+from millrace.brokers.nats.notes import Note
 from millrace.brokers.nats.queue import Held, NatsQueue, renew
 from millrace.clock import Clock
 from millrace.errors import BrokerError
@@ -23,9 +23,8 @@ _SETTLING_S = 10.0  # for which a message whose lease ran out is kept from other
 class Endings:
     """Ends leases, or renews them."""
 
-    def __init__(self, api: Api, notes: Notes, fence: Fence, letters: Letters, clock: Clock) -> None:
+    def __init__(self, api: Api, fence: Fence, letters: Letters, clock: Clock) -> None:
         self._api = api
-        self._notes = notes
         self._fence = fence
         self._letters = letters
         self._clock = clock
@@ -115,13 +114,9 @@ class Endings:
         return {place for place, outcome in outcomes.items() if outcome.verdict in ("done", "dead") or place in freed}
 
     async def _forget(self, queue: NatsQueue, ended: Sequence[Held], outcomes: dict[Place, Outcome]) -> None:
-        gone = []
         for each in ended:
             queue.let_go(each.place.sequence)
-            if each.noted is not None and outcomes[each.place].verdict in ("done", "dead"):
-                gone.append(each.noted)
-        if gone:
-            await self._api.link.send(self._notes.forgetting(gone))
+        await self._fence.forget([each for each in ended if outcomes[each.place].verdict in ("done", "dead")])
 
 
 def _place(lease: Lease) -> Place:

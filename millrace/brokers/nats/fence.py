@@ -135,6 +135,11 @@ class Fence:
             for at in range(0, len(done), _DELETED_AT_ONCE):
                 await self._api.delete(queue.stream, done[at : at + _DELETED_AT_ONCE])
 
+    async def forget(self, gone: Sequence[Held]) -> None:
+        """Delete the notes on messages that are gone."""
+        if noted := [each.noted for each in gone if each.noted is not None]:
+            await self._api.link.send(self._notes.forgetting(noted))
+
 
 def if_ours(how: Change) -> Change:
     """A change that only the last holder of a message makes."""

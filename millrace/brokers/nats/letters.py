@@ -63,8 +63,7 @@ class Letters:
         return left
 
     def _letter(self, queue: NatsQueue, target: NatsQueue, stored: Stored, place: Place, death: Death) -> Request:
-        headers = {name.lower(): value for name, value in stored.headers.items()}
-        message = envelope_in(place, headers, stored.body, None)[0].message
+        message = envelope_in(place, dict(stored.headers), stored.body, None)[0].message
         envelope = Envelope(message, death=death)
         if not target.is_dead:
             ttl_s = target.settings.ttl_s

@@ -161,8 +161,7 @@ class People:
         return [self._one(queue, each, mine, delivered) for each, mine in zip(stored, held, strict=True)]
 
     def _one(self, queue: NatsQueue, stored: Stored, held: Held, delivered: int) -> Seen:
-        headers = {name.lower(): value for name, value in stored.headers.items()}
-        envelope, due_at = envelope_in(held.place, headers, stored.body, queue.settings.ttl_s)
+        envelope, due_at = envelope_in(held.place, stored.headers, stored.body, queue.settings.ttl_s)
         note = None if held.noted is None or not held.noted.note.delivery else held.noted.note
         state, attempts = self._state(queue, held.place, note, due_at, delivered)
         peeked = Peeked(envelope.message, state, envelope.attempts + attempts, envelope.death)

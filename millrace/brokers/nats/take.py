@@ -9,14 +9,14 @@ from typing import Literal
 import msgspec
 
 from millrace.brokers.envelope import Envelope
-from millrace.brokers.nats.api import Api
-from millrace.brokers.nats.fence import Fence, answer, nak
+from millrace.brokers.nats.fence import Fence, nak
 from millrace.brokers.nats.letters import Letters
 from millrace.brokers.nats.names import Place
 from millrace.brokers.nats.notes import Note, Noted
 from millrace.brokers.nats.puller import Puller
 from millrace.brokers.nats.queue import Delivery, Held, NatsQueue
-from millrace.brokers.nats.reading import envelope_at
+from millrace.brokers.nats.reading import envelope_in
+from millrace.brokers.nats.wire import headers_in
 from millrace.clock import Clock
 from millrace.types import Death, Failure, Lease
 
@@ -52,8 +52,7 @@ class _Candidate(msgspec.Struct, gc=False):
 class Taker:
     """Makes leases."""
 
-    def __init__(self, api: Api, fence: Fence, letters: Letters, clock: Clock) -> None:
-        self._api = api
+    def __init__(self, fence: Fence, letters: Letters, clock: Clock) -> None:
         self._fence = fence
         self._letters = letters
         self._clock = clock
@@ -96,7 +95,7 @@ class Taker:
         return await self._leases(queue, living, lease_s)
 
     def _read(self, queue: NatsQueue, delivery: Delivery) -> _Candidate:
-        envelope, due_at = envelope_at(delivery.place, delivery.head, delivery.body, queue.settings.ttl_s)
+        envelope, due_at = envelope_in(delivery.place, headers_in(delivery.head), delivery.body, queue.settings.ttl_s)
         return _Candidate(delivery, envelope, due_at)
 
     async def _dues(self, queue: NatsQueue, candidates: list[_Candidate]) -> list[_Candidate]:
@@ -153,28 +152,33 @@ class Taker:
 
     async def _bury(self, queue: NatsQueue, dead: Sequence[tuple[_Candidate, Death]]) -> None:
         await self._letters.bury(queue, [(each.place, death) for each, death in dead])
-        await self._api.link.send([answer(each.delivery.ack, b"+ACK") for each, _ in dead])
+        gone = [Held(each.place, each.delivery.ack, 0.0, 0.0, each.noted) for each, _ in dead]
+        await self._fence.answer(queue, [(each, b"+ACK") for each in gone])
+        await self._fence.forget(gone)
 
     async def _leases(self, queue: NatsQueue, living: Sequence[_Candidate], lease_s: float | None) -> list[Lease]:
         usual_s = queue.settings.lease_s
         wanted_s = usual_s if lease_s is None else lease_s
-        now_s, now, commands, leases = self._clock.monotonic(), self._clock.now(), [], []
+        now_s, now = self._clock.monotonic(), self._clock.now()
+        words: list[tuple[Held, bytes]] = []
+        leases: list[Lease] = []
         for each in living:
             delivery = each.delivery
             age_s = now_s - delivery.since
             if age_s > _STALE * usual_s:  # it was on its way for so long that somebody else may have it
                 continue
-            since = delivery.since
+            since, word = delivery.since, b""
             if wanted_s != usual_s:
-                commands.append(answer(delivery.ack, nak(wanted_s)))
+                word = nak(wanted_s)
                 since = now_s
             elif age_s > _OLD * usual_s:
-                commands.append(answer(delivery.ack, b"+WPI"))
+                word = b"+WPI"
                 since = now_s
             held = queue.hold(delivery, since, wanted_s, each.noted)
             leases.append(_lease(queue, each, held, now_s - now))
-        if commands:
-            await self._api.link.send(commands)
+            if word:
+                words.append((held, word))
+        await self._fence.answer(queue, words)
         return leases
 
 

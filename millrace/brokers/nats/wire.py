@@ -158,12 +158,12 @@ def head_of(headers: dict[str, str]) -> bytes:
 
 
 def headers_in(head: bytes) -> dict[str, str]:
-    """The headers of a block, names as they are; of those that stand twice the first, and none that is not text."""
+    """The headers of a block by their names in lower case; what is not text is replaced."""
     headers: dict[str, str] = {}
-    for line in head.split(CRLF)[1:-2]:
-        name, colon, value = line.partition(b":")
+    for line in head.decode(errors="replace").split("\r\n")[1:-2]:
+        name, colon, value = line.partition(":")
         if colon:
-            headers.setdefault(name.decode("latin-1").strip(), value.decode(errors="replace").strip())
+            headers[name.lower()] = value.strip()
     return headers
 
 
