@@ -44,6 +44,7 @@ class Seen:
         self._marks = bytearray(count)
         self._handled = self._distinct = 0
         self._first = self._last = self._cpu_s = 0.0
+        self._spent = (0.0, 0.0)  # CPU seconds, MiB: taken at the last message, while everybody is there
         self._latencies: list[float] = []
         self._lock = threading.Lock()
 
@@ -61,14 +62,13 @@ class Seen:
                 self._marks[number] = 1
                 self._distinct += 1
                 if self._distinct == self._count:
+                    self._spent = _cpu_s() - self._cpu_s, sum(each.memory_info().rss for each in _family()) / 2**20
                     self.complete.set()
 
     def report(self) -> Handled:
-        """What was seen so far."""
+        """What was seen, once it is complete."""
         p50, p99 = _percentiles(self._latencies)
-        cpu_s = _cpu_s() - self._cpu_s
-        memory = sum(process.memory_info().rss for process in _family()) / 2**20
-        return Handled(self._handled, self._distinct, self._last - self._first, p50, p99, cpu_s, memory)
+        return Handled(self._handled, self._distinct, self._last - self._first, p50, p99, *self._spent)
 
 
 def _percentiles(latencies: list[float]) -> tuple[float, float]:
