@@ -124,12 +124,14 @@ class Noted(msgspec.Struct, frozen=True, gc=False):
     """What a ledger says of a put: the id that it is to be put under, and whether a message of that id was put before.
 
     The id is another than the message's own where its dedupe key was first used with that other id. `sequence` is the
-    place that was confirmed of a message that is known, 0 where there is none.
+    place that was confirmed of a message that is known, 0 where there is none. Known `by_key` it need not be in its
+    queue any more: there is nothing to be confirmed.
     """
 
     id: str
     known: bool = False
     sequence: int = 0
+    by_key: bool = False
 
 
 class Ledger(ABC):

@@ -61,7 +61,7 @@ class MemoryLedger(Ledger):
         if put.dedupe:
             key = self._keys.setdefault((put.queue, put.dedupe), _Key(id, until))
             if key.sequence is not None:
-                return Noted(key.id, True, key.sequence)
+                return Noted(key.id, True, key.sequence, by_key=True)
             id = key.id
         entry = self._entries.setdefault((put.queue, id), _Entry("noted", until))
         return Noted(id, entry.state != "noted", entry.sequence)

@@ -103,7 +103,8 @@ async def what_was_withdrawn_is_unknown(bench: LedgerBench) -> None:
     await bench.note(put("a", "l"))
     await bench.ledger.withdraw([put("a", "l"), put("known", "k")])
     assert await bench.knows("known"), "expected what was confirmed to stay"
-    assert await bench.note(put("b", "l"), put("c", "k")) == [Noted("b"), Noted("known", True)], "expected l to be free"
+    free = await bench.note(put("b", "l"), put("c", "k"))
+    assert free == [Noted("b"), Noted("known", True, 0, True)], "expected l to be free"
 
 
 async def a_key_is_bound_to_its_first_id(bench: LedgerBench) -> None:
@@ -111,21 +112,23 @@ async def a_key_is_bound_to_its_first_id(bench: LedgerBench) -> None:
     assert await bench.note(put("a", "k"), put("b", "k"), put("c", "l")) == [Noted("a"), Noted("a"), Noted("c")]
     assert await bench.note(put("d", "k")) == [Noted("a")], "expected the id that the key is bound to"
     await bench.ledger.confirm([put("a", "k"), put("c", "l")], [3, 4])
-    assert await bench.note(put("d", "k"), put("e", "l")) == [Noted("a", True, 3), Noted("c", True, 4)]
+    assert await bench.note(put("d", "k"), put("e", "l")) == [Noted("a", True, 3, True), Noted("c", True, 4, True)]
     assert await bench.note(put("d", "k", "other")) == [Noted("d")], "expected another queue's keys to be its own"
     await bench.write(run(delivery("a")))
-    assert await bench.note(put("d", "k")) == [Noted("a", True, 3)], "expected a settled message's key to be known"
+    assert await bench.note(put("d", "k")) == [Noted("a", True, 3, True)], (
+        "expected a settled message's key to be known"
+    )
 
 
 async def a_key_has_a_window(bench: LedgerBench) -> None:
     """It begins with the first put; then the key is free for another id."""
     await bench.queued(put("a", "k"), units=6)
     await bench.advance(3 * bench.unit_s)
-    assert await bench.note(put("b", "k"), units=6) == [Noted("a", True)], "expected the key to be known"
+    assert await bench.note(put("b", "k"), units=6) == [Noted("a", True, 0, True)], "expected the key to be known"
     await bench.advance(4 * bench.unit_s)
     assert await bench.note(put("b", "k"), units=6) == [Noted("b")], "expected the key to be free"
     await bench.ledger.confirm([put("b", "k")], [2])
-    assert await bench.note(put("c", "k"), units=6) == [Noted("b", True, 2)], "expected a new window"
+    assert await bench.note(put("c", "k"), units=6) == [Noted("b", True, 2, True)], "expected a new window"
 
 
 async def effects_are_written(bench: LedgerBench) -> None:
@@ -294,7 +297,7 @@ async def ids_are_any_text(bench: LedgerBench) -> None:
     puts = [put(id, f"key {id}") for id in names]
     assert await bench.note(*puts) == [Noted(id) for id in names], "expected every id to be new"
     await bench.ledger.confirm(puts, [1] * len(puts))
-    assert await bench.note(*puts) == [Noted(id, True, 1) for id in names], "expected every id to be known"
+    assert await bench.note(*puts) == [Noted(id, True, 1, True) for id in names], "expected every id to be known"
     assert await bench.write(*(outcome(delivery(id), puts=(put(id),)) for id in names)) == [], "expected none late"
     assert await bench.ledger.unsent("q", names) == {id: [put(id)] for id in names}, "expected every id to be done"
 

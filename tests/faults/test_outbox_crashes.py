@@ -347,3 +347,12 @@ async def test_a_letter_is_no_copy_of_what_has_its_id(tmp_path: Path) -> None:
     await outbox.settle(Commit("work", [outcome(each, "dead") for each in await outbox.take("work", 1)]))
     assert sorted(each.message.body for each in await outbox.take("out", 5)) == [b"mine", b"other"]
     assert (await world.inner.stats("out")).in_flight == 2
+
+
+async def test_a_known_key_makes_no_purged_message_known(tmp_path: Path) -> None:
+    _, outbox = await started(tmp_path)
+    await outbox.put([Put("work", Message("m0"), dedupe="k")])
+    await outbox.purge("work")
+    for dedupe, duplicate in (("k", True), ("", False)):
+        (answer,) = await outbox.put([Put("work", Message("m0"), dedupe=dedupe)])
+        assert answer.duplicate == duplicate

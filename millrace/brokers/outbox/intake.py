@@ -47,7 +47,7 @@ class Intake:
             fresh = [bound[place] for place in places]
             sequences = await self._stored(fresh, bounded=bounded)
             answers = _answers(bound, noted, dict(zip(places, sequences, strict=True)))
-            unsure = [place for place, note in enumerate(noted) if not note.known or puts[place].dedupe]
+            unsure = [at for at, note in enumerate(noted) if not note.known or (puts[at].dedupe and not note.by_key)]
             if unsure:
                 await self._ledger.confirm([bound[at] for at in unsure], [answers[at].sequence for at in unsure])
             return answers

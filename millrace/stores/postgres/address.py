@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 import psycopg
@@ -56,7 +56,7 @@ def parse_address(url: str) -> Address:
             raise StorageError(
                 f"schema={schema!r} in the database's URL", "a schema is up to 41 of a-z, 0-9 and '_', not pg_..."
             )
-        plain = urlunsplit(parts._replace(query=urlencode(named)))
+        plain = urlunsplit(parts._replace(query=urlencode(named, quote_via=quote)))
         known = conninfo_to_dict(plain)
     except ValueError as error:
         raise StorageError(f"the database's URL cannot be read: {_type(error)}", _FORM) from None

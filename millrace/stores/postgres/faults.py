@@ -10,8 +10,15 @@ from millrace.errors import StorageBusy, StorageError, StorageFull, StorageReadO
 from millrace.stores.postgres.address import Address
 
 _AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
-_REFUSED = ("28P01", "28000")
-_AUTHENTICATION = ("password authentication failed", "no password supplied", "authentication failed")
+# What a server says to who connects comes without a code.
+_WORDS = {
+    "authentication failed": "28P01",
+    "no password supplied": "28P01",
+    "no pg_hba.conf entry": "28000",
+    'FATAL:  database "': "3D000",
+    "too many clients": "53300",
+    "remaining connection slots": "53300",
+}
 
 
 def is_worth_repeating(error: Exception) -> bool:
@@ -28,9 +35,9 @@ def is_lost_connection(error: Exception) -> bool:
 
 def translate(error: Exception, address: Address) -> StorageError:
     """The StorageError that tells a reader what PostgreSQL, or the way to it, said."""
-    code = getattr(error, "sqlstate", None) or ""
     said = _first_line(error)
-    if code in _REFUSED or any(words in str(error) for words in _AUTHENTICATION):
+    code = getattr(error, "sqlstate", None) or next((code for words, code in _WORDS.items() if words in said), "")
+    if code in ("28P01", "28000"):
         return StorageError(f"{address}: {said}", "check user and password in `database:`, or PGUSER and PGPASSWORD")
     if code == "53100":
         return StorageFull(

@@ -3,7 +3,7 @@
     WITH asked AS (…the messages that ended),
          won AS (INSERT … ON CONFLICT DO UPDATE … WHERE NOT done RETURNING id),
          rows_0 AS (INSERT INTO table_predictions … JOIN won …), rows_1 …
-    SELECT …those that came too late
+    SELECT …those that did not win
 
 Of two that commit the same message, the second waits for the first's row and then finds that it is done.
 """
@@ -44,7 +44,7 @@ class PostgresLedger(Ledger):
         for place, put in enumerate(puts):
             if put.dedupe:
                 ids[place], sequence = bound[put.queue, indexed(put.dedupe)]
-                answers[place] = None if sequence is None else Noted(ids[place], True, sequence)
+                answers[place] = None if sequence is None else Noted(ids[place], True, sequence, by_key=True)
         open_ = [place for place, answer in enumerate(answers) if answer is None]
         asked = {
             "queues": [puts[place].queue for place in open_],
@@ -100,11 +100,14 @@ class PostgresLedger(Ledger):
         }
         for number, table in enumerate(tables):
             parameters |= _rows(number, table, outcomes)
-        late = await self._link.rows(_statement(tuple(tables)), parameters)
+        known = [id for (id,) in await self._link.rows(_statement(tuple(tables)), parameters)]
         self._listener.tell(TOPIC)
         for table in tables:
             table.tell()
-        return [outcomes[id].lease for (id,) in late]
+        if not known:
+            return []
+        first = dict(await self._link.rows(notes.FIRST, {"queue": commit.queue, "ids": known}))
+        return [outcomes[id].lease for id in known if first.get(id) != delivery_of(outcomes[id].lease)]
 
     async def sent(self, queue: str, ids: Sequence[str]) -> None:
         await self._link.relaxed((notes.SENT, {"queue": queue, "ids": [indexed(id) for id in ids]}))

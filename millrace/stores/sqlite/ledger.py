@@ -45,7 +45,7 @@ class SqliteLedger(Ledger):
             if put.dedupe:
                 binding = (put.queue, put.dedupe, ids[place], now_s + window_s, now_s)
                 ids[place], sequence = connection.execute(notes.BIND, binding).fetchone()
-                answers[place] = None if sequence is None else Noted(ids[place], True, sequence)
+                answers[place] = None if sequence is None else Noted(ids[place], True, sequence, by_key=True)
         asked = [
             (put.queue, id, now_s + window_s)
             for put, id, window_s, answer in zip(puts, ids, windows_s, answers, strict=True)
