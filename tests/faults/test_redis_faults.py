@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,9 @@ from millrace.brokers.redis import open_broker
 from millrace.brokers.redis.broker import RedisBroker
 from millrace.errors import BrokerError, StorageFull
 from millrace.types import Commit, Lease, Message, Outcome, Put, new_id
+from tests.certificates import certificate
 from tests.needs import needs
+from tests.services.ports import free_port
 from tests.services.proxy import proxied
 from tests.services.redis import Redis
 
@@ -280,6 +283,38 @@ async def test_a_user_without_rights_is_told(server: Redis) -> None:
     with pytest.raises(BrokerError, match="may not do that"):
         await broker.declare([Queue("work")])
     await broker.close()
+
+
+async def test_an_encrypted_connection(tmp_path: Path) -> None:
+    needs("redis-server or valkey-server", Redis.program())
+    certificate_path, key_path = certificate(tmp_path)
+    port = free_port()
+    files = {"tls-cert-file": str(certificate_path), "tls-key-file": str(key_path), "tls-auth-clients": "no"}
+    with Redis({"tls-port": str(port), "tls-ca-cert-file": str(certificate_path), **files}) as server:
+        server.start()
+        url = f"rediss://localhost:{port}/0"
+        with pytest.raises(BrokerError, match="certificate"):
+            await open_broker(url)
+        async with broker_at(f"{url}?cafile={certificate_path}") as broker:
+            assert await put(broker, "a") == [False]
+            assert len(await broker.take("work", 1)) == 1
+
+
+async def test_a_cluster_of_one_shard_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "PATIENCE_S", 0.3)
+    needs("redis-server or valkey-server", Redis.program())
+    with Redis({"cluster-enabled": "yes"}) as server:
+        broker = await open_broker(server.start())
+        with pytest.raises(BrokerError, match="does not answer"):
+            await broker.queues()
+        await broker.link.command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        await insisted(broker.queues)  # it takes its slots after two seconds
+        await broker.close()
+        async with broker_at(server.url) as broker:
+            await broker.declare([Queue("letters"), Queue("work", dead_to="letters")])
+            assert await put(broker, "a", "b") == [False, False]
+            assert await broker.move("work", "letters") == 2
+            assert len(await broker.take("letters", 9)) == 2
 
 
 async def test_nobody_at_the_port(server: Redis) -> None:

@@ -18,6 +18,7 @@ from millrace.errors import BrokerError, MillraceError
 
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
+_LONGEST_RETRY_S = 0.5
 PATIENCE_S = 5.0  # how long a verb waits for a server that is away before it raises
 ANSWER_S = 15.0
 
@@ -109,7 +110,7 @@ class Link:
             if asyncio.get_running_loop().time() + pause_s > deadline:
                 raise self._unreachable(self._reason) from None
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            pause_s = min(2 * pause_s, _LONGEST_RETRY_S)
 
     async def _keep(self) -> None:
         while True:

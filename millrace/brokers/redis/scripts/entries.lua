@@ -45,7 +45,9 @@ local function remove(settings, entries, ids)
   call_all(entries, 'XDEL', key('stream', queue))
   call_all(entries, 'HDEL', key('state', queue))
   call_all(entries, 'ZREM', key('leases', queue))
-  call_all(entries, 'ZREM', key('delayed', queue))
+  if redis.call('EXISTS', key('delayed', queue)) == 1 then
+    call_all(entries, 'ZREM', key('delayed', queue))
+  end
   if redis.call('EXISTS', key('again', queue)) == 1 then
     call_all(all_padded(entries), 'ZREM', key('again', queue))
   end

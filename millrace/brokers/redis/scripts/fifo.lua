@@ -73,8 +73,17 @@ local function leave(queue, entries)
   refresh_all(queue, groups)
 end
 
-local function join(queue, entry, group)
-  redis.call('HSET', key('groups', queue), entry, group)
-  redis.call('ZADD', key('line', queue), 0, place_prefix(group) .. padded(entry))
-  refresh(queue, group)
+-- Entries {entry, group} come behind their groups' lines.
+local function join(queue, pairs_of)
+  local names, places, groups = {}, {}, {}
+  for _, each in ipairs(pairs_of) do
+    local entry, group = each[1], each[2]
+    names[#names + 1] = entry
+    names[#names + 1] = group
+    places[#places + 1] = place_prefix(group) .. padded(entry)
+    groups[group] = true
+  end
+  call_all(names, 'HSET', key('groups', queue))
+  call_all(scored(0, places), 'ZADD', key('line', queue))
+  refresh_all(queue, groups)
 end

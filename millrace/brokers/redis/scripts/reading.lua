@@ -64,9 +64,11 @@ end
 -- Let new entries join their groups' lines; false when there are none.
 local function index(settings, consumer, count)
   local fresh = read_new(settings, consumer, count)
-  for _, each in ipairs(fresh or {}) do
-    join(settings.name, each[1], each[6])
+  local joining = {}
+  for i, each in ipairs(fresh or {}) do
+    joining[i] = { each[1], each[6] }
   end
+  join(settings.name, joining)
   return fresh ~= nil
 end
 
@@ -104,7 +106,7 @@ local function reclaim(settings)
         redis.call('HSETNX', key('ids', queue), id, entry)
         redis.call('HSET', key('state', queue), entry, state_text('-', each[4], 0, 0, id))
         if settings.fifo then
-          join(queue, entry, group)
+          join(queue, { { entry, group } })
         else
           redis.call('ZADD', key('again', queue), 0, padded(entry))
         end

@@ -138,9 +138,10 @@ local function next_in_line(group, after)
   local from = after and '(' .. prefix .. padded(after) or '[' .. prefix
   local range = redis.call('ZRANGEBYLEX', key('line', queue), from, '[' .. prefix .. '\255', 'LIMIT', 0, next_count())
   local entries = {}
+  local some_delayed = redis.call('EXISTS', key('delayed', queue)) == 1
   for _, place in ipairs(range) do
     local entry = unpadded(string.sub(place, #prefix + 1))
-    if redis.call('ZSCORE', key('delayed', queue), entry) then
+    if some_delayed and redis.call('ZSCORE', key('delayed', queue), entry) then
       break
     end
     entries[#entries + 1] = entry
