@@ -32,7 +32,8 @@ _MOST_TRACEBACK = 4000  # characters
 class Moved(msgspec.Struct):
     """What became of a queue: messages and dead letters that were moved, and those left since they cannot be had now.
 
-    `known` of the messages were in the target already.
+    `known` of the messages were in the target already. `unsure` were left since the target remembers their ids for a
+    while: whether from another run of this, or from before they were moved away from it, it cannot say.
     """
 
     messages: int = 0
@@ -40,6 +41,7 @@ class Moved(msgspec.Struct):
     dead: int = 0
     hidden: int = 0
     in_flight: int = 0
+    unsure: int = 0
 
 
 @asynccontextmanager
@@ -68,6 +70,7 @@ class Mover:
         self._target, self._to = target, to
         self._clock = clock
         self._tell = tell
+        self._unsure: list[Lease] = []
 
     async def run(self, wait_s: float = 0.0) -> Moved:
         """Move until nothing is left that can be had, waiting up to `wait_s` for what is hidden or in flight.
@@ -75,8 +78,12 @@ class Mover:
         Raises BrokerError or StorageError; then everything is still in one of the two, and may be run again.
         """
         until = self._clock.monotonic() + wait_s
-        while await self._some() or await self._more(until):
-            self._tell(self.moved)
+        try:
+            while await self._some() or await self._more(until):
+                self._tell(self.moved)
+        finally:
+            if self._unsure:
+                await asyncio.shield(self._settle(self._unsure, "release"))
         await self._bury()
         self._tell(self.moved)
         return self.moved
@@ -91,36 +98,47 @@ class Mover:
         except BaseException:
             await asyncio.shield(self._settle(leases, "release"))
             raise
+        if not self._target.capabilities.dedupe:
+            await self._keep([lease for lease, is_known in zip(leases, known, strict=True) if is_known])
+            leases = [lease for lease, is_known in zip(leases, known, strict=True) if not is_known]
         await self._let_go(leases)
         self.moved.messages += len(leases)
-        self.moved.known += known
+        self.moved.known += sum(known) if self._target.capabilities.dedupe else 0
         return True
+
+    async def _keep(self, leases: Sequence[Lease]) -> None:
+        """Hold what the target may not have until this run ends, so that it is not taken again and again."""
+        self._unsure += leases
+        self.moved.unsure = len(self._unsure)
+        if self._unsure:
+            self._unsure = await self._source.extend(self._unsure, _LEASE_S)
 
     async def _more(self, until: float) -> bool:
         """Whether messages may still come; waits for them."""
         stats = await self._source.stats(self._name)
-        self.moved.hidden, self.moved.in_flight = stats.delayed, stats.in_flight
+        self.moved.hidden, self.moved.in_flight = stats.delayed, max(0, stats.in_flight - len(self._unsure))
         left_s = until - self._clock.monotonic()
         if stats.depth:
             await self._source.wait(self._name, _WAIT_S)
             return True
-        if left_s <= 0 or not stats.delayed + stats.in_flight:
+        if left_s <= 0 or not self.moved.hidden + self.moved.in_flight:
             return False
         await self._source.wait(self._name, min(left_s, _WAIT_S))
         return True
 
-    async def _put(self, messages: Sequence[tuple[Message, float | None]], queue: str) -> int:
+    async def _put(self, messages: Sequence[tuple[Message, float | None]], queue: str) -> list[bool]:
+        """Which of them the target knew already."""
         accepted = await self._target.put([Put(queue, message, ttl_s=ttl_s) for message, ttl_s in messages])
-        return sum(answer.duplicate for answer in accepted)
+        return [answer.duplicate for answer in accepted]
 
     def _left_s(self, lease: Lease) -> float | None:
         return None if lease.deadline == math.inf else max(0.001, lease.deadline - self._clock.monotonic())
 
     async def _let_go(self, leases: Sequence[Lease]) -> None:
         """Delete what the target has; a broker that remembers what is done must not remember it as that."""
-        if self._source.capabilities.transactional:
+        if self._source.capabilities.dedupe:
             await self._source.purge(self._name, [lease.message.id for lease in leases], in_flight=True)
-        else:
+        elif leases:
             await self._settle(leases, "done")
 
     async def _settle(self, leases: Sequence[Lease], verdict: str) -> None:
@@ -131,15 +149,27 @@ class Mover:
     async def _bury(self) -> None:
         """Move the dead letters: nobody takes them but people, so they are looked at where that shows why they died."""
         name, to = dead_letters(self._name), dead_letters(self._to)
-        browsable = self._source.capabilities.browsable
-        while letters := await (self._looked_at(name) if browsable else self._taken(name)):
-            await self._put([(message, None) for message, _ in letters], to)
-            if browsable:
-                await self._source.purge(name, [message.id for message, _ in letters])
-            else:
-                await self._settle([lease for _, lease in letters if lease is not None], "done")
-            self.moved.dead += len(letters)
+        look = self._looked_at if self._source.capabilities.browsable else self._taken
+        while letters := await look(name):
+            known = await self._put([(message, None) for message, _ in letters], to)
+            sure = [
+                letter
+                for letter, is_known in zip(letters, known, strict=True)
+                if self._target.capabilities.dedupe or not is_known
+            ]
+            await self._let_go_of_letters(name, sure)
+            self.moved.dead += len(sure)
             self._tell(self.moved)
+            if len(sure) < len(letters):
+                self.moved.unsure += len(letters) - len(sure)
+                break  # the next run finds them first
+
+    async def _let_go_of_letters(self, name: str, letters: Sequence[tuple[Message, Lease | None]]) -> None:
+        leases = [lease for _, lease in letters if lease is not None]
+        if leases:
+            await self._settle(leases, "done")
+        elif letters:
+            await self._source.purge(name, [message.id for message, _ in letters])
 
     async def _looked_at(self, name: str) -> list[tuple[Message, Lease | None]]:
         return [(_with_its_death(peeked), None) for peeked in await self._source.peek(name, _AT_ONCE)]

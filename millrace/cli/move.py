@@ -52,7 +52,7 @@ def move_queue(
         raise MillraceError("the messages are there already", "expected another broker in --to, or another --queue")
     moved = asyncio.run(_move(found, (here, source), (there, target), wait))
     _print(moved, source, target, json)
-    if moved.hidden or moved.in_flight:
+    if moved.hidden or moved.in_flight or moved.unsure:
         raise typer.Exit(1)
 
 
@@ -87,4 +87,9 @@ def _print(moved: Moved, source: str, target: str, json: bool) -> None:
         note(
             f"left: {moved.hidden:,} that are delayed, {moved.in_flight:,} that somebody works on; "
             "the same command again, or --wait, moves them"
+        )
+    if moved.unsure:
+        note(
+            f"left: {moved.unsure:,} whose ids the other broker still remembers, so that it would not take them; "
+            "the same command moves them in some minutes"
         )

@@ -29,7 +29,9 @@ PROJECT = "service: x\nqueues: {images: {ttl: 1h, dead: bin}, bin: {}, labels: {
 class Elsewhere(MemoryBroker):
     """A broker as those elsewhere are: it does not remember what is done, and cannot show or purge by id."""
 
-    capabilities = msgspec.structs.replace(MemoryBroker.capabilities, transactional=False, browsable=False)
+    capabilities = msgspec.structs.replace(
+        MemoryBroker.capabilities, transactional=False, dedupe=False, browsable=False
+    )
 
     async def purge(self, queue: str, ids: Sequence[str] | None = None, *, in_flight: bool = False) -> int:
         raise AssertionError("this broker cannot purge by id")
@@ -113,6 +115,36 @@ async def test_what_was_moved_before_a_crash_is_moved_once(
     clock.advance(31.0)  # the lease of the one who crashed
     assert await mover(source, target, clock).run() == Moved(messages=2, known=1)
     assert sorted(lease.message.id for lease in await target.take("images", 10)) == ["a", "b"]
+
+
+async def test_what_a_target_remembers_but_may_not_have_is_left(source: MemoryBroker, clock: ManualClock) -> None:
+    target = await made(Elsewhere, clock, dedupe_s=100.0)  # it knows ids for a while, and does not claim to
+    await put(target, "a")
+    await target.settle(Commit("images", [Outcome(lease, "done") for lease in await target.take("images", 1)]))
+    await put(source, "a", "b")
+    assert await mover(source, target, clock).run() == Moved(messages=1, unsure=1)
+    stats = await source.stats("images")
+    assert (stats.depth, stats.in_flight) == (1, 0)
+    clock.advance(101.0)
+    assert await mover(source, target, clock).run() == Moved(messages=1)
+    assert sorted(lease.message.id for lease in await target.take("images", 10)) == ["a", "b"]
+
+
+async def test_so_are_dead_letters(source: MemoryBroker, clock: ManualClock) -> None:
+    target = await made(Elsewhere, clock, dedupe_s=100.0)
+    await target.put([Put("images.dead", Message("x"))])
+    await buried(source, "x", "y")
+    assert await mover(source, target, clock).run() == Moved(dead=1, unsure=1)
+    clock.advance(31.0)
+    assert [letter.message.id for letter in await MemoryBroker.peek(source, "images.dead")] == ["x"]
+
+
+async def test_a_queue_that_went_comes_back(source: MemoryBroker, target: MemoryBroker, clock: ManualClock) -> None:
+    await put(target, "a")
+    back = Mover(target, "images", source, "images", clock, lambda moved: None)
+    assert await back.run() == Moved(messages=1)
+    assert await mover(source, target, clock).run() == Moved(messages=1)
+    assert [lease.message.id for lease in await target.take("images", 10)] == ["a"]
 
 
 async def test_a_message_that_the_target_refuses_stays(
