@@ -21,7 +21,7 @@ _API = "$JS.API."
 _SOON_S = 1.0
 NO_MESSAGE, NO_STREAM, NO_CONSUMER, IN_USE = 10037, 10059, 10014, 10058
 WRONG_SEQUENCE, FULL, NO_REPLY = 10071, 10077, 503
-_ABSENT = frozenset({NO_STREAM, NO_REPLY})
+_ABSENT = frozenset({NO_STREAM, NO_CONSUMER, NO_REPLY})
 
 
 class ApiError(BrokerError):
@@ -122,7 +122,7 @@ def read(answer: Answer, what: str) -> dict[str, Any]:
 
 
 def is_absent(error: ApiError) -> bool:
-    """Whether it says that a stream is not there."""
+    """Whether it says that a stream or its consumer is not there."""
     return error.number in _ABSENT
 
 

@@ -50,7 +50,7 @@ class NatsBroker(Broker):
         self._link = link
         self._clock = clock
         prefix = link.address.prefix
-        api = Api(link)
+        self._api = api = Api(link)
         self._notes = Notes(api, prefix, replicas)
         self._queues = NatsQueues(api, self._notes, prefix, replicas=replicas, window_s=window_s)
         self._fence = Fence(api, self._notes, clock)
@@ -140,4 +140,4 @@ class NatsBroker(Broker):
         return [await self._endings.standing(await self._queues.named(lease.queue), lease) for lease in leases]
 
     def _puller(self, queue: NatsQueue) -> Puller:
-        return self._pullers.setdefault(queue.name, Puller(self._link, queue, self._clock, self._fence.give_back))
+        return self._pullers.setdefault(queue.name, Puller(self._api, queue, self._clock, self._fence.give_back))

@@ -100,6 +100,8 @@ class Link:
 
     async def up(self) -> None:
         """Return when there is a connection. Raises BrokerError when none comes in time."""
+        if self._up.is_set():
+            return
         try:
             await asyncio.wait_for(self._up.wait(), PATIENCE_S)
         except TimeoutError as error:
@@ -156,11 +158,12 @@ class Link:
         """Ask one thing. Raises BrokerError when no answer comes."""
         return (await self.ask_all([Request(subject, body, head)]))[0]
 
-    async def ask_all(self, requests: Sequence[Request], patience_s: float = PATIENCE_S) -> list[Answer]:
+    async def ask_all(self, requests: Sequence[Request], patience_s: float | None = None) -> list[Answer]:
         """Ask many things at once, in order, and again what a lost connection leaves open.
 
         Raises Silent when no answer comes for so long; then some may have been done.
         """
+        patience_s = PATIENCE_S if patience_s is None else patience_s
         answers: dict[int, Answer] = {}
         repeated = False
         while len(answers) < len(requests):

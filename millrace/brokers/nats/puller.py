@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from millrace.brokers.nats.api import ApiError
-from millrace.brokers.nats.link import Cut, Inbox, Link
+from millrace.brokers.nats.api import Api, ApiError
+from millrace.brokers.nats.link import Cut, Inbox
 from millrace.brokers.nats.names import CONSUMER, place_of
 from millrace.brokers.nats.queue import Delivery, NatsQueue
 from millrace.brokers.nats.wire import pub, status_in
@@ -29,8 +29,9 @@ GiveBack = Callable[[NatsQueue, list[Delivery]], Awaitable[None]]
 class Puller:
     """What is delivered and not taken in the end is given back, uncounted."""
 
-    def __init__(self, link: Link, queue: NatsQueue, clock: Clock, give_back: GiveBack) -> None:
-        self._link = link
+    def __init__(self, api: Api, queue: NatsQueue, clock: Clock, give_back: GiveBack) -> None:
+        self._api = api
+        self._link = api.link
         self._queue = queue
         self._clock = clock
         self._give_back = give_back
@@ -38,7 +39,7 @@ class Puller:
         self._ready: deque[Delivery] = deque()
         self._waiters: set[asyncio.Future[None]] = set()
         self._standing: Inbox | None = None
-        self._asked_at = 0.0
+        self._asked_at = self._asked_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -75,7 +76,11 @@ class Puller:
                 if self._standing is None:
                     await self._link.up()
                     self._stand(min(left_s, self._queue.settings.lease_s / 2, _LONGEST_STANDING_S))
-                await asyncio.wait([waiter], timeout=min(left_s, _LONGEST_STANDING_S))
+                stands_s = self._asked_at + self._asked_s + _ANSWER_S - self._clock.monotonic()
+                if stands_s <= 0:  # it had no answer: whoever takes next will see why
+                    self._sit()
+                    return
+                await asyncio.wait([waiter], timeout=min(left_s, stands_s))
         except BrokerError:  # whoever takes next will see it
             return
         finally:
@@ -135,14 +140,16 @@ class Puller:
             raise
         end.cancel()
         self._link.shut(box, ended=False)
+        if not got:
+            await self._api.consumer(self._queue.stream)  # which the server may say nothing about, when it is gone
         return got, 404, ""
 
     def _stand(self, expires_s: float) -> None:
         """Ask for one message, whenever it comes."""
-        self._asked_at = self._clock.monotonic()
+        self._asked_at, self._asked_s = self._clock.monotonic(), max(expires_s, 0.05)
         box = self._link.inbox(lambda _part, ack, head, body: self._came(box, ack, head, body), self._over, own=True)
         self._standing = box
-        asked = {"batch": 1, "expires": int(max(expires_s, 0.05) * 1e9)}
+        asked = {"batch": 1, "expires": int(self._asked_s * 1e9)}
         self._link.write(pub(self._subject, msgspec.json.encode(asked), box.subject))
 
     def _sit(self) -> None:

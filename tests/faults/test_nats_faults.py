@@ -1,0 +1,385 @@
+"""NATS that restarts, is killed, paused or emptied, connections that are cut, and workers that wake too late."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from millrace.broker import Broker, Queue, handle_of, lease_of
+from millrace.brokers.nats import link as link_module
+from millrace.brokers.nats import open_broker
+from millrace.brokers.nats.broker import NatsBroker
+from millrace.brokers.nats.names import CONSUMER
+from millrace.errors import BrokerError, QueueFull, UnknownQueue
+from millrace.types import Commit, Death, Failure, Lease, Message, Outcome, Put
+from tests.needs import needs
+from tests.services.nats import Nats
+from tests.services.proxy import proxied
+
+_PATIENCE_S = 60.0
+_LEASE_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def lasting() -> Iterator[Nats]:
+    """A server for those tests that leave it alone."""
+    needs("nats-server", Nats.program())
+    with Nats() as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture
+def server() -> Iterator[Nats]:
+    needs("nats-server", Nats.program())
+    with Nats() as server:
+        server.start()
+        yield server
+
+
+def fresh(url: str) -> str:
+    return f"{url}?prefix=t{secrets.token_hex(4)}."
+
+
+@asynccontextmanager
+async def broker_at(url: str, **queue: object) -> AsyncIterator[NatsBroker]:
+    broker = await open_broker(url)
+    assert isinstance(broker, NatsBroker)
+    await broker.declare([Queue("work", **{"lease_s": _LEASE_S} | queue)])
+    yield broker
+    await broker.close()
+
+
+async def put(broker: Broker, *ids: str) -> list[bool]:
+    return [answer.duplicate for answer in await broker.put([Put("work", Message(id, b"x" * 200)) for id in ids])]
+
+
+async def settle(broker: Broker, leases: list[Lease], verdict: str = "done", **how: object) -> list[Lease]:
+    return await broker.settle(Commit("work", [Outcome(lease, verdict, **how) for lease in leases]))
+
+
+async def taken(broker: Broker) -> list[Lease]:
+    """Whatever comes first."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while not (leases := await broker.take("work", 100)):
+            await broker.wait("work", 1.0)
+    return leases
+
+
+async def insisted(doing) -> object:
+    """What the flow does with a broker that is away: try again."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while True:
+            try:
+                return await doing()
+            except BrokerError:
+                await asyncio.sleep(0.05)
+
+
+async def producing(broker: Broker, accepted: set[str], stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        ids = [secrets.token_hex(8) for _ in range(20)]
+        await insisted(lambda ids=ids: put(broker, *ids))
+        accepted.update(ids)
+        await asyncio.sleep(0.005)
+
+
+async def working(broker: Broker, done: set[str], stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        leases = await insisted(lambda: broker.take("work", 50))
+        if leases:
+            await insisted(lambda leases=leases: settle(broker, leases))
+            done.update(lease.message.id for lease in leases)
+        else:
+            await broker.wait("work", 0.2)
+
+
+async def everything_comes_through(produce: Broker, work: Broker, trouble) -> None:
+    """Nothing that was accepted is missing, whatever happens meanwhile."""
+    accepted: set[str] = set()
+    done: set[str] = set()
+    stop_producing, stop_working = asyncio.Event(), asyncio.Event()
+    producer = asyncio.create_task(producing(produce, accepted, stop_producing))
+    worker = asyncio.create_task(working(work, done, stop_working))
+    async with asyncio.timeout(_PATIENCE_S):
+        while len(done) < 100:
+            await asyncio.sleep(0.01)
+        await trouble()
+        before = len(done)
+        while len(done) < before + 100:
+            await asyncio.sleep(0.01)
+        stop_producing.set()
+        await producer
+        while not accepted <= done:
+            await asyncio.sleep(0.01)
+        stop_working.set()
+        await worker
+
+
+@pytest.mark.parametrize("how", ["restart", "kill"])
+async def test_a_server_that_comes_back(server: Nats, how: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with broker_at(server.url) as produce, broker_at(server.url) as work:
+        with caplog.at_level(logging.WARNING, link_module.__name__):
+
+            async def trouble() -> None:
+                if how == "kill":
+                    await asyncio.to_thread(server.kill)
+                    await asyncio.sleep(0.3)
+                await asyncio.to_thread(server.restart)
+
+            await everything_comes_through(produce, work, trouble)
+    lines = [record.getMessage() for record in caplog.records if record.name == link_module.__name__]
+    assert len([line for line in lines if "connection lost" in line]) == 2, f"expected a line for each broker: {lines}"
+    assert len([line for line in lines if "connected again" in line]) == 2, f"expected a line for each broker: {lines}"
+
+
+async def test_connections_that_are_cut(lasting: Nats) -> None:
+    with proxied("127.0.0.1", lasting.port) as proxy:
+        url = fresh(f"nats://127.0.0.1:{proxy.port}")
+        async with broker_at(url) as produce, broker_at(url) as work:
+
+            async def trouble() -> None:
+                for _ in range(5):
+                    await asyncio.to_thread(proxy.cut)
+                    await asyncio.sleep(0.2)
+
+            await everything_comes_through(produce, work, trouble)
+
+
+async def test_a_network_that_is_silent_is_noticed(lasting: Nats, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "_SILENCE_S", 0.2)
+    monkeypatch.setattr(link_module, "PATIENCE_S", 0.5)
+    with proxied("127.0.0.1", lasting.port) as proxy:
+        async with broker_at(fresh(f"nats://127.0.0.1:{proxy.port}")) as broker:
+            await asyncio.to_thread(proxy.hold)
+            with pytest.raises(BrokerError, match=r"answer|reached"):
+                await put(broker, "a")
+            await asyncio.to_thread(proxy.flow)
+            await insisted(lambda: put(broker, "a", "b"))
+            assert {lease.message.id for lease in await taken(broker)} >= {"a"}, "expected what was put"
+
+
+async def test_a_stream_that_is_deleted_is_made_anew(lasting: Nats, caplog: pytest.LogCaptureFixture) -> None:
+    url = fresh(lasting.url)
+    async with broker_at(url) as broker, broker_at(url) as other:
+        await put(broker, "a")
+        (old,) = await taken(other)
+        api, stream = broker._api, (await broker._queues.named("work")).stream
+        await api.call(f"STREAM.DELETE.{stream}")
+        assert await put(broker, "b") == [False], "expected the stream to be made anew"
+        assert [lease.message.id for lease in await taken(other)] == ["b"], "expected both to use it"
+        assert len(await settle(other, [old])) == 1, "expected the old lease to be lost"
+        await api.call(f"CONSUMER.DELETE.{stream}.{CONSUMER}")
+        assert [lease.message.id for lease in await taken(broker)] == ["b"], "expected the consumer to be made anew"
+        await api.call(f"STREAM.DELETE.{stream}")
+        assert (await broker.stats("work")).depth == 0
+    assert "was deleted with all that was in it" in caplog.text
+
+
+async def test_a_consumer_that_is_deleted_before_a_settle(lasting: Nats) -> None:
+    async with broker_at(fresh(lasting.url)) as broker:
+        await put(broker, "a", "b")
+        leases = await taken(broker)
+        stream = (await broker._queues.named("work")).stream
+        await broker._api.call(f"CONSUMER.DELETE.{stream}.{CONSUMER}")
+        assert await settle(broker, leases) == [], "expected the leases to be ours still"
+        assert await broker.take("work", 10) == [], "expected that what is done does not come again"
+
+
+async def test_a_dropped_queue_stays_dropped_for_others(lasting: Nats) -> None:
+    url = fresh(lasting.url)
+    async with broker_at(url) as broker, broker_at(url) as other:
+        await put(other, "a")
+        await broker.drop(["work"])
+        with pytest.raises(UnknownQueue):
+            await other.take("work", 1)
+        with pytest.raises(UnknownQueue):
+            await put(other, "a")
+
+
+async def test_who_wakes_too_late_cannot_settle_what_another_process_has(lasting: Nats) -> None:
+    url = fresh(lasting.url)
+    async with broker_at(url) as slow, broker_at(url) as quick:
+        await put(slow, "a")
+        (old,) = await slow.take("work", 1)
+        (new,) = await taken(quick)
+        death = Death("dead", Failure("E", "no"), "work", 1, 1.0, 1.0)
+        for verdict in ("done", "retry", "release", "dead"):
+            assert await settle(slow, [old], verdict, death=death) == [old], f"expected {verdict} to be lost"
+        assert await slow.extend([old], 5.0) == [], "expected the lease to be lost"
+        assert await slow.standing([old]) == ["lost"]
+        assert await quick.standing([new]) == ["held"]
+        assert new.attempt == 2, "expected the first delivery to be counted"
+        assert await settle(quick, [new]) == [], "expected it to be quick's"
+        assert await slow.standing([old]) == ["gone"]
+
+
+async def test_who_renews_too_late_keeps_what_nobody_took(lasting: Nats) -> None:
+    """JetStream offers it to others already; they leave it, uncounted."""
+    url = fresh(lasting.url)
+    async with broker_at(url) as slow, broker_at(url) as quick:
+        await put(slow, "a")
+        (old,) = await slow.take("work", 1)
+        await asyncio.sleep(1.3 * _LEASE_S)
+        (renewed,) = await slow.extend([old], 2.0)
+        assert await quick.take("work", 1) == [], "expected the renewed lease to hold"
+        (renewed,) = await slow.extend([renewed], 2.0)
+        assert await settle(slow, [renewed], "retry") == [], "expected it to be slow's"
+        (again,) = await taken(quick)
+        assert again.attempt == 2, "expected the delivery that quick left not to be counted"
+        assert await settle(quick, [again]) == []
+
+
+async def test_a_handle_settles_in_another_process(lasting: Nats) -> None:
+    url = fresh(lasting.url)
+    async with broker_at(url) as taker, broker_at(url) as settler:
+        await put(taker, "a", "b")
+        leases = await taker.take("work", 2)
+        first, second = (lease_of("work", handle_of(lease.receipt)) for lease in leases)
+        assert await settler.standing([first]) == ["held"]
+        assert await settle(settler, [first, second]) == [], "expected a receipt to be enough"
+        assert await settle(settler, [first]) == [first], "expected a lease to end once"
+        assert await taker.take("work", 1) == []
+
+
+async def test_what_woke_nobody_goes_back_uncounted(lasting: Nats) -> None:
+    async with broker_at(fresh(lasting.url), max_receives=1) as broker:
+        waiting = asyncio.create_task(broker.wait("work", 30.0))
+        await asyncio.sleep(0.05)
+        await put(broker, "a")
+        await waiting
+        assert (await broker.stats("work")).depth == 1, "expected what nobody took to count as waiting"
+        await asyncio.sleep(_LEASE_S)
+        (lease,) = await taken(broker)
+        assert lease.attempt == 1, "expected the delivery that nobody took not to be counted"
+
+
+async def test_close_gives_back_what_nobody_took(lasting: Nats) -> None:
+    url = fresh(lasting.url)
+    async with broker_at(url, lease_s=30.0, max_receives=1) as other:
+        async with broker_at(url, lease_s=30.0, max_receives=1) as broker:
+            await put(broker, "a")
+            await broker.wait("work", 30.0)
+        (lease,) = await taken(other)
+        assert lease.attempt == 1
+
+
+async def test_a_take_that_is_cancelled_gives_back(lasting: Nats) -> None:
+    async with broker_at(fresh(lasting.url), lease_s=30.0) as broker:
+        await put(broker, "a", "b")
+        puller = broker._puller(await broker._queues.named("work"))
+        pulling = asyncio.create_task(puller.pull(10, None))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        pulling.cancel()
+        await asyncio.gather(pulling, return_exceptions=True)
+        found: list[Lease] = []
+        async with asyncio.timeout(_PATIENCE_S):
+            while len(found) < 2:
+                found += await broker.take("work", 10)
+        assert {lease.attempt for lease in found} == {1}, "expected nothing to be counted"
+
+
+async def test_racing_puts_do_not_exceed_max_depth(lasting: Nats) -> None:
+    url = fresh(lasting.url)
+    async with broker_at(url, max_depth=10) as one, broker_at(url, max_depth=10) as two:
+        puts = [put(each, *(f"{secrets.token_hex(4)}" for _ in range(4))) for each in (one, two) for _ in range(5)]
+        answers = await asyncio.gather(*puts, return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, QueueFull)]
+        assert len(refused) + sum(isinstance(answer, list) for answer in answers) == 10, f"got {answers}"
+        accepted = 4 * (10 - len(refused))
+        assert (await one.stats("work")).depth == accepted <= 10, "expected the whole of each put or nothing of it"
+
+
+async def test_a_full_queue_stops_a_move(lasting: Nats) -> None:
+    async with broker_at(fresh(lasting.url)) as broker:
+        await broker.declare([Queue("small", max_depth=2)])
+        await put(broker, "a", "b", "c")
+        with pytest.raises(QueueFull, match="2 messages were moved"):
+            await broker.move("work", "small")
+        assert [each.message.id for each in await broker.peek("work")] == ["c"], "expected the rest to stay"
+
+
+async def test_a_server_whose_disk_is_full_refuses_and_goes_on() -> None:
+    needs("nats-server", Nats.program())
+    with Nats({"max_file": "2MB"}) as server:
+        server.start()
+        async with broker_at(server.url) as broker:
+            accepted = 0
+            with pytest.raises(BrokerError):  # noqa: PT012 - at which put is the server's to say
+                for number in range(100):
+                    await broker.put([Put("work", Message(f"m{number}", b"x" * 100_000))])
+                    accepted += 1
+            assert accepted > 5
+            seen = 0
+            while leases := await broker.take("work", 5):
+                seen += len(leases)
+                assert await settle(broker, leases) == []
+            assert seen == accepted, "expected all that was accepted"
+            assert await put(broker, "again") == [False]
+
+
+async def test_a_stream_of_somebody_else_is_left_alone(lasting: Nats) -> None:
+    async with broker_at(lasting.url + "?prefix=mine.") as broker:
+        api = broker._api
+        name = f"orders{secrets.token_hex(4)}"
+        await api.call(f"STREAM.CREATE.mine=2E{name}", {"name": f"mine=2E{name}", "subjects": [f"mine.{name}"]})
+        with pytest.raises(BrokerError, match="retention limits") as refused:
+            await broker.declare([Queue(name)])
+        assert "another name" in refused.value.hint
+        await api.call(f"STREAM.CREATE.all{name}", {"name": f"all{name}", "subjects": [f"mine.x{name}"]})
+        with pytest.raises(BrokerError, match="cannot be made"):
+            await broker.declare([Queue(f"x{name}")])
+
+
+async def test_messages_of_others_are_read(lasting: Nats) -> None:
+    """A program that knows NATS alone publishes to the queue's name."""
+    async with broker_at(fresh(lasting.url), ttl_s=30.0) as broker:
+        subject = (await broker._queues.named("work")).subject
+        link = broker._api.link
+        await link.ask(subject, b"plain")
+        head = b"NATS/1.0\r\nContent-Type: image/png\r\nNats-Msg-Id: theirs\r\nmillrace-due-at: soon\r\n\r\n"
+        await link.ask(subject, b"named", head)
+        plain, named = sorted(await broker.take("work", 10), key=lambda lease: lease.sequence)
+        assert plain.message.body == b"plain"
+        assert plain.message.id
+        assert plain.message.sent_at > 1e9
+        assert plain.deadline < float("inf"), "expected the queue's time to live"
+        assert (named.message.id, named.message.attributes) == ("theirs", {"content-type": "image/png"})
+
+
+async def test_a_death_that_is_too_long_is_told_in_few_words(lasting: Nats) -> None:
+    async with broker_at(fresh(lasting.url)) as broker:
+        await broker.put([Put("work", Message("a", b"x" * 1_000_000))])
+        (lease,) = await broker.take("work", 1)
+        death = Death("dead", Failure("E", "m" * 100_000, "t" * 100_000 + "end"), "work", 1, 1.0, 1.0)
+        assert await settle(broker, [lease], "dead", death=death) == []
+        (letter,) = await broker.peek("work.dead")
+        assert letter.death is not None
+        assert letter.death.failure.traceback.endswith("end")
+        assert len(letter.death.failure.traceback) == 500
+
+
+async def test_a_paused_server_answers_later(server: Nats, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "PATIENCE_S", 0.5)
+    async with broker_at(server.url) as broker:
+        await put(broker, "a")
+        server.pause()
+        try:
+            with pytest.raises(BrokerError, match="answer"):
+                await broker.take("work", 1)
+            with pytest.raises(BrokerError, match="answer"):
+                await put(broker, "b")
+        finally:
+            server.resume()
+        seen: set[str] = set()
+        async with asyncio.timeout(_PATIENCE_S):
+            while not {"a"} <= seen:
+                leases = await taken(broker)
+                seen |= {lease.message.id for lease in leases}
+                await settle(broker, leases)
