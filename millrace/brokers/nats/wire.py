@@ -52,6 +52,7 @@ class Wire(asyncio.Protocol):
             self.lost.set_result(reason)
         if not self.info.done():
             self.info.set_exception(ConnectionError(reason))
+            self.info.exception()  # whether somebody waits for it or not
         while self._pongs:
             self._pongs.popleft().cancel()
 

@@ -1,0 +1,155 @@
+"""The connection to a server that is played by the test: who is let in, and what is said where nobody is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from millrace.brokers.address import parse_address
+from millrace.brokers.nats import link as link_module
+from millrace.brokers.nats import open_broker
+from millrace.brokers.nats.link import Cut, Link
+from millrace.errors import BrokerError
+
+INFO = {"jetstream": True, "max_payload": 1000, "headers": True}
+
+
+class Server:
+    """Says INFO, and answers each line by what `answer` makes of it."""
+
+    def __init__(self, info: dict[str, object], answer: Callable[[str], bytes | None]) -> None:
+        self.info = info
+        self.answer = answer
+        self.lines: list[str] = []
+        self.writers: list[asyncio.StreamWriter] = []
+        self.port = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
+        writer.write(b"INFO %s\r\n" % json.dumps(self.info).encode())
+        while line := (await reader.readline()).decode().strip():
+            self.lines.append(line)
+            if (said := self.answer(line)) is None:
+                break
+            writer.write(said)
+        writer.close()
+
+
+@asynccontextmanager
+async def played(
+    answer: Callable[[str], bytes | None] = lambda line: b"PONG\r\n" if line == "PING" else b"", **info: object
+) -> AsyncIterator[Server]:
+    server = Server(INFO | info, answer)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    server.port = listening.sockets[0].getsockname()[1]
+    yield server
+    listening.close()
+    for writer in server.writers:
+        writer.close()
+
+
+def link_to(*ports: int, userinfo: str = "") -> Link:
+    hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+    return Link(parse_address(f"nats://{userinfo}{hosts}", {"nats": 4222, "tls": 4222}, environ={}))
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "expected"),
+    [("", {}), ("me:secret@", {"user": "me", "pass": "secret"}), ("token@", {"auth_token": "token"})],
+)
+async def test_credentials_are_said(userinfo: str, expected: dict[str, str]) -> None:
+    async with played() as server:
+        link = link_to(server.port, userinfo=userinfo)
+        await link.connect()
+        said = json.loads(server.lines[0].removeprefix("CONNECT "))
+        assert {name: said.get(name) for name in ("user", "pass", "auth_token") if name in said} == expected
+        assert link.max_payload == 1000
+        await link.close()
+        await link.close()
+
+
+async def test_who_is_refused_is_told_what_to_do() -> None:
+    async with played() as server:
+
+        def refuse(line: str) -> bytes:
+            if line == "PING":
+                asyncio.get_running_loop().call_soon(server.writers[0].close)
+            return b"-ERR 'Authorization Violation'\r\n" if line == "PING" else b""
+
+        server.answer = refuse
+        with pytest.raises(BrokerError, match="refuses this user") as refused:
+            await link_to(server.port, userinfo="me:secret@").connect()
+        assert "MILLRACE_BROKER_PASSWORD" in refused.value.hint
+        assert "secret" not in str(refused.value)
+
+
+async def test_a_connection_that_ends_at_once() -> None:
+    async with played(lambda line: None) as server:
+        with pytest.raises(BrokerError, match=r"ended the connection|nobody answers"):
+            await link_to(server.port).connect()
+
+
+@pytest.mark.parametrize(
+    ("info", "problem"), [({"jetstream": False}, "JetStream is off"), ({"tls_required": True}, "encrypted")]
+)
+async def test_servers_that_will_not_do(info: dict[str, object], problem: str) -> None:
+    async with played(**info) as server:
+        with pytest.raises(BrokerError, match=problem):
+            await link_to(server.port).connect()
+
+
+async def test_nobody_there() -> None:
+    async with played() as server:
+        port = server.port
+    with pytest.raises(BrokerError, match="nobody answers") as refused:
+        await open_broker(f"nats://me:secret@127.0.0.1:{port}")
+    assert "nats-server -js" in refused.value.hint
+    assert "secret" not in str(refused.value)
+
+
+async def test_the_next_host_is_tried() -> None:
+    async with played() as gone:
+        port = gone.port
+    async with played() as server:
+        link = link_to(port, server.port)
+        await link.connect()
+        assert link.connections == 1
+        await link.close()
+
+
+@pytest.mark.parametrize("option", ["replicas=0", "replicas=9", "replicas=many", "window=0", "window=1e9", "color=red"])
+async def test_options_are_checked_before_anything_is_asked(option: str) -> None:
+    with pytest.raises(BrokerError, match=option.partition("=")[0]):
+        await open_broker(f"nats://127.0.0.1:1/?{option}")
+
+
+async def test_without_a_connection_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "PATIENCE_S", 0.01)
+    link = link_to(1)
+    with pytest.raises(Cut):
+        link.write(b"PING\r\n")
+    with pytest.raises(BrokerError, match="cannot be reached"):
+        await link.ask("a")
+
+
+async def test_no_answer_is_said_and_the_servers_words_are_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(link_module, "PATIENCE_S", 0.05)
+
+    def answer(line: str) -> bytes:
+        if line == "PING":
+            return b"PONG\r\n"
+        return b"-ERR 'Permissions Violation for Publish to a'\r\n" if line.startswith("PUB") else b""
+
+    async with played(answer) as server:
+        link = link_to(server.port)
+        await link.connect()
+        with pytest.raises(BrokerError, match="no answer"):
+            await link.ask("a", b"x")
+        assert "Permissions Violation" in caplog.text
+        await link.close()
