@@ -303,7 +303,7 @@ async def test_an_encrypted_connection(tmp_path: Path) -> None:
 async def test_a_cluster_of_one_shard_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "PATIENCE_S", 0.3)
     needs("redis-server or valkey-server", Redis.program())
-    with Redis({"cluster-enabled": "yes"}) as server:
+    with Redis({"cluster-enabled": "yes", "cluster-port": str(free_port())}) as server:
         broker = await open_broker(server.start())
         with pytest.raises(BrokerError, match="does not answer"):
             await broker.queues()
