@@ -339,6 +339,7 @@ async def test_results_are_kept_beside(tmp_path: Path) -> None:
     record = await results.get("m0")
     assert record is not None
     assert record.state == "dead"
+    await outbox.close()
 
 
 async def test_a_letter_is_no_copy_of_what_has_its_id(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import msgspec
 
 from millrace.broker import Broker
 from millrace.brokers.depth import Depth
+from millrace.brokers.outbox.shared import Shared
 from millrace.errors import QueueFull, TooLarge, UnknownQueue
 from millrace.store import Ledger, Noted
 from millrace.types import Accepted, Put
@@ -35,13 +36,15 @@ class Intake:
         self._depth = depth
         self._windows_s = windows_s
         self._busy: dict[_Place, asyncio.Future[None]] = {}
+        self._note = Shared(self._note_all)
+        self._confirm = Shared(self._confirm_all)
 
     async def put(self, puts: Sequence[Put], *, bounded: bool = True) -> list[Accepted]:
         """Put what is not known; outputs of functions are not `bounded` by max_depth."""
         if not puts:
             return await self._inner.put(puts)
         async with self._alone(puts):
-            noted = await self._ledger.note(puts, [self._windows_s.get(put.queue, WINDOW_S) for put in puts])
+            noted = await self._note(puts)
             bound = [_bound(put, note) for put, note in zip(puts, noted, strict=True)]
             places = _fresh(bound, noted)
             fresh = [bound[place] for place in places]
@@ -49,8 +52,15 @@ class Intake:
             answers = _answers(bound, noted, dict(zip(places, sequences, strict=True)))
             unsure = [at for at, note in enumerate(noted) if not note.known or (puts[at].dedupe and not note.by_key)]
             if unsure:
-                await self._ledger.confirm([bound[at] for at in unsure], [answers[at].sequence for at in unsure])
+                await self._confirm([(bound[at], answers[at].sequence) for at in unsure])
             return answers
+
+    async def _note_all(self, puts: Sequence[Put]) -> list[Noted]:
+        return await self._ledger.note(puts, [self._windows_s.get(put.queue, WINDOW_S) for put in puts])
+
+    async def _confirm_all(self, placed: Sequence[tuple[Put, int]]) -> list[None]:
+        await self._ledger.confirm([put for put, _ in placed], [sequence for _, sequence in placed])
+        return [None] * len(placed)
 
     async def _stored(self, fresh: Sequence[Put], *, bounded: bool) -> list[int]:
         """The places of messages that the broker has now."""

@@ -106,7 +106,7 @@ class PostgresLedger(Ledger):
             table.tell()
         if not known:
             return []
-        first = dict(await self._link.rows(notes.FIRST, {"queue": commit.queue, "ids": known}))
+        first: dict[str, str] = dict(await self._link.rows(notes.FIRST, {"queue": commit.queue, "ids": known}))
         return [outcomes[id].lease for id in known if first.get(id) != delivery_of(outcomes[id].lease)]
 
     async def sent(self, queue: str, ids: Sequence[str]) -> None:

@@ -1,0 +1,62 @@
+"""Calls that share one: each caller has its own answers, and suffers for nobody else's item."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from millrace.brokers.outbox.shared import Shared
+
+
+class Doubling:
+    """A function that can be held, and fails for negative numbers."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, numbers: Sequence[int]) -> list[int]:
+        self.calls.append(list(numbers))
+        await self.go_on.wait()
+        if min(numbers) < 0:
+            raise ValueError(f"{min(numbers)} is negative")
+        return [2 * number for number in numbers]
+
+
+async def test_those_who_come_meanwhile_share_the_next_call() -> None:
+    doubling = Doubling()
+    shared = Shared(doubling)
+    first = asyncio.create_task(shared([1]))
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(shared([number, number])) for number in (2, 3)]
+    await asyncio.sleep(0)
+    doubling.go_on.set()
+    assert [await task for task in (first, *others)] == [[2], [4, 4], [6, 6]]
+    assert doubling.calls == [[1], [2, 2, 3, 3]]
+
+
+async def test_a_failure_is_its_callers_alone() -> None:
+    doubling = Doubling()
+    shared = Shared(doubling)
+    tasks = [asyncio.create_task(shared([number])) for number in (1, 2, -3, 4, -5)]
+    await asyncio.sleep(0)
+    tasks[3].cancel()
+    doubling.go_on.set()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    assert done[:2] == [[2], [4]]
+    assert [type(each) for each in done[2:]] == [ValueError, asyncio.CancelledError, ValueError]
+    with pytest.raises(ValueError, match="-7"):
+        await shared([-7])
+
+
+async def test_a_call_has_a_bound() -> None:
+    doubling = Doubling()
+    shared = Shared(doubling)
+    doubling.go_on.set()
+    tasks = [asyncio.create_task(shared([number] * 600)) for number in (1, 2, 3)] + [
+        asyncio.create_task(shared([4] * 2000))
+    ]
+    await asyncio.gather(*tasks)
+    assert [len(call) for call in doubling.calls] == [600, 600, 600, 2000]
