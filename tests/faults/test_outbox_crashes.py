@@ -26,8 +26,8 @@ IDS = ["m0", "m1", "m2"]
 LEASE_S = 10.0
 
 
-class Died(BaseException):
-    """The process is gone; nothing of it may catch this."""
+class Died(Exception):
+    """The process is gone: neither an error of the broker nor one of the storage, which somebody might survive."""
 
 
 class Witness:

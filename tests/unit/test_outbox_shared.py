@@ -60,3 +60,16 @@ async def test_a_call_has_a_bound() -> None:
     ]
     await asyncio.gather(*tasks)
     assert [len(call) for call in doubling.calls] == [600, 600, 600, 2000]
+
+
+async def test_when_the_loop_ends_nobody_waits_for_ever() -> None:
+    shared = Shared(Doubling())
+    tasks = [asyncio.create_task(shared([number])) for number in (1, 2)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    later = asyncio.create_task(shared([3]))
+    await asyncio.sleep(0)
+    assert shared._task is not None
+    shared._task.cancel()
+    done = await asyncio.gather(*tasks, later, return_exceptions=True)
+    assert {type(each) for each in done} == {asyncio.CancelledError}

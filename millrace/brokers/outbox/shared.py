@@ -35,6 +35,10 @@ class Shared(Generic[A, R]):
             group = self._next()
             try:
                 answers = await self._call([item for items, _ in group for item in items])
+            except asyncio.CancelledError:  # the loop ends
+                for _, future in [*group, *self._waiting]:
+                    future.cancel()
+                raise
             except Exception as error:
                 await self._apart(group, error)
                 continue
