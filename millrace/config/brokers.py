@@ -96,6 +96,29 @@ KNOWN_BROKERS: tuple[KnownBroker, ...] = (
             exact=False,
         ),
     ),
+    KnownBroker(
+        "sqs",
+        "Amazon SQS",
+        ("sqs",),
+        "aiohttp",
+        "sqs",
+        Capabilities(
+            durable=True,
+            transactional=False,
+            fifo=True,
+            delay=True,
+            ttl=True,
+            dedupe=False,
+            shared=True,
+            max_body=(1_048_576 - 8192 - 32_768) * 3 // 4,
+            bounded=False,
+            browsable=False,
+            exact=False,
+            recalls=False,
+            overtime=False,
+            ordered=False,
+        ),
+    ),
 )
 
 

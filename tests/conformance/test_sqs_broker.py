@@ -1,0 +1,85 @@
+"""The adapter to SQS against the suite: on millrace's own endpoint, on moto's server, and on AWS where it is lent.
+
+MILLRACE_TEST_SQS is the URL of an account to test on (`sqs://eu-west-1`), whose queues of the prefix are dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import traceback
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from tests.needs import needs_module
+
+needs_module("aiohttp", "botocore", "moto", "flask")
+
+from sqs_parts import address, moto_server, real, virtual  # noqa: E402
+
+from millrace.brokers.sqs import SqsBroker  # noqa: E402
+from millrace.testing.bench import BrokerBench  # noqa: E402
+from millrace.testing.broker import CHECKS, Check  # noqa: E402
+from millrace.types import new_id  # noqa: E402
+
+
+def checks() -> list[Check]:
+    """What the adapter claims."""
+    return [check for check in CHECKS if check.applies(SqsBroker.capabilities)]
+
+
+@pytest.mark.parametrize("check", [pytest.param(check, id=check.name) for check in checks()])
+async def test_own_endpoint(check: Check, tmp_path: Path) -> None:
+    async with virtual(tmp_path) as bench:
+        await check.run(bench)
+
+
+AT_ONCE = 24
+# One minute of the suite waits for hours or for very many: there the own endpoint's clock has shown it.
+TOO_MANY = {"many_are_moved_and_purged", "many_are_dropped", "a_closed_group_does_not_hide_the_others"}
+# moto 5 gives the first message alone of a group whose lease ran out; SQS gives the group.
+NOT_MOTO = {"a_lost_lease_keeps_the_order"}
+URL = os.environ.get("MILLRACE_TEST_SQS", "")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not URL, reason="needs MILLRACE_TEST_SQS, the URL of an account of AWS that may be used for tests")
+async def test_aws() -> None:
+    joint = "&" if "?" in URL else "?"
+    chosen = [check for check in checks() if check.name not in TOO_MANY]
+    await all_at_once(chosen, lambda prefix: f"{URL}{joint}prefix={prefix}")
+
+
+@pytest.mark.timeout(240)
+async def test_moto() -> None:
+    with moto_server() as endpoint:
+        chosen = [check for check in checks() if check.name not in TOO_MANY | NOT_MOTO]
+        await all_at_once(chosen, lambda prefix: address(endpoint, prefix))
+
+
+async def all_at_once(chosen: list[Check], url: Callable[[str], str]) -> None:
+    """Real time passes for all checks together; each has queues of its own.
+
+    What fails in a crowd, where a second may be late, is tried once more alone.
+    """
+    word = new_id()[-8:]
+    benches = [real(url(f"t{word}-{number}-")) for number in range(len(chosen))]
+
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(check: Check, fresh: AbstractAsyncContextManager[BrokerBench]) -> str:
+        try:
+            async with gate, fresh as bench:
+                await check.run(bench)
+        except Exception:
+            return f"{check.name}: {traceback.format_exc()}"
+        return ""
+
+    pairs = list(zip(chosen, benches, strict=True))
+    told = await asyncio.gather(*(one(*pair) for pair in pairs))
+    again = [check for check, failed in zip(chosen, told, strict=True) if failed]
+    alone = [await one(check, real(url(f"t{word}-again-{number}-"))) for number, check in enumerate(again)]
+    assert not (failed := [each for each in alone if each]), "\n".join(failed)
