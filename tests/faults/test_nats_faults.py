@@ -8,14 +8,16 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from millrace.broker import Broker, Queue, handle_of, lease_of
 from millrace.brokers.nats import link as link_module
 from millrace.brokers.nats import open_broker
+from millrace.brokers.nats.api import ApiError
 from millrace.brokers.nats.broker import NatsBroker
 from millrace.brokers.nats.names import CONSUMER
-from millrace.errors import BrokerError, QueueFull, UnknownQueue
+from millrace.errors import BrokerError, QueueFull, TooLarge, UnknownQueue
 from millrace.types import Commit, Death, Failure, Lease, Message, Outcome, Put
 from tests.needs import needs
 from tests.services.nats import Nats
@@ -151,7 +153,9 @@ async def test_connections_that_are_cut(lasting: Nats) -> None:
             await everything_comes_through(produce, work, trouble)
 
 
-async def test_a_network_that_is_silent_is_noticed(lasting: Nats, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_network_that_is_silent_is_noticed(
+    lasting: Nats, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(link_module, "_SILENCE_S", 0.2)
     monkeypatch.setattr(link_module, "PATIENCE_S", 0.5)
     with proxied("127.0.0.1", lasting.port) as proxy:
@@ -159,6 +163,9 @@ async def test_a_network_that_is_silent_is_noticed(lasting: Nats, monkeypatch: p
             await asyncio.to_thread(proxy.hold)
             with pytest.raises(BrokerError, match=r"answer|reached"):
                 await put(broker, "a")
+            async with asyncio.timeout(_PATIENCE_S):
+                while "silent for" not in caplog.text:
+                    await asyncio.sleep(0.05)
             await asyncio.to_thread(proxy.flow)
             await insisted(lambda: put(broker, "a", "b"))
             assert {lease.message.id for lease in await taken(broker)} >= {"a"}, "expected what was put"
@@ -196,8 +203,8 @@ async def test_a_dropped_queue_stays_dropped_for_others(lasting: Nats) -> None:
     async with broker_at(url) as broker, broker_at(url) as other:
         await put(other, "a")
         await broker.drop(["work"])
-        with pytest.raises(UnknownQueue):
-            await other.take("work", 1)
+        answers = await asyncio.gather(*(other.take("work", 1) for _ in range(2)), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [UnknownQueue] * 2, f"got {answers}"
         with pytest.raises(UnknownQueue):
             await put(other, "a")
 
@@ -242,6 +249,7 @@ async def test_a_handle_settles_in_another_process(lasting: Nats) -> None:
         leases = await taker.take("work", 2)
         first, second = (lease_of("work", handle_of(lease.receipt)) for lease in leases)
         assert await settler.standing([first]) == ["held"]
+        assert [(each.state, each.attempts) for each in await settler.peek("work")] == [("in_flight", 1)] * 2
         assert await settle(settler, [first, second]) == [], "expected a receipt to be enough"
         assert await settle(settler, [first]) == [first], "expected a lease to end once"
         assert await taker.take("work", 1) == []
@@ -257,6 +265,18 @@ async def test_what_woke_nobody_goes_back_uncounted(lasting: Nats) -> None:
         await asyncio.sleep(_LEASE_S)
         (lease,) = await taken(broker)
         assert lease.attempt == 1, "expected the delivery that nobody took not to be counted"
+
+
+async def test_what_was_on_its_way_for_too_long_is_not_trusted(lasting: Nats) -> None:
+    """As after a pause of the whole process: somebody else may have got it since."""
+    async with broker_at(fresh(lasting.url)) as broker:
+        await put(broker, "a")
+        await broker.wait("work", 30.0)
+        puller = broker._puller(await broker._queues.named("work"))
+        puller._ready[0] = msgspec.structs.replace(puller._ready[0], since=puller._ready[0].since - 10 * _LEASE_S)
+        assert await broker.take("work", 1) == [], "expected it to be left"
+        (lease,) = await taken(broker)
+        assert lease.attempt == 2
 
 
 async def test_close_gives_back_what_nobody_took(lasting: Nats) -> None:
@@ -302,7 +322,11 @@ async def test_a_full_queue_stops_a_move(lasting: Nats) -> None:
         await put(broker, "a", "b", "c")
         with pytest.raises(QueueFull, match="2 messages were moved"):
             await broker.move("work", "small")
+        with pytest.raises(QueueFull, match="0 messages were moved"):
+            await broker.move("work", "small")
         assert [each.message.id for each in await broker.peek("work")] == ["c"], "expected the rest to stay"
+        await broker._api.call(f"STREAM.DELETE.{(await broker._queues.named('small')).stream}")
+        assert await broker.move("work", "small") == 1, "expected the target to be made anew"
 
 
 async def test_a_server_whose_disk_is_full_refuses_and_goes_on() -> None:
@@ -363,6 +387,92 @@ async def test_a_death_that_is_too_long_is_told_in_few_words(lasting: Nats) -> N
         assert letter.death is not None
         assert letter.death.failure.traceback.endswith("end")
         assert len(letter.death.failure.traceback) == 500
+
+
+async def test_letters_that_find_no_room_stay_behind(lasting: Nats) -> None:
+    async with broker_at(fresh(lasting.url)) as broker:
+        await broker.declare([Queue("letters", max_depth=1), Queue("work", dead_to="letters")])
+        await put(broker, "a", "b")
+        death = Death("dead", Failure("E", "no"), "work", 1, 1.0, 1.0)
+        assert await settle(broker, await broker.take("work", 2), "dead", death=death) == []
+        assert [each.message.id for each in await broker.peek("letters")] == ["a"]
+        assert [each.message.id for each in await broker.peek("work.dead")] == ["b"]
+        (lease,) = await broker.take("letters", 1)
+        with pytest.raises(BrokerError, match="without a death"):
+            await broker.settle(Commit("letters", [Outcome(lease, "dead")]))
+
+
+async def test_gaps_are_leapt(lasting: Nats) -> None:
+    async with broker_at(fresh(lasting.url), lease_s=30.0) as broker:
+        await put(broker, *(f"m{number:03}" for number in range(600)))
+        leases = await broker.take("work", 599)
+        assert await settle(broker, leases[1:]) == []
+        assert [each.message.id for each in await broker.peek("work", 5)] == ["m000", "m599"]
+        assert await broker.peek("work", 0) == []
+        assert await broker.purge("work") == 1, "expected the one that waits"
+
+
+async def test_one_is_given_however_large(lasting: Nats) -> None:
+    async with broker_at(fresh(lasting.url)) as broker:
+        await broker.put([Put("work", Message(f"m{number}", b"x" * 200_000)) for number in range(3)])
+        assert [lease.message.id for lease in await broker.take("work", 10, max_bytes=1)] == ["m0"]
+        assert [lease.message.id for lease in await broker.take("work", 10, max_bytes=400_000)] == ["m1", "m2"]
+        with pytest.raises(TooLarge):
+            await broker.put([Put("work", Message("a", b"", {"a": "x" * 1_100_000}))])
+
+
+async def test_who_waits_is_woken_by_a_lost_connection(lasting: Nats, monkeypatch: pytest.MonkeyPatch) -> None:
+    with proxied("127.0.0.1", lasting.port) as proxy:
+        async with broker_at(fresh(f"nats://127.0.0.1:{proxy.port}"), lease_s=60.0) as broker:
+            waiting = asyncio.create_task(broker.wait("work", 60.0))
+            await asyncio.sleep(0.05)
+            await asyncio.to_thread(proxy.refuse)
+            async with asyncio.timeout(10.0):
+                await waiting
+            monkeypatch.setattr(link_module, "PATIENCE_S", 0.05)
+            async with asyncio.timeout(10.0):
+                await broker.wait("work", 60.0)
+            monkeypatch.undo()
+            await asyncio.to_thread(proxy.accept)
+            assert await insisted(lambda: put(broker, "a")) == [False]
+
+
+async def test_who_waits_for_what_was_deleted_does_not_wait_for_ever(lasting: Nats) -> None:
+    async with broker_at(fresh(lasting.url), lease_s=0.5) as broker:
+        stream = (await broker._queues.named("work")).stream
+        await broker._api.call(f"CONSUMER.DELETE.{stream}.{CONSUMER}")
+        async with asyncio.timeout(10.0):
+            await broker.wait("work", 60.0)
+
+
+async def test_notes_that_are_deleted_are_made_anew(lasting: Nats) -> None:
+    async with broker_at(fresh(lasting.url)) as broker:
+        await put(broker, "a")
+        await settle(broker, await broker.take("work", 1), "retry")
+        await broker._api.call(f"STREAM.DELETE.{broker._notes.stream}")
+        (lease,) = await taken(broker)
+        assert lease.message.id == "a"
+        assert lease.attempt >= 2, "expected no delivery to be forgotten"
+        assert await settle(broker, [lease]) == []
+
+
+async def test_a_description_that_is_not_ours_is_no_queue(lasting: Nats) -> None:
+    url = fresh(lasting.url)
+    async with broker_at(url) as broker, broker_at(url) as other:
+        name = secrets.token_hex(4)
+        await broker._api.call(
+            f"STREAM.CREATE.{name}", {"name": name, "subjects": [name], "description": "millrace of another kind"}
+        )
+        assert set(await broker.queues()) == {"work", "work.dead"}
+        await broker._api.call(f"STREAM.DELETE.{(await broker._queues.named('work.dead')).stream}")
+        assert (await other.stats("work")).dead == 0, "expected no error for letters that are not there"
+        refused = ApiError(1, "no")
+
+        async def refusing(_queue: object) -> None:
+            raise refused
+
+        with pytest.raises(ApiError):
+            await broker._queues.using("work", refusing)
 
 
 async def test_a_paused_server_answers_later(server: Nats, monkeypatch: pytest.MonkeyPatch) -> None:

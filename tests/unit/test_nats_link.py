@@ -153,3 +153,10 @@ async def test_no_answer_is_said_and_the_servers_words_are_logged(
             await link.ask("a", b"x")
         assert "Permissions Violation" in caplog.text
         await link.close()
+
+
+async def test_a_broker_that_cannot_be_opened_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "PATIENCE_S", 0.05)
+    async with played() as server:
+        with pytest.raises(BrokerError, match="no answer"):
+            await open_broker(f"nats://127.0.0.1:{server.port}")

@@ -131,7 +131,11 @@ class NatsBroker(Broker):
 
     async def move(self, source: str, target: str, ids: Sequence[str] | None = None) -> int:
         there = await self._queues.named(target)
-        return await self._queues.using(source, lambda here: self._people.move(here, there, ids))
+
+        async def move(here: NatsQueue) -> int:
+            return await self._queues.using(there.name, lambda there: self._people.move(here, there, ids))
+
+        return await self._queues.using(source, move)
 
     async def purge(self, queue: str, ids: Sequence[str] | None = None, *, in_flight: bool = False) -> int:
         return await self._queues.using(queue, lambda here: self._people.purge(here, ids, in_flight=in_flight))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from millrace.brokers.nats.api import NO_REPLY, Api
-from millrace.brokers.nats.link import Cut
+from millrace.brokers.nats.link import Answer, Cut
 from millrace.brokers.nats.names import Place, ack_subject
 from millrace.brokers.nats.notes import Note, Noted, Notes
 from millrace.brokers.nats.queue import Delivery, Held, NatsQueue, renew
@@ -121,15 +122,12 @@ class Fence:
         if not verdicts:
             return
         *others, (last, word) = verdicts
-        while True:
+        confirmed: Answer | None = None
+        while confirmed is None or confirmed.repeated:
             await self._api.link.up()
-            try:
+            with suppress(Cut):
                 await self._api.link.send([answer(held.ack, verdict) for held, verdict in others])
                 confirmed = await self._api.link.ask(last.ack.decode(), word)
-            except Cut:
-                continue
-            if not confirmed.repeated:
-                break
         if status_in(confirmed.head)[0] == NO_REPLY:  # the consumer is gone; what is done must not come again
             done = [held.place.sequence for held, verdict in verdicts if verdict == b"+ACK"]
             for at in range(0, len(done), _DELETED_AT_ONCE):

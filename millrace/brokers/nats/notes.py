@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from millrace.brokers.nats.api import WRONG_SEQUENCE, Api, ApiError, is_absent, read
+from millrace.brokers.nats.api import WRONG_SEQUENCE, Api, ApiError, read
 from millrace.brokers.nats.link import Request
 from millrace.brokers.nats.wire import head_of, pub
 
@@ -114,12 +114,7 @@ class Notes:
 
     async def marked(self, stream: str, name: str) -> int | None:
         """What `mark` noted; None when nothing was."""
-        try:
-            (stored,) = await self._api.last(self.stream, [f"{self.subject}.{stream}.{name}"])
-        except ApiError as error:
-            if is_absent(error):
-                return None
-            raise
+        (stored,) = await self._api.last(self.stream, [f"{self.subject}.{stream}.{name}"])
         return None if stored is None else int(stored.body)
 
     def forgetting(self, noted: Sequence[Noted]) -> list[bytes]:

@@ -85,6 +85,7 @@ class NatsQueues:
         async with self._making:
             if self._known.get(queue.name) is not queue:  # somebody else was faster
                 return self._known.get(queue.name) or await self._find(queue.name)
+            await self._notes.open()
             if await self._api.stream(queue.stream) is None:
                 queue.let_all_go()
                 if await self._notes.marked(queue.stream, "dropped") is not None:
@@ -95,7 +96,6 @@ class NatsQueues:
                     queue.name,
                     queue.stream,
                 )
-                await self._notes.open()
             await self._make(queue.settings)
             return self._known[queue.name]
 
@@ -144,10 +144,7 @@ class NatsQueues:
 
     async def _update(self, queue: NatsQueue, wanted: dict[str, Any]) -> dict[str, Any]:
         """A stream of that name is there: it is ours and gets our settings, or can be used as it is, or is refused."""
-        there = await self._api.stream(queue.stream)
-        if there is None:  # deleted this moment
-            return await self._api.call(f"STREAM.CREATE.{queue.stream}", wanted)
-        config = there["config"]
+        config = (await self._api.call(f"STREAM.INFO.{queue.stream}"))["config"]
         expected = {"retention": "workqueue", "subjects": wanted["subjects"], "allow_direct": True}
         got = {name: config.get(name) for name in expected}
         if got != expected:

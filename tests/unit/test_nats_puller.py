@@ -1,0 +1,94 @@
+"""Deliveries that come when nobody wants them, and refusals, from a server that is played by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from millrace.broker import Queue
+from millrace.brokers.nats.api import ApiError
+from millrace.brokers.nats.link import Cut, Inbox
+from millrace.brokers.nats.names import Place, ack_subject
+from millrace.brokers.nats.puller import Puller
+from millrace.brokers.nats.queue import Delivery, NatsQueue
+from millrace.clock import SystemClock
+from millrace.errors import BrokerError
+
+ACK = ack_subject("work", Place(1, 1, 1, 1)).encode()
+HEAD = b"NATS/1.0\r\n\r\n"
+
+
+class Played:
+    """A link that keeps its inboxes, and answers a request by `answer`."""
+
+    address = "nats://played"
+
+    def __init__(self, answer: Callable[[Inbox], None]) -> None:
+        self.answer = answer
+        self.boxes: list[Inbox] = []
+
+    async def up(self) -> None:
+        return
+
+    def inbox(self, on_reply, on_cut, *, own: bool = False) -> Inbox:
+        self.boxes.append(Inbox("inbox", on_reply, on_cut))
+        return self.boxes[-1]
+
+    def shut(self, box: Inbox, *, ended: bool = True) -> None:
+        return
+
+    def write(self, data: bytes) -> None:
+        self.answer(self.boxes[-1])
+
+
+class PlayedApi:
+    def __init__(self, link: Played) -> None:
+        self.link = link
+
+
+def puller_over(answer: Callable[[Inbox], None], given_back: list[Place], *, fails: bool = False):
+    async def give_back(_queue: NatsQueue, deliveries: list[Delivery]) -> None:
+        given_back.extend(each.place for each in deliveries)
+        if fails:
+            raise BrokerError("the connection is lost")
+
+    link = Played(answer)
+    return Puller(PlayedApi(link), NatsQueue(Queue("work"), ""), SystemClock(), give_back), link
+
+
+async def test_a_refusal_is_raised() -> None:
+    refused = b"NATS/1.0 409 Consumer Deleted\r\n\r\n"
+    puller, _ = puller_over(lambda box: box.on_reply(b"", b"", refused, b""), [])
+    with pytest.raises(ApiError, match="Consumer Deleted"):
+        await puller.pull(1, None)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_comes_after_its_waiter_went_is_given_back(fails: bool) -> None:
+    given_back: list[Place] = []
+    puller, link = puller_over(lambda box: None, given_back, fails=fails)
+    waiting = asyncio.create_task(puller.wait(30.0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    link.boxes[-1].on_reply(b"", ACK, HEAD, b"late")
+    await puller.close()
+    assert given_back == [Place(1, 1, 1, 1)]
+    assert puller.waiting == 0
+
+
+async def test_what_came_before_a_cut_is_given_back() -> None:
+    given_back: list[Place] = []
+
+    def answer(box: Inbox) -> None:
+        box.on_reply(b"", ACK, HEAD, b"first")
+        box.on_cut()
+
+    puller, _ = puller_over(answer, given_back)
+    with pytest.raises(Cut):
+        await puller.pull(2, None)
+    await puller.close()
+    assert given_back == [Place(1, 1, 1, 1)]
