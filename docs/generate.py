@@ -1,4 +1,4 @@
-"""Write the reference pages that are made from the code: config.md, cli.md and compatibility.md of docs/reference.
+"""Write what is made from the code: config.md, cli.md and compatibility.md of docs/reference, and the table of brokers.
 
 python docs/generate.py             # or: make reference
 """
@@ -11,11 +11,27 @@ import os
 from pathlib import Path
 
 from millrace import cli
+from millrace.brokers.sqlite import SqliteBroker
 from millrace.cli.registry import COMMANDS
+from millrace.config.brokers import KNOWN_BROKERS
 from millrace.config.docs import config_page
+from millrace.config.fleet import LARGE_BODY
 from millrace.formats.docs import compatibility_page
 
+CHOOSING = Path(__file__).resolve().parent / "how-to" / "choose-a-broker.md"
 REFERENCE = Path(__file__).resolve().parent / "reference"
+_TABLE_BEGINS, _TABLE_ENDS = "<!-- made by `make reference` -->", "<!-- until here -->"
+_CLAIMS = {
+    "fifo": "order within message groups (`fifo`, `table:` events)",
+    "ordered": "oldest first outside groups",
+    "delay": "delays of puts",
+    "ttl": "time to live",
+    "dedupe": "knows repeated ids by itself; elsewhere the database does",
+    "browsable": "`peek` shows all and changes nothing",
+    "exact": "`queues` counts exactly",
+    "recalls": "what a draining worker gives back is not counted as a try",
+    "portable": "leases outlive the process that took them",
+}
 _OPENING = """\
 # Command line
 
@@ -55,11 +71,33 @@ def _help(*words: str) -> str:
     return "```text\n" + "\n".join(lines) + "\n```\n"
 
 
+def with_brokers(page: str) -> str:
+    """The page on choosing a broker with its table made anew, between the two marks."""
+    before, mark, rest = page.partition(_TABLE_BEGINS)
+    _, end, after = rest.partition(_TABLE_ENDS)
+    return f"{before}{mark}\n{broker_table()}{end}{after}"
+
+
+def broker_table() -> str:
+    """What each broker claims, a row for each claim."""
+    kinds = {"embedded": SqliteBroker.capabilities} | {known.title: known.claims for known in KNOWN_BROKERS}
+    schemes = ["left out", *(f"`{known.schemes[0]}://`" for known in KNOWN_BROKERS)]
+    rows = [["", *kinds], ["---"] * (len(kinds) + 1), ["`broker:`", *schemes]]
+    for feature, words in _CLAIMS.items():
+        rows.append([words, *("yes" if getattr(claims, feature) else "no" for claims in kinds.values())])
+    bodies = (min(claims.max_body or LARGE_BODY, LARGE_BODY) for claims in kinds.values())
+    rows.append(
+        ["bodies up to here travel in the queue, larger ones in `bodies`", *(f"{each:,} bytes" for each in bodies)]
+    )
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
 def main() -> None:
     os.environ["COLUMNS"] = "80"
     REFERENCE.mkdir(exist_ok=True)
     for name, text in pages().items():
         (REFERENCE / name).write_text(text)
+    CHOOSING.write_text(with_brokers(CHOOSING.read_text()))
 
 
 if __name__ == "__main__":
