@@ -152,7 +152,8 @@ class RabbitBroker(Broker):
         shelf = tap.shelf
         chosen, doomed = await pick(tap, limit, math.inf if max_bytes is None else max_bytes, self._clock)
         for_s = shelf.settings.lease_s if lease_s is None else lease_s
-        leases = [shelf.lease(item, for_s) for item in chosen]
+        now_s, wall_s = self._clock.monotonic(), self._clock.now()
+        leases = [shelf.lease(item, for_s, now_s, wall_s) for item in chosen]
         tap.taken(leases)
         if doomed:
             await self._settling.bury(tap, doomed)
@@ -161,7 +162,7 @@ class RabbitBroker(Broker):
     async def wait(self, queue: str, timeout_s: float) -> None:
         tap = await self._tap(queue)
         until_s = self._clock.monotonic() + timeout_s
-        with self._signals.listen(queue) as signal:
+        with self._signals.listen(queue) as signal, tap.listening():
             if tap.shelf.ready:
                 return
             with suppress(TimeoutError):
@@ -283,6 +284,8 @@ class RabbitBroker(Broker):
             "queue %s%s was deleted by somebody, with what was in it; it is made again", self._address.prefix, name
         )
         await self._make(name)
+        if tap := self._taps.get(name):
+            await tap.reopen()
 
     async def _copy(self, put: Put, now: float) -> Copy:
         settings, message = self._settings[put.queue], put.message

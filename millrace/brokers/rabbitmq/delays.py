@@ -18,7 +18,7 @@ import math
 
 PLACES = 14
 QUANTUM_MS = 16
-LONGEST_S = (4**PLACES - 1) * QUANTUM_MS / 1000  # 49.7 days: RabbitMQ's times end at 2^32 ms
+LONGEST_S = 63 * 4 ** (PLACES - 3) * QUANTUM_MS / 1000  # 48.9 days: RabbitMQ's times end at 2^32 ms
 _EXCHANGE = "millrace.delay"
 
 

@@ -10,20 +10,24 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 import msgspec
 from pika.exceptions import AMQPError
 from pika.spec import BasicProperties
 
-from millrace.brokers.envelope import ID, Envelope, envelope_of, headers_of
-from millrace.types import new_id
+from millrace.brokers.envelope import ID, SENT_AT, Envelope, envelope_of, headers_of
+from millrace.types import Message, new_id
 
 DELIVERIES = "x-delivery-count"  # of a quorum queue: how often it was given to somebody before
 DEATHS = "x-death"
+_OF_DEATHS = ("x-first-death-", "x-last-death-")
 _CONTENT_TYPE = "content-type"
 _SHORT = 255  # bytes
 _HEADERS_AND_MODE = BasicProperties.FLAG_HEADERS | BasicProperties.FLAG_DELIVERY_MODE
+_PLAIN_FLAGS = (_HEADERS_AND_MODE | BasicProperties.FLAG_MESSAGE_ID).to_bytes(2, "big")
+_PLAIN_HEADER = bytes([len(SENT_AT)]) + SENT_AT.encode() + b"S"
 _LONG_STRING = ord("S")
 _U32 = struct.Struct(">I")
 _U64 = struct.Struct(">q")
@@ -61,6 +65,8 @@ def written(envelope: Envelope, ttl_ms: int | None = None) -> bytes:
 
 def received(properties: bytes, body: bytes, *, redelivered: bool, now: float) -> Received:
     """Read a message's properties. A strange one must not stop a queue: what cannot be read is left out."""
+    if not redelivered and (envelope := _plain(properties, body)) is not None:
+        return Received(envelope, 0, [])
     try:
         found = _quick(properties) or _thorough(properties)
     except (struct.error, ValueError, IndexError, KeyError, AMQPError, UnicodeDecodeError):
@@ -69,7 +75,7 @@ def received(properties: bytes, body: bytes, *, redelivered: bool, now: float) -
     sent_at = found.pop("timestamp", None) or now
     deliveries = found.pop(DELIVERIES, None)
     deaths = found.pop(DEATHS, None)
-    headers = found if all(type(value) is str for value in found.values()) else _texts(found)
+    headers = found if not deaths and all(type(value) is str for value in found.values()) else _texts(found)
     if id is not None:
         headers.setdefault(ID, id)
     envelope = envelope_of(headers, body, id=headers.get(ID) or new_id(), sent_at=float(sent_at))
@@ -91,6 +97,20 @@ def _table(headers: Mapping[str, str]) -> bytes:
         pieces.append(b"%c%bS%b%b" % (len(name), name.encode(), _U32.pack(len(text)), text))
     table = b"".join(pieces)
     return _U32.pack(len(table)) + table
+
+
+def _plain(properties: bytes, body: bytes) -> Envelope | None:
+    """A message of millrace's own on its first way, without attributes: by far the most; None for any other."""
+    if properties[:2] != _PLAIN_FLAGS or properties[6:24] != _PLAIN_HEADER:
+        return None
+    end = 28 + _U32.unpack_from(properties, 24)[0]
+    if _U32.unpack_from(properties, 2)[0] != end - 6:
+        return None
+    try:
+        sent_at, id = float(properties[28:end]), properties[end + 2 :].decode()
+    except ValueError:
+        return None
+    return Envelope(Message(id, body, {}, sent_at)) if id and not id.startswith('"') and isfinite(sent_at) else None
 
 
 def _quick(properties: bytes) -> dict[str, Any] | None:
@@ -142,7 +162,12 @@ def _thorough(properties: bytes) -> dict[str, Any]:
 
 def _texts(found: Mapping[Any, Any]) -> dict[str, str]:
     """Headers as text, less those that are no single value."""
-    return {name: _text(value) for name, value in found.items() if isinstance(name, str) and _is_plain(value)}
+    return {name: _text(value) for name, value in found.items() if _is_said(name) and _is_plain(value)}
+
+
+def _is_said(name: object) -> bool:
+    """Whether a header was put there by a sender, and not by RabbitMQ when the message died."""
+    return isinstance(name, str) and not name.startswith(_OF_DEATHS)
 
 
 def _is_plain(value: object) -> bool:

@@ -40,7 +40,6 @@ class Sender:
         self._prefix = prefix
         self._revive = revive
         self._stops: set[tuple[int, int]] = set()
-        self._reachable: set[str] = set()
         self._delayed: dict[str, Counter[int]] = {}
 
     def copy(self, queue: str, envelope: Envelope, *, native_end: bool = True) -> Copy:
@@ -57,10 +56,9 @@ class Sender:
         except ValueError as error:
             raise BrokerError(str(error), "schedule it instead, or put it later") from error
         stops = delays.stops(path)
-        if queue not in self._reachable or not self._stops.issuperset(stops):
-            await self._caller.call(partial(self._topology.delay, path, queue), f"delay a message of {queue}")
+        if not self._stops.issuperset(stops):
+            await self._caller.call(partial(self._topology.delay, path), f"delay a message of {queue}")
             self._stops.update(stops)
-            self._reachable.add(queue)
         counter = self._delayed.setdefault(queue, Counter())
         counter[math.ceil((self._clock.monotonic() + delay_s) / _GRAIN_S)] += 1
         exchange = delays.exchange_name(self._prefix, stops[0][0])
@@ -98,21 +96,14 @@ class Sender:
     def forget(self, queue: str) -> None:
         """The queue is dropped."""
         self._delayed.pop(queue, None)
-        self._reachable.discard(queue)
 
     async def _repair(self, copies: Sequence[Copy]) -> None:
-        """Make again what somebody deleted: queues, and what holds delayed messages."""
-        names = {
-            copy.routing_key.split(".", delays.PLACES)[-1] if copy.exchange else copy.routing_key for copy in copies
-        }
-        if any(copy.exchange for copy in copies):
-            self._stops.clear()
-            self._reachable.clear()
-            await self._caller.call(self._topology.forget_delays, "make delays again")
-        for name in names:
-            await self._revive(name.removeprefix(self._prefix))
+        """Make again what somebody deleted: a queue, or what holds delayed messages."""
+        self._stops.clear()
+        await self._caller.call(self._topology.forget_delays, "make delays again")
         for copy in copies:
             if copy.exchange:
-                words = copy.routing_key.split(".", delays.PLACES)
-                path, queue = [int(word) for word in words[:-1]], words[-1].removeprefix(self._prefix)
-                await self._caller.call(partial(self._topology.delay, path, queue), f"delay a message of {queue}")
+                words = copy.routing_key.split(".")[: delays.PLACES]
+                await self._caller.call(partial(self._topology.delay, [*map(int, words)]), "make delays again")
+        for name in {copy.routing_key for copy in copies if not copy.exchange}:
+            await self._revive(name.removeprefix(self._prefix))

@@ -138,9 +138,10 @@ class Settling:
 
 def doom(shelf: Shelf, item: Item, now: float) -> Death | None:
     """Why a message may not be taken any more; None while it may. Dead letters always may."""
-    if shelf.settings.name.endswith(DEAD_SUFFIX):
-        return None
     found = shelf.read(item)
-    if found.envelope.expires_at > now and shelf.settings.max_receives is None:
+    envelope = found.envelope
+    if envelope.expires_at > now and not (envelope.attempts or found.deliveries or item.given):
+        return None
+    if shelf.settings.name.endswith(DEAD_SUFFIX):
         return None
     return deaths.past_saving(found, shelf.settings, shelf.attempts(item), item.given, now)

@@ -115,7 +115,7 @@ class Shelf:
         found = self.read(item)
         return found.envelope.attempts + found.deliveries + item.given
 
-    def lease(self, item: Item, lease_s: float) -> Lease:
+    def lease(self, item: Item, lease_s: float, now_s: float, wall_s: float) -> Lease:
         """Give it to a taker for lease_s; for no time at all it can be taken at once."""
         found = self.read(item)
         envelope = found.envelope
@@ -123,7 +123,6 @@ class Shelf:
         item.token = self._token
         attempt = envelope.attempts + found.deliveries + item.given + 1
         item.given += 1
-        now_s, wall_s = self._clock.monotonic(), self._clock.now()
         if not item.first_taken_at:
             item.first_taken_at = envelope.first_taken_at or (0.0 if found.deliveries else wall_s)
         until_s = now_s + lease_s

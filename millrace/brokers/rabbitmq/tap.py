@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from millrace.broker import DEAD_SUFFIX, Queue
@@ -25,6 +25,7 @@ from millrace.signals import Signals
 from millrace.types import Lease
 
 _AHEAD_S = 0.25  # of messages at the rate of late are asked for beyond what takers want
+_MANY = 100.0  # messages a second
 _MOST_AHEAD_BYTES = 32 << 20
 _WIDEST = 16_384
 _MOMENT_S, _MOMENTS = 0.005, 40
@@ -63,6 +64,8 @@ class Tap:
         self._signals = signals
         self._window = Window()
         self._asked = 1
+        self._asked_at = clock.monotonic()
+        self._listeners = 0
         self._lock = asyncio.Lock()
         self._alarm: Alarm | None = None
         self._alarm_at = 0.0
@@ -85,9 +88,11 @@ class Tap:
             return
         async with self._lock:
             self._asked = max(1, count)
+            self._asked_at = self._clock.monotonic()
             missing = count - self.shelf.ready
-            if missing > 0 and self._window.free < missing:
-                await self._widen(self.shelf.held + count + self._ahead(count))
+            wanted = self.shelf.held + count + self._ahead(count)
+            if missing > 0 and (self._window.free < missing or self._window.size < wanted // 2):
+                await self._widen(wanted)
                 await self._catch_up(count)
             elif missing > 0 and (self.stale or (self._freed and not self.shelf.ready)):
                 await self._catch_up(count)
@@ -102,6 +107,21 @@ class Tap:
     async def fetch(self, count: int) -> int:
         """Bring further messages here, whoever wants them; say how many came. Raises BrokerError."""
         return await self._run(lambda: self._consumer.fetch(count), f"look into {self.name}")
+
+    async def reopen(self) -> None:
+        """The queue is another one: what was delivered from the old one went with it. Raises BrokerError."""
+        await self._caller.call(self._consumer.close, f"take from {self.name} again")
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Somebody waits for messages: they are to be sent for that long."""
+        self._listeners += 1
+        try:
+            yield
+        finally:
+            self._listeners -= 1
+            self._asked_at = self._clock.monotonic()
+            self.set_alarm()
 
     def taken(self, leases: Sequence[Lease]) -> None:
         """These were given to a taker: what the rate is learnt from."""
@@ -172,6 +192,9 @@ class Tap:
         over, too_long = self.shelf.sweep()
         if over:
             self.wake()
+        if self._is_forgotten() and not self._lock.locked():
+            task = asyncio.ensure_future(self._shut())
+            task.add_done_callback(_seen)
         if too_long and not self._lock.locked() and not self._closed:
             task = asyncio.ensure_future(self.idle())
             task.add_done_callback(_seen)
@@ -180,6 +203,8 @@ class Tap:
     def set_alarm(self) -> None:
         """Sweep when the next lease runs out."""
         at = self.shelf.next_at
+        if self._window.size and not self._listeners:
+            at = min(at, self._asked_at + RECALL_S)
         if at == float("inf") or (self._alarm is not None and self._alarm_at <= at):
             return
         if self._alarm is not None:
@@ -187,13 +212,26 @@ class Tap:
         self._alarm_at = at
         self._alarm = self._clock.alarm(max(0.001, at - self._clock.monotonic()), self._ring)
 
+    def _is_forgotten(self) -> bool:
+        """Whether messages are sent though nobody has asked for any lately: others may need them more."""
+        asked = self._listeners or self._clock.monotonic() < self._asked_at + RECALL_S
+        return bool(self._window.size) and not asked and not self._closed
+
+    async def _shut(self) -> None:
+        async with self._lock:
+            if self._is_forgotten():
+                self._window.shut()
+                await self._run(self._consumer.stop, f"stop taking from {self.name}")
+
     def _ahead(self, count: int) -> int:
         wanted = min(4 * count, int(self._rate * _AHEAD_S))
         return min(wanted, int(_MOST_AHEAD_BYTES / max(1.0, self._body_bytes)))
 
     async def _widen(self, window: int) -> None:
-        """The next power of two, so that it happens seldom."""
-        window = min(_WIDEST, 1 << (window - 1).bit_length())
+        """Where messages are many, the next power of two, so that it happens seldom."""
+        if self._rate > _MANY:
+            window = 1 << (window - 1).bit_length()
+        window = min(_WIDEST, window)
         await self._run(lambda: self._consumer.start(window), f"take from {self.name}")
 
     async def _catch_up(self, count: int) -> None:
@@ -204,6 +242,8 @@ class Tap:
             if self.shelf.ready >= count or not waiting or self._window.free <= 0:
                 return
             await asyncio.sleep(_MOMENT_S)
+        # The queue keeps what it should send: it was deleted and made again, and RabbitMQ did not say so.
+        await self._widen(self._window.size)
 
     async def _run(self, doing: Callable[[], Coroutine[Any, Any, T]], what: str) -> T:
         """A call of the consumer; a queue that was deleted is made again first."""

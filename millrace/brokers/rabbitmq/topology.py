@@ -25,7 +25,6 @@ class Topology:
         self._prefix = prefix
         self._stops: set[tuple[int, int]] = set()
         self._exchanges = False
-        self._bound: set[str] = set()  # queues that the exchange `due` knows
         self._lock = asyncio.Lock()
 
     async def declare(self, name: str) -> None:
@@ -45,6 +44,7 @@ class Topology:
                 "x-overflow": "reject-publish",
             },
         )
+        await self._bind_due(name)
 
     async def count(self, name: str) -> int | None:
         """How many messages of a queue wait to be delivered to anybody; None where there is no such queue."""
@@ -66,11 +66,10 @@ class Topology:
     async def delete(self, names: Sequence[str]) -> None:
         """Delete queues with all that they hold; those that are not there are no fault."""
         for name in names:
-            self._bound.discard(name)
             await self._call(spec.Queue.Delete(queue=self._prefix + name))
 
-    async def delay(self, path: list[int], name: str) -> None:
-        """See to it that a message can go this way and then into the queue."""
+    async def delay(self, path: list[int]) -> None:
+        """See to it that a message can go this way; `declare` has seen to its end."""
         async with self._lock:
             if not self._exchanges:
                 await self._make_exchanges()
@@ -79,14 +78,10 @@ class Topology:
                 if (place, digit) not in self._stops:
                     await self._make_stop(place, digit)
                     self._stops.add((place, digit))
-            if name not in self._bound:
-                await self._bind_due(name)
-                self._bound.add(name)
 
     async def forget_delays(self) -> None:
         """Somebody deleted a part of the way; the next message makes it again."""
         self._stops.clear()
-        self._bound.clear()
         self._exchanges = False
 
     async def _queue(self, name: str, arguments: dict[str, Any]) -> None:
@@ -137,6 +132,7 @@ class Topology:
     async def _bind_due(self, name: str) -> None:
         queue = self._prefix + name
         due = delays.exchange_name(self._prefix, -1)
+        await self._call(spec.Exchange.Declare(exchange=due, type="topic", durable=True))
         await self._call(spec.Queue.Bind(queue=queue, exchange=due, routing_key=delays.due_pattern(queue)))
 
     async def _call(self, method: Any) -> Any:

@@ -14,6 +14,8 @@ METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 DELIVER, GET_OK, RETURN = 0x003C003C, 0x003C0047, 0x003C0032  # class and method: what comes before a message
 PUBLISHED, REFUSED = 0x003C0050, 0x003C0078  # basic.ack and basic.nack, from the broker
 HEARTBEAT_FRAME = b"\x08\x00\x00\x00\x00\x00\x00\xce"
+_KINDS = frozenset({METHOD, HEADER, BODY, HEARTBEAT})
+_LONGEST = 1 << 20  # bytes: more than any broker is told that it may send
 _END = b"\xce"
 _FRAME = Struct(">BHI")
 _METHOD_FRAME = Struct(">BHII")
@@ -35,6 +37,8 @@ def frames(data: bytes) -> Iterator[Frame]:
     unpack = _FRAME.unpack_from
     while size - at >= _OVERHEAD:
         kind, channel, length = unpack(data, at)
+        if kind not in _KINDS or length > _LONGEST:
+            raise ValueError("what begins here is no frame")
         end = at + 7 + length
         if end >= size:
             return
