@@ -13,7 +13,7 @@ from millrace.errors import BrokerError
 FIFO = ".fifo"
 _MOST = 80
 _PLAIN = re.compile(r"[A-Za-z0-9_-]")
-_CODED = re.compile(r"_x([0-9A-F]{2,5})_|__")
+_CODED = re.compile(r"_x([0-9A-F]{2,5}|10[0-9A-F]{4})_|__")
 
 
 def sqs_name(name: str, *, fifo: bool) -> str:

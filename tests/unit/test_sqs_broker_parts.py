@@ -1,0 +1,563 @@
+"""The parts of the adapter to SQS that need no server: names, letters, mailboxes, batches, refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.needs import needs_module
+
+needs_module("aiohttp", "botocore")
+
+from millrace.broker import Queue, handle_of  # noqa: E402
+from millrace.brokers.address import parse_address  # noqa: E402
+from millrace.brokers.envelope import Envelope  # noqa: E402
+from millrace.brokers.sqs.access import open_access  # noqa: E402
+from millrace.brokers.sqs.broker import SqsBroker  # noqa: E402
+from millrace.brokers.sqs.fault import Fault, entry_fault, fault_of  # noqa: E402
+from millrace.brokers.sqs.fifo import fifo_members  # noqa: E402
+from millrace.brokers.sqs.letters import MAX_BODY, OURS, entry_of, letter_of, received_of  # noqa: E402
+from millrace.brokers.sqs.mailbox import Mailbox  # noqa: E402
+from millrace.brokers.sqs.names import candidates, name_of, sqs_name  # noqa: E402
+from millrace.brokers.sqs.queue import MAX_BYTES, SqsQueue  # noqa: E402
+from millrace.errors import BrokerError, TooLarge, UnknownQueue  # noqa: E402
+from millrace.testing import ManualClock  # noqa: E402
+from millrace.types import Commit, Death, Failure, Message, Outcome, Put  # noqa: E402
+
+Json = dict[str, Any]
+
+
+# ---- names
+
+
+@given(st.text(min_size=1, max_size=12), st.booleans())
+def test_every_name_can_be_read_back(name: str, fifo: bool) -> None:
+    name = name.replace(".fifo", "")
+    if not name:
+        return
+    with suppress(BrokerError):  # of one that is too long
+        found = sqs_name(name, fifo=fifo)
+        assert name_of(found).removesuffix(".fifo") == name
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("images", "images"),
+        ("my_queue-2", "my_queue-2"),
+        ("images.dead", "images__dead"),
+        ("a__b", "a_x5F__x5F_b"),
+        ("a_.b", "a_x5F___b"),
+        ("a/b", "a_x2F_b"),
+    ],
+)
+def test_a_name_that_sqs_has_is_itself(name: str, expected: str) -> None:
+    assert sqs_name(name, fifo=False) == expected
+
+
+def test_fifo_names() -> None:
+    assert sqs_name("orders", fifo=True) == sqs_name("orders.fifo", fifo=True) == "orders.fifo"
+    assert candidates("orders") == ["orders", "orders.fifo"]
+    assert candidates("orders.fifo") == ["orders.fifo"]
+    with pytest.raises(BrokerError, match="only a FIFO queue"):
+        sqs_name("orders.fifo", fifo=False)
+    with pytest.raises(BrokerError, match="81 characters"):
+        sqs_name("x" * 81, fifo=False)
+
+
+# ---- letters
+
+
+def answered(entry: Json, **system: str) -> Json:
+    """A sent message as ReceiveMessage gives it."""
+    attributes = {"ApproximateReceiveCount": "1", "SentTimestamp": "5000"} | system
+    return {
+        "MessageId": "sqs-1",
+        "ReceiptHandle": "h",
+        "Body": entry["MessageBody"],
+        "MessageAttributes": entry.get("MessageAttributes"),
+        "Attributes": attributes,
+    }
+
+
+_NAMES = st.one_of(st.sampled_from([OURS, "millrace-encoding", "content-type"]), st.text(min_size=1, max_size=9))
+
+
+@given(st.binary(max_size=40) | st.text(max_size=20).map(str.encode), st.dictionaries(_NAMES, st.text(max_size=9)))
+def test_what_goes_in_comes_out(body: bytes, attributes: dict[str, str]) -> None:
+    envelope = Envelope(Message("m 1", body, attributes, 1.5, "grüße"), 3, 2.0, 1.0, 9.0)
+    entry, size = entry_of(envelope)
+    assert len(entry["MessageAttributes"]) <= 10
+    assert size >= len(entry["MessageBody"].encode())
+    assert received_of(answered(entry)).envelope == envelope
+
+
+def test_plain_attributes_are_for_everybody_to_see() -> None:
+    many = {f"k{number}": "v" for number in range(12)}
+    entry, _ = entry_of(Envelope(Message("a", b"text", many)))
+    names = set(entry["MessageAttributes"])
+    assert entry["MessageBody"] == "text"
+    assert len(names) == 9
+    assert OURS in names
+
+
+def test_a_message_of_somebody_else() -> None:
+    entry = {
+        "MessageBody": "hello",
+        "MessageAttributes": {
+            "n": {"DataType": "Number", "StringValue": "17"},
+            "b": {"DataType": "Binary", "BinaryValue": "AAE="},
+            OURS: {"DataType": "String", "StringValue": "not ours"},
+            "millrace-encoding": {"DataType": "String", "StringValue": "base64"},
+        },
+    }
+    found = received_of(answered(entry, MessageGroupId="g", SequenceNumber="18849496460467696128"))
+    expected = {"n": "17", "b": "AAE=", OURS: "not ours"}
+    assert found.envelope.message == Message("sqs-1", b"hello", expected, 5.0, "")
+    assert found.sequence == 0
+
+
+def test_the_group_of_a_message_of_somebody_else() -> None:
+    found = received_of(answered({"MessageBody": "x"}, MessageGroupId="g", SequenceNumber="00000000000000000017"))
+    assert (found.envelope.message.group, found.sequence) == ("g", 17)
+
+
+@pytest.mark.parametrize("value", ["", "x", "nan", "-1", "inf"])
+def test_strange_numbers_count_as_none(value: str) -> None:
+    assert received_of(answered({"MessageBody": "x"}, ApproximateReceiveCount=value)).attempts == 1
+
+
+def test_a_death_that_does_not_fit_is_told_in_few_words() -> None:
+    envelope = Envelope(Message("a", b"x" * (MAX_BYTES - 9000)))
+    death = Death("failed", Failure("E", "m" * 9000, "t" * 9000), "q", 1, 1.0, 2.0)
+    found = received_of(answered(letter_of(envelope, death, MAX_BYTES))).envelope
+    assert found.death is not None
+    assert (found.death.reason, len(found.death.failure.message)) == ("failed", 500)
+
+
+def test_groups_and_dedupe_ids_are_what_sqs_takes() -> None:
+    queue = SqsQueue(Queue("q", fifo=True), "u", True, MAX_BYTES)
+    plain = fifo_members(queue, Message("a", group="g"), "k")
+    odd = fifo_members(queue, Message("a", group="ü ö"), "k" * 200)
+    assert plain == {"MessageGroupId": "g", "MessageDeduplicationId": "k"}
+    assert all(len(each) <= 128 and each.isascii() for each in odd.values())
+    assert fifo_members(queue, Message("a"), "k")["MessageGroupId"] == "millrace"
+
+
+# ---- mailboxes
+
+
+async def test_a_message_that_came_for_nobody_lies_ready() -> None:
+    clock = ManualClock()
+    gate: asyncio.Event = asyncio.Event()
+
+    async def poll(wait_s: int, limit: int) -> tuple[list[Any], int]:
+        await gate.wait()
+        return [received_of(answered({"MessageBody": "x"}))], 30
+
+    mailbox = Mailbox(poll, clock)
+    waiting = asyncio.create_task(mailbox.wait(5.0))
+    await clock.until_sleeping()
+    clock.advance(5.0)
+    await waiting
+    assert len(mailbox) == 0
+    gate.set()
+    await mailbox.wait(1.0)
+    assert len(mailbox) == 1
+    clock.advance(30.0)
+    assert len(mailbox) == 0, "its lease is over"
+    assert await mailbox.close() == []
+
+
+async def test_an_answer_that_lay_around_is_not_believed() -> None:
+    clock = ManualClock()
+    asked: list[int] = []
+
+    async def poll(wait_s: int, limit: int) -> tuple[list[Any], int]:
+        asked.append(wait_s)
+        if len(asked) == 1:
+            clock.advance(wait_s + 6.0)  # the process stood still
+            return [received_of(answered({"MessageBody": "old"}))], 30
+        return [received_of(answered({"MessageBody": "new"}))], 30
+
+    mailbox = Mailbox(poll, clock)
+    await mailbox.wait(100.0)
+    assert [each.received.envelope.message.body for each in mailbox.take(5)] == [b"new"]
+
+
+async def test_who_waits_is_told_what_the_poll_was_refused_with() -> None:
+    async def poll(wait_s: int, limit: int) -> tuple[list[Any], int]:
+        raise UnknownQueue("no queue")
+
+    with pytest.raises(UnknownQueue):
+        await Mailbox(poll, ManualClock()).wait(10.0)
+
+
+# ---- a broker over a client that answers as it is told
+
+
+class Canned:
+    """A client: `say` gives the answer to an action, or raises."""
+
+    def __init__(self, say: Callable[[str, Json], Json]) -> None:
+        self.asked: list[tuple[str, Json]] = []
+        self._say = say
+
+    async def call(self, action: str, members: Json, *, wait_s: float = 0.0, patience_s: float = 0.0) -> Json:
+        self.asked.append((action, dict(members)))
+        return self._say(action, members)
+
+    async def close(self) -> None:
+        pass
+
+    def entries(self, action: str) -> list[Json]:
+        """All entries of an action's requests."""
+        return [entry for name, members in self.asked if name == action for entry in members["Entries"]]
+
+
+def served(action: str, members: Json) -> Json:
+    """What an SQS without trouble says; its queues are there and empty."""
+    match action:
+        case "GetQueueUrl":
+            return {"QueueUrl": f"http://sqs/1/{members['QueueName']}"}
+        case "GetQueueAttributes":
+            return {"Attributes": {"MaximumMessageSize": str(MAX_BYTES), "ApproximateNumberOfMessages": "0"}}
+    return {"Successful": [{"Id": each["Id"]} for each in members.get("Entries", ())]}
+
+
+def broker_over(say: Callable[[str, Json], Json], clock: ManualClock) -> tuple[SqsBroker, Canned]:
+    client = Canned(say)
+    return SqsBroker(client, prefix="", account="", clock=clock), client  # type: ignore[arg-type]
+
+
+def giving(*bodies: str, **system: str) -> Callable[[str, Json], Json]:
+    """An SQS whose first receive gives these messages."""
+    left = [[answered({"MessageBody": body}, **system) | {"ReceiptHandle": f"h{body}"} for body in bodies]]
+
+    def say(action: str, members: Json) -> Json:
+        if action == "ReceiveMessage":
+            return {"Messages": left.pop()} if left else {}
+        return served(action, members)
+
+    return say
+
+
+async def test_an_entry_that_was_throttled_is_sent_again_alone() -> None:
+    clock, failing = ManualClock(), {"1"}
+
+    def say(action: str, members: Json) -> Json:
+        if action != "SendMessageBatch":
+            return served(action, members)
+        failed = [each["Id"] for each in members["Entries"] if each["Id"] in failing]
+        failing.clear()
+        done = [{"Id": each["Id"]} for each in members["Entries"] if each["Id"] not in failed]
+        refused = [{"Id": id, "Code": "RequestThrottled", "SenderFault": True} for id in failed]
+        return {"Successful": done, "Failed": refused}
+
+    broker, client = broker_over(say, clock)
+    putting = asyncio.create_task(broker.put([Put("q", Message(f"m{number}")) for number in range(3)]))
+    await clock.until_sleeping()
+    clock.advance(1.0)
+    assert len(await putting) == 3
+    assert [each["Id"] for each in client.entries("SendMessageBatch")] == ["0", "1", "2", "1"]
+
+
+async def test_an_entry_that_is_refused_refuses_the_put() -> None:
+    def say(action: str, members: Json) -> Json:
+        if action == "SendMessageBatch":
+            return {"Failed": [{"Id": "0", "Code": "KmsDisabled", "Message": "no", "SenderFault": True}]}
+        return served(action, members)
+
+    broker, _ = broker_over(say, ManualClock())
+    with pytest.raises(BrokerError, match="KmsDisabled"):
+        await broker.put([Put("q", Message("a"))])
+
+
+async def test_a_lease_that_sqs_does_not_know_is_lost_alone() -> None:
+    handing = giving("a", "b")
+
+    def say(action: str, members: Json) -> Json:
+        if action == "DeleteMessageBatch":
+            bad = [each["Id"] for each in members["Entries"] if each["ReceiptHandle"] == "ha"]
+            done = [{"Id": each["Id"]} for each in members["Entries"] if each["Id"] not in bad]
+            return {
+                "Successful": done,
+                "Failed": [{"Id": id, "Code": "ReceiptHandleIsInvalid", "SenderFault": True} for id in bad],
+            }
+        return handing(action, members)
+
+    broker, _ = broker_over(say, ManualClock())
+    leases = await broker.take("q", 10)
+    lost = await broker.settle(Commit("q", [Outcome(lease, "done") for lease in leases]))
+    assert [lease.message.body for lease in lost] == [b"a"]
+
+
+async def test_a_settle_of_which_nothing_was_done_is_raised_and_may_be_repeated() -> None:
+    handing, away = giving("a"), [True]
+
+    def say(action: str, members: Json) -> Json:
+        if action == "DeleteMessageBatch" and away:
+            away.clear()
+            raise BrokerError("no answer")
+        return handing(action, members)
+
+    broker, _ = broker_over(say, ManualClock())
+    commit = Commit("q", [Outcome(lease, "done") for lease in await broker.take("q", 10)])
+    with pytest.raises(BrokerError, match="no answer"):
+        await broker.settle(commit)
+    assert await broker.settle(commit) == []
+
+
+async def test_a_lease_past_its_time_is_lost_whatever_sqs_would_say() -> None:
+    clock = ManualClock()
+    broker, client = broker_over(giving("a"), clock)
+    (lease,) = await broker.take("q", 10, lease_s=5.0)
+    clock.advance(5.0)
+    assert await broker.settle(Commit("q", [Outcome(lease, "done")])) == [lease]
+    assert await broker.extend([lease], 30.0) == []
+    assert not [name for name, _ in client.asked if name.endswith("Batch")]
+
+
+async def test_another_process_can_end_a_lease_but_not_bury_its_message() -> None:
+    clock = ManualClock()
+    broker, _ = broker_over(giving("a"), clock)
+    (lease,) = await broker.take("q", 10, lease_s=5.0)
+    other, client = broker_over(served, clock)
+    death = Death("dead", Failure("E", "no"), "q", 1, 1.0, 2.0)
+    with pytest.raises(BrokerError, match="another process took it"):
+        await other.settle(Commit("q", [Outcome(lease, "dead", death=death)]))
+    assert await other.settle(Commit("q", [Outcome(lease, "done")])) == []
+    assert client.entries("DeleteMessageBatch") == [{"Id": "0", "ReceiptHandle": "ha"}]
+    assert len(handle_of(lease.receipt)) < 4096
+    clock.advance(5.0)
+    assert await other.standing([lease]) == ["lost"]
+
+
+async def test_a_lease_is_not_renewed_beyond_the_twelve_hours_of_sqs() -> None:
+    clock = ManualClock()
+    broker, client = broker_over(giving("a"), clock)
+    (lease,) = await broker.take("q", 10, lease_s=43_200.0)
+    clock.advance(43_000.0)
+    (extended,) = await broker.extend([lease], 1000.0)
+    assert client.entries("ChangeMessageVisibilityBatch")[0]["VisibilityTimeout"] == 200
+    assert extended.expires_at == lease.expires_at
+
+
+@pytest.mark.parametrize(
+    ("fifo", "delay_s", "first", "hops"),
+    [(False, 0.0, 0, None), (False, 2.5, 3, None), (False, 5000.0, 900, "1"), (True, 5.0, None, "1")],
+)
+async def test_a_delay_beyond_that_of_sqs_is_bridged(
+    fifo: bool, delay_s: float, first: int | None, hops: str | None
+) -> None:
+    clock = ManualClock()
+    broker, client = broker_over(served, clock)
+    await broker.declare([Queue("q", fifo=fifo)])
+    await broker.put([Put("q", Message("a"), delay_s=delay_s)])
+    (entry,) = client.entries("SendMessageBatch")
+    ours = msgspec.json.decode(entry["MessageAttributes"][OURS]["StringValue"])
+    assert (entry.get("DelaySeconds"), ours.get("millrace-hops")) == (first, hops)
+
+
+async def test_what_is_received_early_is_hidden_until_it_is_due() -> None:
+    clock = ManualClock()
+    entry, _ = entry_of(Envelope(Message("a")), {"millrace-due-at": repr(clock.now() + 100_000), "millrace-hops": "3"})
+    left = [[answered(entry)]]
+
+    def say(action: str, members: Json) -> Json:
+        if action == "ReceiveMessage":
+            return {"Messages": left.pop()} if left else {}
+        return served(action, members)
+
+    broker, client = broker_over(say, clock)
+    assert await broker.take("q", 1) == []
+    assert client.entries("ChangeMessageVisibilityBatch")[0]["VisibilityTimeout"] == 43_200
+    left.append([answered(entry, ApproximateReceiveCount="4")])
+    clock.advance(100_000)
+    (lease,) = await broker.take("q", 1)
+    assert lease.attempt == 1, "deliveries that only bridged the delay are none"
+
+
+async def test_bodies_beyond_the_limit_are_refused() -> None:
+    broker, client = broker_over(served, ManualClock())
+    await broker.put([Put("q", Message("a", b"x" * 1_000_000))])
+    for body in (b"x" * MAX_BYTES, b"\xff" * (MAX_BODY + 1)):
+        with pytest.raises(TooLarge, match="1040384"):
+            await broker.put([Put("q", Message("a", body))])
+    assert len(client.entries("SendMessageBatch")) == 1
+
+
+async def test_a_batch_stays_within_the_bytes_of_a_request() -> None:
+    broker, client = broker_over(served, ManualClock())
+    await broker.put([Put("q", Message(f"m{number}", b"x" * 400_000)) for number in range(5)])
+    sizes = [len(members["Entries"]) for name, members in client.asked if name == "SendMessageBatch"]
+    assert sorted(sizes) == [1, 2, 2]
+
+
+async def test_a_redrive_policy_of_others_is_told_and_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    policy = '{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:1:others-dlq","maxReceiveCount":3}'
+
+    def say(action: str, members: Json) -> Json:
+        if action == "GetQueueAttributes":
+            return {"Attributes": {"RedrivePolicy": policy, "MessageRetentionPeriod": "3600"}}
+        return served(action, members)
+
+    broker, client = broker_over(say, ManualClock())
+    await broker.declare([Queue("q")])
+    assert "others-dlq" in caplog.text
+    assert "after 3600 s" in caplog.text
+    assert "SetQueueAttributes" not in [name for name, _ in client.asked]
+
+
+async def test_an_older_endpoint_gets_smaller_messages() -> None:
+    def say(action: str, members: Json) -> Json:
+        match action:
+            case "GetQueueUrl":
+                raise Fault("QueueDoesNotExist", "no", 400)
+            case "CreateQueue" if "MaximumMessageSize" in members["Attributes"]:
+                raise Fault("InvalidAttributeValue", "Invalid value for the parameter MaximumMessageSize.", 400)
+            case "CreateQueue":
+                return {"QueueUrl": "http://sqs/1/q"}
+            case "GetQueueAttributes":
+                return {}
+        return served(action, members)
+
+    broker, _ = broker_over(say, ManualClock())
+    await broker.declare([Queue("q")])
+    with pytest.raises(TooLarge, match="253952"):
+        await broker.put([Put("q", Message("a", b"x" * 260_000))])
+
+
+async def test_a_name_that_was_just_deleted_is_waited_for() -> None:
+    clock, tries = ManualClock(), [1, 2]
+
+    def say(action: str, members: Json) -> Json:
+        if action == "GetQueueUrl":
+            raise Fault("QueueDoesNotExist", "no", 400)
+        if action == "CreateQueue" and tries:
+            tries.pop()
+            raise Fault("QueueDeletedRecently", "wait 60 seconds", 400)
+        return {"QueueUrl": "http://sqs/1/q"} if action == "CreateQueue" else served(action, members)
+
+    broker, _ = broker_over(say, clock)
+    declaring = asyncio.create_task(broker.declare([Queue("q.dead")]))
+    for _ in range(2):
+        await clock.until_sleeping()
+        clock.advance(5.0)
+    await declaring
+
+
+async def test_a_queue_that_is_gone_is_looked_for_again() -> None:
+    gone = [True]
+
+    def say(action: str, members: Json) -> Json:
+        if action in ("ReceiveMessage", "ListQueues", "GetQueueUrl") and gone and len(asked) > 3:
+            if action == "ListQueues":
+                return {"QueueUrls": ["http://sqs/1/queue2"]}
+            raise Fault("QueueDoesNotExist", "no", 400)
+        asked.append(action)
+        return served(action, members)
+
+    asked: list[str] = []
+    broker, _ = broker_over(say, ManualClock())
+    await broker.declare([Queue("queue1")])
+    with pytest.raises(UnknownQueue) as error:
+        await broker.take("queue1", 1)
+    assert "queue2" in error.value.hint
+    gone.clear()
+    assert await broker.take("queue1", 1) == []
+
+
+async def test_who_may_not_list_queues_can_use_them() -> None:
+    def say(action: str, members: Json) -> Json:
+        if action == "ListQueues":
+            raise Fault("AccessDeniedException", "no", 403)
+        return served(action, members)
+
+    broker, _ = broker_over(say, ManualClock())
+    await broker.declare([Queue("q")])
+    assert await broker.queues() == ["q", "q.dead"]
+
+
+async def test_purging_within_a_minute_deletes_one_by_one() -> None:
+    handing = giving("a", "b")
+
+    def say(action: str, members: Json) -> Json:
+        if action == "PurgeQueue":
+            raise Fault("PurgeQueueInProgress", "once a minute", 403)
+        return handing(action, members)
+
+    broker, client = broker_over(say, ManualClock())
+    assert await broker.purge("q", in_flight=True) == 2
+    assert len(client.entries("DeleteMessageBatch")) == 2
+
+
+async def test_only_dead_letters_are_chosen_by_id() -> None:
+    broker, client = broker_over(giving("a", "b"), ManualClock())
+    for doing in (broker.purge("q", ["a"]), broker.move("q", "other", ["a"])):
+        with pytest.raises(BrokerError, match="by id"):
+            await doing
+    assert await broker.purge("q.dead", ["sqs-1"]) == 2
+    assert client.entries("ChangeMessageVisibilityBatch") == []
+
+
+# ---- refusals and access
+
+
+@pytest.mark.parametrize(
+    ("fault", "hint"),
+    [
+        (fault_of(400, {"__type": "com.amazonaws.sqs#AccessDeniedException", "message": "m"}), "IAM policy"),
+        (fault_of(403, {"__type": "InvalidClientTokenId", "Message": "m"}), "check the key"),
+        (fault_of(400, {"__type": "AWS.SimpleQueueService.UnsupportedOperation"}), "SQS API reference"),
+    ],
+)
+def test_a_refusal_says_what_to_do(fault: Fault, hint: str) -> None:
+    assert not fault.passing
+    assert hint in fault.told("delete messages").hint
+
+
+def test_which_faults_pass() -> None:
+    assert fault_of(503, {}).passing
+    assert fault_of(403, {"__type": "RequestThrottled"}).passing
+    assert entry_fault({"Code": "InternalError", "SenderFault": False}).passing
+    assert not entry_fault({"Code": "ReceiptHandleIsInvalid", "SenderFault": True}).passing
+
+
+async def test_credentials_and_endpoint_come_from_the_url_or_the_usual_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+
+    def access(url: str) -> Any:
+        return open_access(parse_address(url, {"sqs": 443}, ("endpoint",), {}))
+
+    with pytest.raises(BrokerError, match="no AWS credentials") as error:
+        await access("sqs://eu-west-1")
+    assert "AWS_ACCESS_KEY_ID" in error.value.hint
+    with pytest.raises(BrokerError, match="region"):
+        await access("sqs://key:secret@")
+    found = await access("sqs://KEY:s%2Fcret@eu-west-1")
+    assert found.endpoint == "https://sqs.eu-west-1.amazonaws.com/"
+    headers = await found.headers("ListQueues", b"{}")
+    assert "Credential=KEY/" in headers["Authorization"]
+    assert "/eu-west-1/sqs/" in headers["Authorization"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "FROMENV")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    found = await access("sqs://eu-west-1?endpoint=http://127.0.0.1:8401")
+    assert found.endpoint == "http://127.0.0.1:8401/"
+    assert "Credential=FROMENV/" in (await found.headers("ListQueues", b"{}"))["Authorization"]
+
+
+def test_never_is_never() -> None:
+    assert received_of(answered({"MessageBody": "x"})).envelope.expires_at == math.inf
