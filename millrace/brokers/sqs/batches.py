@@ -56,15 +56,16 @@ class Batches:
         return found
 
     async def _request(self, action: str, url: str, entries: dict[int, Json]) -> dict[int, Answer]:
-        numbered = [{"Id": str(place), **entry} for place, entry in entries.items()]
+        places = list(entries)
+        numbered = [{"Id": str(number), **entries[place]} for number, place in enumerate(places)]
         try:
             told = await self._client.call(action, {"QueueUrl": url, "Entries": numbered})
         except (Fault, BrokerError) as error:
             return dict.fromkeys(entries, error)
-        done: dict[int, Answer] = {int(each["Id"]): each for each in told.get("Successful") or ()}
-        failed = {int(each["Id"]): entry_fault(each) for each in told.get("Failed") or ()}
+        answers: dict[str, Answer] = {each["Id"]: each for each in told.get("Successful") or ()}
+        answers |= {each["Id"]: entry_fault(each) for each in told.get("Failed") or ()}
         missing = Fault("NoAnswer", "the answer to a batch leaves this entry out", sender=False)
-        return {place: done.get(place) or failed.get(place, missing) for place in entries}
+        return {place: answers.get(str(number), missing) for number, place in enumerate(places)}
 
 
 def _may_pass(answer: Answer | None) -> bool:
