@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from millrace.broker import Broker, Queue, dead_letters
+from millrace.brokers.memory import MemoryBroker
 from millrace.brokers.outbox import Outbox
 from millrace.database import Database
 from millrace.errors import BrokerError, StorageError, TooLarge, UnknownQueue
@@ -357,3 +358,14 @@ async def test_a_known_key_makes_no_purged_message_known(tmp_path: Path) -> None
     for dedupe, duplicate in (("k", True), ("", False)):
         (answer,) = await outbox.put([Put("work", Message("m0"), dedupe=dedupe)])
         assert answer.duplicate == duplicate
+
+
+async def test_a_broker_that_knows_ids_itself_is_believed(tmp_path: Path) -> None:
+    clock = ManualClock()
+    inner = MemoryBroker(clock)
+    outbox = Outbox(inner, MemoryLedger(clock), clock=clock)
+    await outbox.declare([Queue("work")])
+    await inner.put([Put("work", Message("m0"), dedupe="k")])
+    answers = await outbox.put([Put("work", Message("m0")), Put("work", Message("m1"), dedupe="k")])
+    assert [(answer.id, answer.duplicate) for answer in answers] == [("m0", True), ("m1", False)]
+    assert len(await outbox.take("work", 5)) == 2, "keys are the ledger's: the broker's may be of another time"

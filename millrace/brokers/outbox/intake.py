@@ -48,8 +48,8 @@ class Intake:
             bound = [_bound(put, note) for put, note in zip(puts, noted, strict=True)]
             places = _fresh(bound, noted)
             fresh = [bound[place] for place in places]
-            sequences = await self._stored(fresh, bounded=bounded)
-            answers = _answers(bound, noted, dict(zip(places, sequences, strict=True)))
+            stored = await self._stored(fresh, bounded=bounded)
+            answers = _answers(bound, noted, dict(zip(places, stored, strict=True)))
             unsure = [at for at, note in enumerate(noted) if not note.known or (puts[at].dedupe and not note.by_key)]
             if unsure:
                 await self._confirm([(bound[at], answers[at].sequence) for at in unsure])
@@ -62,14 +62,14 @@ class Intake:
         await self._ledger.confirm([put for put, _ in placed], [sequence for _, sequence in placed])
         return [None] * len(placed)
 
-    async def _stored(self, fresh: Sequence[Put], *, bounded: bool) -> list[int]:
-        """The places of messages that the broker has now."""
+    async def _stored(self, fresh: Sequence[Put], *, bounded: bool) -> list[Accepted]:
+        """What the broker says of messages that it has now. Keys are the ledger's alone: two could disagree."""
         if not fresh:
             return []
         try:
             if bounded:
                 await self._depth.check(Counter(put.queue for put in fresh))
-            return [answer.sequence for answer in await self._inner.put(fresh)]
+            return await self._inner.put([msgspec.structs.replace(put, dedupe="") for put in fresh])
         except (UnknownQueue, QueueFull, TooLarge):  # nothing was stored, so nothing may be bound by it
             await self._ledger.withdraw(fresh)
             raise
@@ -107,14 +107,14 @@ def _fresh(bound: Sequence[Put], noted: Sequence[Noted]) -> list[int]:
     return list(first.values())
 
 
-def _answers(bound: Sequence[Put], noted: Sequence[Noted], stored: Mapping[int, int]) -> list[Accepted]:
-    """What is said of each put; `stored` has the sequences of those that were not known, by their places."""
-    sequences = {(bound[place].queue, bound[place].message.id): sequence for place, sequence in stored.items()}
+def _answers(bound: Sequence[Put], noted: Sequence[Noted], stored: Mapping[int, Accepted]) -> list[Accepted]:
+    """What is said of each put; `stored` has the broker's words on those that were not known, by their places."""
+    first = {(bound[place].queue, bound[place].message.id): answer.sequence for place, answer in stored.items()}
     return [
         Accepted(
             note.id,
-            place not in stored,
-            note.sequence if note.known else sequences[put.queue, note.id],
+            stored[place].duplicate if place in stored else True,
+            note.sequence if note.known else first[put.queue, note.id],
         )
         for place, (put, note) in enumerate(zip(bound, noted, strict=True))
     ]
