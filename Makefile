@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 TOOLS := .venv-tools
 TOOLS_READY := $(TOOLS)/.ready
 
-.PHONY: help install tools demo test services coverage unit lint format types layers reference readme docs check bench soak lock clean
+.PHONY: help install tools demo test services coverage unit lint format types layers reference readme docs check bench chaos soak lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -71,6 +71,9 @@ check: lint types layers docs  ## all of the above but tests
 
 bench: install  ## the speed table
 	$(BIN)/python -m benchmarks
+
+chaos: install  ## a fleet on each broker under fire, one table
+	$(BIN)/python -m benchmarks.chaos
 
 soak: install  ## a few minutes under fire
 	$(BIN)/python -m benchmarks.soak

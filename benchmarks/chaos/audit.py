@@ -42,7 +42,7 @@ class Audit:
 
     def __init__(self, url: str, first: str, last: str) -> None:
         self._url = url
-        self._tables = (first, last)
+        self._tables = (f"table_{first}", f"table_{last}")  # as stores/postgres names them
         self.samples: list[Sample] = []
 
     async def watch(self) -> None:

@@ -56,7 +56,8 @@ def show(all_survived: Sequence[Survived]) -> None:
     console = Console(highlight=False)
     console.print(table)
     for survived in all_survived:
-        console.print(f"{survived.broker} ({survived.settings}): {survived.refusals} posts were asked again")
+        again = ", ".join(f"{count} after {why}" for why, count in survived.refusals.items()) or "none"
+        console.print(f"{survived.broker} ({survived.settings}); posts that were repeated: {again}")
         for struck in survived.struck:
             console.print(f"  {struck.fault}: {seconds(struck.recovery_s)}")
         if any(survived.exit_codes):

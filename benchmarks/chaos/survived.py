@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -25,7 +25,7 @@ class Survived(msgspec.Struct, frozen=True):
     settings: str
     counted: Counted
     struck: Sequence[Struck]
-    refusals: int
+    refusals: Mapping[str, int]
     exit_codes: Sequence[int]
 
     @property
