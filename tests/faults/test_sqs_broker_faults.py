@@ -148,7 +148,9 @@ async def test_throttling_is_waited_out(tmp_path: Path, monkeypatch: pytest.Monk
 
     async def busy(service: SqsService, call: Call) -> Reply:
         throttled[0] += 1
-        if throttled[0] % 2:
+        if throttled[0] % 3 == 1:
+            return Reply(502, {"content-type": "text/html"}, b"<html>a load balancer</html>")
+        if throttled[0] % 3 == 2:
             return Reply(400, {}, b'{"__type":"com.amazonaws.sqs#RequestThrottled","message":"too many"}')
         return await handle(service, call)
 

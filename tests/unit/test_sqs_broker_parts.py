@@ -17,13 +17,19 @@ from tests.needs import needs_module
 
 needs_module("aiohttp", "botocore")
 
+from botocore.credentials import RefreshableCredentials  # noqa: E402
+from botocore.exceptions import CredentialRetrievalError  # noqa: E402
+
 from millrace.broker import Queue, handle_of  # noqa: E402
 from millrace.brokers.address import parse_address  # noqa: E402
 from millrace.brokers.envelope import Envelope  # noqa: E402
-from millrace.brokers.sqs.access import open_access  # noqa: E402
+from millrace.brokers.sqs import open_broker  # noqa: E402
+from millrace.brokers.sqs.access import Access, open_access  # noqa: E402
 from millrace.brokers.sqs.broker import SqsBroker  # noqa: E402
+from millrace.brokers.sqs.client import Client  # noqa: E402
 from millrace.brokers.sqs.fault import Fault, entry_fault, fault_of  # noqa: E402
 from millrace.brokers.sqs.fifo import fifo_members  # noqa: E402
+from millrace.brokers.sqs.leases import Leases, first_failed_at  # noqa: E402
 from millrace.brokers.sqs.letters import MAX_BODY, OURS, entry_of, letter_of, received_of  # noqa: E402
 from millrace.brokers.sqs.mailbox import Mailbox  # noqa: E402
 from millrace.brokers.sqs.names import candidates, name_of, sqs_name  # noqa: E402
@@ -568,3 +574,183 @@ async def test_credentials_and_endpoint_come_from_the_url_or_the_usual_chain(mon
 
 def test_never_is_never() -> None:
     assert received_of(answered({"MessageBody": "x"})).envelope.expires_at == math.inf
+
+
+# ---- the corners
+
+
+def saying(**answers: Any) -> Callable[[str, Json], Json]:
+    """An SQS without trouble but for these actions: an answer, an exception, or a list of either, the last for ever."""
+
+    def say(action: str, members: Json) -> Json:
+        told = answers.get(action)
+        if isinstance(told, list):
+            told = told.pop(0) if len(told) > 1 else told[0]
+        if isinstance(told, Exception):
+            raise told
+        return served(action, members) if told is None else dict(told)
+
+    return say
+
+
+async def test_who_opens_a_broker_is_told_of_a_wrong_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = [Fault("InvalidClientTokenId", "who?", 403), Fault("AccessDenied", "no list", 403)]
+
+    async def call(client: object, action: str, members: Json, **how: float) -> Json:
+        raise faults.pop(0)
+
+    monkeypatch.setattr(Client, "call", call)
+    url = "sqs://KEY:secret@eu-west-1?endpoint=http://127.0.0.1:9"
+    with pytest.raises(BrokerError, match="InvalidClientTokenId"):
+        await open_broker(url)
+    await (await open_broker(url)).close()
+
+
+async def test_credentials_of_a_role_are_renewed() -> None:
+    def renewed() -> dict[str, str]:
+        if not left:
+            raise CredentialRetrievalError(provider="role", error_msg="gone")
+        return left.pop()
+
+    fresh = {"access_key": "ROLE", "secret_key": "s", "token": "t", "expiry_time": "2000-01-01T00:00:00Z"}
+    left = [fresh | {"expiry_time": "2999-01-01T00:00:00Z"}]
+    old = RefreshableCredentials.create_from_metadata(fresh, refresh_using=renewed, method="role")
+    assert "Credential=ROLE/" in (await Access("http://sqs/", "eu-west-1", old).headers("X", b""))["Authorization"]
+    gone = RefreshableCredentials.create_from_metadata(fresh, refresh_using=renewed, method="role")
+    with pytest.raises(BrokerError, match="cannot be renewed"):
+        await Access("http://sqs/", "eu-west-1", gone).headers("X", b"")
+
+
+async def test_queues_come_in_pages_and_those_of_other_prefixes_are_not_ours() -> None:
+    pages: list[Json] = [
+        {"QueueUrls": ["http://sqs/1/team__a", "http://sqs/1/team2"], "NextToken": "more"},
+        {"QueueUrls": ["http://sqs/1/team__b__dead"]},
+    ]
+    client = Canned(saying(ListQueues=pages))
+    broker = SqsBroker(client, prefix="team.", account="", clock=ManualClock())  # type: ignore[arg-type]
+    assert await broker.queues() == ["a", "b.dead"]
+    assert [members.get("NextToken") for _, members in client.asked] == [None, "more"]
+    assert client.asked[0][1]["QueueNamePrefix"] == "team"
+
+
+@pytest.mark.parametrize("action", ["ListQueues", "GetQueueUrl", "CreateQueue"])
+async def test_what_is_refused_is_told(action: str) -> None:
+    answers: Json = {"GetQueueUrl": Fault("QueueDoesNotExist", "no", 400)}
+    broker, _ = broker_over(saying(**answers | {action: Fault("InvalidSecurity", "m", 403)}), ManualClock())
+    with pytest.raises(BrokerError, match="InvalidSecurity"):
+        await (broker.queues() if action == "ListQueues" else broker.declare([Queue("q")]))
+
+
+async def test_a_name_that_never_becomes_free(caplog: pytest.LogCaptureFixture) -> None:
+    clock, recently = ManualClock(), Fault("QueueDeletedRecently", "wait", 400)
+    say = saying(GetQueueUrl=Fault("QueueDoesNotExist", "no", 400), CreateQueue=recently)
+    broker, _ = broker_over(say, clock)
+    declaring = asyncio.create_task(broker.declare([Queue("q.dead", ttl_s=2e6)]))
+    while not declaring.done():
+        clock.advance(5.0)
+        await asyncio.sleep(0)
+    with pytest.raises(BrokerError, match="does not free its name"):
+        await declaring
+    assert "its ttl is longer" in caplog.text
+
+
+async def test_letters_whose_queue_just_went_stay_among_the_dead() -> None:
+    handing = giving("a")
+
+    def say(action: str, members: Json) -> Json:
+        if action == "SendMessageBatch" and members["QueueUrl"].endswith("/letters"):
+            raise Fault("QueueDoesNotExist", "no", 400)
+        return handing(action, members)
+
+    broker, client = broker_over(say, ManualClock())
+    await broker.declare([Queue("letters"), Queue("q", dead_to="letters")])
+    (lease,) = await broker.take("q", 1)
+    with pytest.raises(BrokerError, match="without a death"):
+        await broker.settle(Commit("q", [Outcome(lease, "dead")]))
+    death = Death("dead", Failure("E", "no"), "q", 1, 1.0, 2.0)
+    assert await broker.settle(Commit("q", [Outcome(lease, "dead", death=death)])) == []
+    sent = [members["QueueUrl"] for name, members in client.asked if name == "SendMessageBatch"]
+    assert sent == ["http://sqs/1/letters", "http://sqs/1/q__dead"]
+
+
+async def test_what_cannot_be_buried_stays_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    handing = giving("a", ApproximateReceiveCount="9")
+
+    def say(action: str, members: Json) -> Json:
+        if action == "SendMessageBatch":
+            raise BrokerError("no answer")
+        return handing(action, members)
+
+    broker, client = broker_over(say, ManualClock())
+    await broker.declare([Queue("q", max_receives=2)])
+    assert await broker.take("q", 1) == []
+    assert "could not be buried for now" in caplog.text
+    assert client.entries("DeleteMessageBatch") == []
+
+
+async def test_an_old_message_of_somebody_else_has_the_queues_time_to_live() -> None:
+    clock = ManualClock()
+    broker, client = broker_over(giving("a"), clock)
+    await broker.declare([Queue("q", ttl_s=60.0)])
+    assert await broker.take("q", 1) == []
+    (letter,) = client.entries("SendMessageBatch")
+    assert "expired" in letter["MessageAttributes"][OURS]["StringValue"]
+
+
+async def test_a_move_that_is_refused_ends_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    handing = giving("a")
+
+    def say(action: str, members: Json) -> Json:
+        if action == "SendMessageBatch":
+            return {"Failed": [{"Id": "0", "Code": "KmsDisabled", "SenderFault": True}]}
+        return handing(action, members)
+
+    broker, _ = broker_over(say, ManualClock())
+    assert await broker.move("q.dead", "q") == 0
+    assert "could not be moved" in caplog.text
+
+
+async def test_looking_ends_when_all_that_was_chosen_is_found() -> None:
+    broker, client = broker_over(giving("a", "b"), ManualClock())
+    (seen,) = await broker.peek("q.dead", 1)
+    assert (seen.message.body, seen.death) == (b"a", None)
+    assert len(client.entries("ChangeMessageVisibilityBatch")) == 2, "expected all to be given back"
+
+
+async def test_what_is_held_is_purged_by_id_only_among_the_dead() -> None:
+    broker, client = broker_over(giving("a"), ManualClock())
+    (lease,) = await broker.take("q.dead", 1)
+    assert await broker.purge("q.dead", ["sqs-1"], in_flight=True) == 1
+    assert client.entries("DeleteMessageBatch") == [{"Id": "0", "ReceiptHandle": "ha"}]
+    assert await broker.standing([lease]) == ["lost"]
+
+
+async def test_a_purge_that_is_refused_is_told() -> None:
+    broker, _ = broker_over(saying(PurgeQueue=Fault("AccessDenied", "no", 403)), ManualClock())
+    with pytest.raises(BrokerError, match="AccessDenied"):
+        await broker.purge("q", in_flight=True)
+
+
+async def test_what_lies_ready_is_given_back_at_the_end() -> None:
+    broker, client = broker_over(giving("a"), ManualClock())
+    await broker.wait("q", 10.0)
+    assert (await broker.stats("q")).depth == 1, "expected it to count as waiting"
+    await broker.close()
+    assert client.entries("ChangeMessageVisibilityBatch") == [
+        {"Id": "0", "ReceiptHandle": "ha", "VisibilityTimeout": 0}
+    ]
+
+
+async def test_leases_that_ran_out_are_forgotten() -> None:
+    clock = ManualClock()
+    leases = Leases(clock)
+    for number in range(3000):
+        found = received_of(answered({"MessageBody": "x"}) | {"ReceiptHandle": str(number)})
+        leases.grant("q", found, clock.monotonic(), 5, math.inf)
+        clock.advance(1.0)
+    assert len(leases._held) < 1100
+
+
+def test_the_first_failure_that_a_message_brings_is_the_first() -> None:
+    entry, _ = entry_of(Envelope(Message("a"), 1, first_failed_at=7.0))
+    assert first_failed_at(received_of(answered(entry))) == 7.0
