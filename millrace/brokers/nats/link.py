@@ -7,6 +7,7 @@ import contextlib
 import logging
 import random
 import secrets
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -261,6 +262,11 @@ class Link:
             self._host += 1
             try:
                 self._wire = await asyncio.wait_for(self._greet(host, port), _CONNECT_S)
+            except ssl.SSLError as error:
+                problem = BrokerError(
+                    f"{self.address}: {host}:{port} cannot be trusted ({error.reason or error})",
+                    "name the authority of its certificate with ?cafile=",
+                )
             except (OSError, TimeoutError) as error:
                 problem = BrokerError(
                     f"{self.address}: nobody answers at {host}:{port} ({error or type(error).__name__})",
