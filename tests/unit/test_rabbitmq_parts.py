@@ -120,6 +120,8 @@ def test_only_what_the_present_consumer_sent_uses_its_window() -> None:
     assert window.free == 7
     window.went([3, 5])
     assert window.free == 8
+    window.grow(2)
+    assert window.free == 10
     window.shut()
     assert window.free == 0
 

@@ -61,7 +61,7 @@ class RabbitBroker(Broker):
         bounded=False,
         browsable=False,
         exact=False,
-        recalls=False,
+        overtime=False,
         portable=False,
     )
 

@@ -20,13 +20,14 @@ from millrace.brokers.rabbitmq.link import Link
 class Arrived(msgspec.Struct, gc=False):
     """Deliveries of one generation: tags mean something within it alone. `lost` ends it, and says why.
 
-    `window` says that all that comes from here on is of a new consumer, with such a prefetch count.
+    `window` says that so many more may come at once; `afresh` that no consumer was there before.
     """
 
     generation: int
     deliveries: Sequence[Delivery] = ()
     fetched: bool = False
     window: int = 0
+    afresh: bool = False
     lost: Lost | None = None
 
 
@@ -42,24 +43,26 @@ class Consumer:
         self._orders: Mailbox[tuple[int, list[Order]]] = Mailbox(io.loop, self._write)
         self._generation = 0
         self._channel: Channel | None = None
-        self._tag = ""
-        self._tags = 0
+        self._tags: list[str] = []
+        self._consumers = 0
         self._lock = asyncio.Lock()
 
-    async def start(self, window: int) -> None:
-        """Have up to `window` further messages delivered.
+    async def widen(self, by: int) -> None:
+        """Have up to so many further messages delivered at once.
 
-        Raises Lost, Closed where the broker refuses, with NOT_FOUND where there is no such queue.
+        Each widening is another consumer of the channel, since RabbitMQ cannot change the prefetch count of one, and
+        counts as delivered what is on its way to one that is cancelled. Raises Lost, Closed where the broker refuses,
+        with NOT_FOUND where there is no such queue.
         """
+        async with self._lock:
+            await self._consume(await self._open(), by)
+
+    async def restart(self, window: int) -> None:
+        """Begin anew to have messages delivered. Raises Lost, Closed."""
         async with self._lock:
             channel = await self._open()
             await self._cancel(channel)
-            self._arrivals.post(Arrived(self._generation, window=window))
-            await channel.call(spec.Basic.Qos(prefetch_count=window))
-            self._tags += 1
-            tag = f"millrace-{self._tags}"
-            await channel.call(spec.Basic.Consume(queue=self._queue, consumer_tag=tag))
-            self._tag = tag
+            await self._consume(channel, window)
 
     async def catch_up(self) -> int:
         """Return when what the queue has sent has arrived; how much it has not sent yet. Raises Lost, Closed."""
@@ -113,16 +116,23 @@ class Consumer:
         self._generation += 1
         generation = self._generation
         self._channel = channel
-        self._tag = ""
+        self._tags = []
         channel.on_deliveries = lambda found: self._arrivals.post(Arrived(generation, found))
         channel.on_lost = lambda error: self._arrivals.post(Arrived(generation, lost=error))
         channel.on_cancelled = lambda: channel.lose(Closed(NOT_FOUND, f"queue {self._queue} was deleted"))
         return channel
 
+    async def _consume(self, channel: Channel, window: int) -> None:
+        self._arrivals.post(Arrived(self._generation, window=window, afresh=not self._tags))
+        await channel.call(spec.Basic.Qos(prefetch_count=window))
+        self._consumers += 1
+        tag = f"millrace-{self._consumers}"
+        await channel.call(spec.Basic.Consume(queue=self._queue, consumer_tag=tag))
+        self._tags.append(tag)
+
     async def _cancel(self, channel: Channel) -> None:
-        if self._tag:
-            tag, self._tag = self._tag, ""
-            await channel.call(spec.Basic.Cancel(consumer_tag=tag))
+        while self._tags:
+            await channel.call(spec.Basic.Cancel(consumer_tag=self._tags.pop()))
 
     async def _fence(self, channel: Channel) -> int:
         """The queue's answer comes behind all that it has sent; the channel's second one behind all of that."""

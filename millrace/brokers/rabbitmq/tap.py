@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from millrace.broker import DEAD_SUFFIX, Queue
@@ -106,7 +107,7 @@ class Tap:
 
     async def fetch(self, count: int) -> int:
         """Bring further messages here, whoever wants them; say how many came. Raises BrokerError."""
-        return await self._run(lambda: self._consumer.fetch(count), f"look into {self.name}")
+        return await self._run(partial(self._consumer.fetch, count), f"look into {self.name}")
 
     async def reopen(self) -> None:
         """The queue is another one: what was delivered from the old one went with it. Raises BrokerError."""
@@ -228,11 +229,11 @@ class Tap:
         return min(wanted, int(_MOST_AHEAD_BYTES / max(1.0, self._body_bytes)))
 
     async def _widen(self, window: int) -> None:
-        """Where messages are many, the next power of two, so that it happens seldom."""
-        if self._rate > _MANY:
-            window = 1 << (window - 1).bit_length()
-        window = min(_WIDEST, window)
-        await self._run(lambda: self._consumer.start(window), f"take from {self.name}")
+        """To at least so much, and by a share of what it is, so that there are few consumers."""
+        share = 1.0 if self._rate > _MANY else 0.25
+        by = min(_WIDEST - self._window.size, max(window - self._window.size, int(share * self._window.size)))
+        if by > 0:
+            await self._run(partial(self._consumer.widen, by), f"take from {self.name}")
 
     async def _catch_up(self, count: int) -> None:
         """Wait for what the queue has for us: it sends it a moment after it was told that there is room."""
@@ -242,8 +243,8 @@ class Tap:
             if self.shelf.ready >= count or not waiting or self._window.free <= 0:
                 return
             await asyncio.sleep(_MOMENT_S)
-        # The queue keeps what it should send: it was deleted and made again, and RabbitMQ did not say so.
-        await self._widen(self._window.size)
+        if not self.shelf.ready:  # the queue was deleted and made again, and RabbitMQ did not say so
+            await self._run(partial(self._consumer.restart, self._window.size), f"take from {self.name}")
 
     async def _run(self, doing: Callable[[], Coroutine[Any, Any, T]], what: str) -> T:
         """A call of the consumer; a queue that was deleted is made again first."""
@@ -267,8 +268,10 @@ class Tap:
         if arrived.lost is not None:
             self._lost(arrived.generation, arrived.lost)
             return
-        if arrived.window:
+        if arrived.window and arrived.afresh:
             self._window.open(arrived.window)
+        elif arrived.window:
+            self._window.grow(arrived.window)
         if arrived.deliveries:
             self._window.came([each.tag for each in arrived.deliveries], fetched=arrived.fetched)
             self.shelf.add(arrived.deliveries, RECALL_S if arrived.fetched else self.shelf.settings.lease_s)

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 
 class Window:
-    """The prefetch count of one consumer, and how much of it is used; 0 wide while nothing is sent.
+    """The prefetch counts of a channel's consumers, and how much of them is used; 0 wide while nothing is sent.
 
-    RabbitMQ counts a delivery against the consumer that it went to. What came before the present one, or was fetched
-    beside it, uses up nothing of its window.
+    RabbitMQ counts a delivery against the consumer that it went to. What came before the present ones, or was fetched
+    beside them, uses up nothing of their window.
     """
 
     def __init__(self) -> None:
         self.size = 0
         self._used = 0
-        self._from = 1  # the first tag that the present consumer may have
+        self._from = 1  # the first tag that the present consumers may have
         self._last = 0
         self._fetched: set[int] = set()
 
@@ -25,11 +25,15 @@ class Window:
         return self.size - self._used if self.size else 0
 
     def open(self, size: int) -> None:
-        """A new consumer begins; all later tags are its own."""
+        """The first consumer begins; all later tags are its own."""
         self.size = size
         self._used = 0
         self._from = self._last + 1
         self._fetched.clear()
+
+    def grow(self, by: int) -> None:
+        """Another consumer begins beside it."""
+        self.size += by
 
     def shut(self) -> None:
         """Nothing is sent any more."""
