@@ -278,6 +278,15 @@ async def test_cut_connections_cost_nobody_anything(proxy: Proxy) -> None:
         assert len(await table.changes(after=0)) == 20, "each once"
 
 
+async def test_a_pool_of_dead_connections_costs_nobody_anything(proxy: Proxy) -> None:
+    """However many connections died at once, as when the server was restarted: the next call gets a living one."""
+    async with opened(through(proxy, fresh_url())) as store:
+        table = await store.open_table("rows", "id")
+        await asyncio.gather(*(table.put([Row("rows", f"{key:03}", b"1")]) for key in range(200)))
+        assert proxy.cut() > 5
+        await table.put([Row("rows", "after", b"1")])
+
+
 async def test_a_commit_whose_answer_was_lost_is_known_again(proxy: Proxy) -> None:
     url = fresh_url()
     async with opened(through(proxy, url)) as store, by_hand(url) as connection:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from millrace.errors import StorageError
 from millrace.stores.postgres.address import Address
@@ -65,16 +65,17 @@ class Link:
 
     async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Do something with a connection; again when it lost against another transaction, or its connection."""
-        for _ in range(_TRIES - 1):
+        tried = 0
+        while True:
             try:
                 return await self._once(work)
-            except (psycopg.Error, PoolTimeout) as error:
-                if not (is_worth_repeating(error) or is_lost_connection(error)) or isinstance(error, PoolTimeout):
+            except psycopg.Error as error:
+                tried += 1
+                lost = is_lost_connection(error) and not isinstance(error, PoolTimeout | PoolClosed)
+                if tried == _TRIES or not (lost or is_worth_repeating(error)):
                     raise translate(error, self.address) from error
-        try:
-            return await self._once(work)
-        except (psycopg.Error, PoolTimeout) as error:
-            raise translate(error, self.address) from error
+                if lost:
+                    await self._pool.check()  # or the next one would be as old
 
     async def rows(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """What one statement returns; it is a transaction of its own, durable when this returns."""
