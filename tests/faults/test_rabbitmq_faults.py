@@ -369,3 +369,49 @@ async def test_a_port_that_speaks_another_language(tmp_path: Path) -> None:
             await open_broker(f"amqp://127.0.0.1:{odd.sockets[0].getsockname()[1]}")
     finally:
         odd.close()
+
+
+async def test_a_broker_that_is_away_is_named(url: str, proxy: Proxy) -> None:
+    async with cleared(url, Queue("work")), opened(through(proxy, url), Queue("work"), patience_s=0.5) as broker:
+        await put(broker, "a")
+        proxy.refuse()
+        with pytest.raises(BrokerError, match="the broker is away"):
+            await put(broker, "b")
+        with pytest.raises(BrokerError, match="the broker is away"):
+            await broker.take("work", 1)
+        await broker.wait("work", 0.1)
+        proxy.accept()
+        assert "a" in [lease.message.id for lease in await some(broker, "work")]
+
+
+async def test_purges_choose_by_id(url: str) -> None:
+    async with cleared(url, Queue("work")) as broker:
+        await put(broker, "a", "b", "c", "d")
+        (held,) = await some(broker, "work", 1)
+        assert await broker.purge("work", ["a", "b"]) == 1
+        assert await broker.purge("work", ["a", "c"], in_flight=True) == 2
+        assert await broker.settle(Commit("work", [Outcome(held, "done")])) == [held]
+        assert [lease.message.id for lease in await some(broker, "work")] == ["d"]
+
+
+async def test_moves_choose_by_id(url: str) -> None:
+    async with cleared(url, Queue("work"), Queue("other")) as broker:
+        await put(broker, "a", "b", "c")
+        assert await broker.move("work", "other", ["c", "a"]) == 2
+        assert sorted(lease.message.id for lease in await some(broker, "other")) == ["a", "c"]
+        assert [lease.message.id for lease in await some(broker, "work")] == ["b"]
+
+
+async def test_what_cannot_be_done_is_said(url: str) -> None:
+    async with cleared(url, Queue("work")) as broker:
+        with pytest.raises(BrokerError, match="no message groups"):
+            await broker.declare([Queue("line", fifo=True)])
+        with pytest.raises(BrokerError, match="too long"):
+            await broker.declare([Queue("q" * 200)])
+        with pytest.raises(BrokerError, match="longer than"):
+            await put(broker, "a", delay_s=1e8)
+        await put(broker, "a")
+        (lease,) = await some(broker, "work")
+        with pytest.raises(BrokerError, match="without a death"):
+            await broker.settle(Commit("work", [Outcome(lease, "dead")]))
+        assert await done(broker, [lease]) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -359,3 +360,12 @@ async def test_nobody_there_is_said(unused_tcp_port: int) -> None:
         await open_broker(f"amqp://me:secret@127.0.0.1:{unused_tcp_port}")
     assert "secret" not in str(caught.value)
     assert "5672" in caught.value.hint
+
+
+async def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("millrace.brokers.rabbitmq.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pika", None)
+    with pytest.raises(BrokerError, match="pika is missing") as caught:
+        await open_broker("amqp://host")
+    assert "millrace[rabbitmq]" in caught.value.hint
