@@ -40,6 +40,9 @@ class Pipe(asyncio.Transport):
     def abort(self) -> None:
         self.aborted = True
 
+    def is_closing(self) -> bool:
+        return self.aborted
+
 
 class Ear:
     """A wire, and what came through it."""
@@ -92,6 +95,13 @@ async def test_pings_are_answered_in_order_or_cancelled_with_the_connection() ->
     assert await ear.wire.lost == "reset"
     with pytest.raises(ConnectionError, match="reset"):
         await ear.wire.info
+
+
+async def test_nothing_is_written_to_a_socket_that_is_closed() -> None:
+    ear = Ear()
+    ear.pipe.abort()  # before the loop has told that the connection is lost
+    ear.wire.write(b"PING\r\n")
+    assert ear.pipe.written == b""
 
 
 async def test_a_full_socket_makes_writers_wait() -> None:

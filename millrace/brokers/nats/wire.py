@@ -78,7 +78,7 @@ class Wire(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send commands; they are lost with the connection."""
-        if self.transport is not None:
+        if self.transport is not None and not self.transport.is_closing():  # uvloop's raises once it is closed
             self.transport.write(data)
 
     async def room(self) -> None:
