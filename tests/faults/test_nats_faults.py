@@ -211,6 +211,16 @@ async def test_a_dropped_queue_stays_dropped_for_others(lasting: Nats) -> None:
             await put(other, "a")
 
 
+async def test_a_queue_declared_anew_is_another(lasting: Nats) -> None:
+    async with broker_at(fresh(lasting.url)) as broker:
+        before = broker._puller(await broker._queues.named("work"))
+        await broker.drop(["work"])
+        await broker.declare([Queue("work", lease_s=20.0)])
+        await put(broker, "a")
+        assert len(await taken(broker)) == 1
+        assert broker._puller(await broker._queues.named("work")) is not before, "expected its new settings to hold"
+
+
 async def test_who_wakes_too_late_cannot_settle_what_another_process_has(lasting: Nats) -> None:
     url = fresh(lasting.url)
     async with broker_at(url) as slow, broker_at(url) as quick:
@@ -351,7 +361,10 @@ async def test_a_server_whose_disk_is_full_refuses_and_goes_on() -> None:
 
 
 async def test_a_stream_of_somebody_else_is_left_alone(lasting: Nats) -> None:
-    async with broker_at(lasting.url + "?prefix=mine.") as broker:
+    async with broker_at(lasting.url + "?prefix=mine.&replicas=1&window=60") as broker:
+        made = await broker._api.stream((await broker._queues.named("work")).stream)
+        assert made is not None
+        assert made["config"]["duplicate_window"] == 60e9
         api = broker._api
         name = f"orders{secrets.token_hex(4)}"
         await api.call(f"STREAM.CREATE.mine=2E{name}", {"name": f"mine=2E{name}", "subjects": [f"mine.{name}"]})

@@ -160,3 +160,10 @@ async def test_a_broker_that_cannot_be_opened_is_let_go(monkeypatch: pytest.Monk
     async with played() as server:
         with pytest.raises(BrokerError, match="no answer"):
             await open_broker(f"nats://127.0.0.1:{server.port}")
+
+
+async def test_a_server_that_greets_and_says_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "_CONNECT_S", 0.05)
+    async with played(lambda line: b"") as server:
+        with pytest.raises(BrokerError, match="nobody answers"):
+            await link_to(server.port).connect()

@@ -92,3 +92,17 @@ async def test_what_came_before_a_cut_is_given_back() -> None:
         await puller.pull(2, None)
     await puller.close()
     assert given_back == [Place(1, 1, 1, 1)]
+
+
+async def test_what_comes_after_its_taker_went_is_given_back() -> None:
+    given_back: list[Place] = []
+    puller, link = puller_over(lambda box: None, given_back)
+    pulling = asyncio.create_task(puller.pull(2, None))
+    while not link.boxes:
+        await asyncio.sleep(0)
+    pulling.cancel()
+    await asyncio.gather(pulling, return_exceptions=True)
+    link.boxes[-1].on_reply(b"", ACK, HEAD, b"late")
+    link.boxes[-1].on_reply(b"", b"", b"NATS/1.0 408 Request Timeout\r\n\r\n", b"")
+    await puller.close()
+    assert given_back == [Place(1, 1, 1, 1)]

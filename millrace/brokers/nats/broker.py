@@ -144,4 +144,8 @@ class NatsBroker(Broker):
         return [await self._endings.standing(await self._queues.named(lease.queue), lease) for lease in leases]
 
     def _puller(self, queue: NatsQueue) -> Puller:
-        return self._pullers.setdefault(queue.name, Puller(self._api, queue, self._clock, self._fence.give_back))
+        """The one of a queue; a queue that was dropped and declared anew is another."""
+        found = self._pullers.get(queue.name)
+        if found is None or found.queue is not queue:
+            found = self._pullers[queue.name] = Puller(self._api, queue, self._clock, self._fence.give_back)
+        return found

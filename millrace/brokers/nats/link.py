@@ -9,11 +9,11 @@ import random
 import secrets
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
 from millrace.brokers.address import Address
+from millrace.brokers.nats.greeting import greet
 from millrace.brokers.nats.wire import Wire, hpub, pub
 from millrace.errors import BrokerError
 
@@ -23,7 +23,6 @@ _CONNECT_S = 5.0
 PATIENCE_S = 10.0  # without any answer, or without a connection, until a request fails
 _SILENCE_S = 15.0  # after which the server is asked whether it is there; twice that is an end
 _CHUNK = 256_000  # bytes, written at once
-_STREAMS_HINT = "start it with JetStream: nats-server -js"
 
 OnReply = Callable[[bytes, bytes, bytes, bytes], None]
 """Called with the reply's own part of the inbox, its reply subject, the header block and the body."""
@@ -261,7 +260,8 @@ class Link:
             host, port = self.address.hosts[self._host % len(self.address.hosts)]
             self._host += 1
             try:
-                self._wire = await asyncio.wait_for(self._greet(host, port), _CONNECT_S)
+                greeting = greet(self.address, host, port, self._root, self._received, self._complain)
+                self._wire, self.max_payload = await asyncio.wait_for(greeting, _CONNECT_S)
             except ssl.SSLError as error:
                 problem = BrokerError(
                     f"{self.address}: {host}:{port} cannot be trusted ({error.reason or error})",
@@ -279,57 +279,6 @@ class Link:
                 self._up.set()
                 return
         raise problem
-
-    async def _greet(self, host: str, port: int) -> Wire:
-        """A connection that is logged in and listens to our inboxes. Raises OSError, BrokerError."""
-        loop = asyncio.get_running_loop()
-        transport, wire = await loop.create_connection(lambda: Wire(self._received, self._complain), host, port)
-        try:
-            info = await wire.info
-            if tls := self.address.tls_context():
-                wire.transport = await loop.start_tls(transport, wire, tls, server_hostname=host)
-            elif info.get("tls_required"):
-                raise BrokerError(f"{self.address}: the server takes encrypted connections only", "use tls://")
-            wire.write(b"CONNECT %s\r\nSUB %s> 1\r\n" % (self._login(), self._root.encode()))
-            try:
-                await wire.ping()
-            except asyncio.CancelledError:
-                if wire.lost.done():
-                    raise self._refused(wire.lost.result()) from None
-                raise
-            if not info.get("jetstream"):
-                raise BrokerError(f"{self.address}: the server keeps no streams (JetStream is off)", _STREAMS_HINT)
-        except BaseException:
-            transport.abort()
-            raise
-        self.max_payload = int(info.get("max_payload", 1_048_576))
-        return wire
-
-    def _login(self) -> bytes:
-        """What CONNECT says; a user without a password is a token, as in every NATS URL."""
-        about: dict[str, Any] = {
-            "verbose": False,
-            "pedantic": False,
-            "lang": "python",
-            "version": "1",
-            "name": "millrace",
-            "protocol": 1,
-            "headers": True,
-            "no_responders": True,
-        }
-        if self.address.user is not None and self.address.password is not None:
-            about |= {"user": self.address.user, "pass": self.address.password}
-        elif self.address.user is not None:
-            about["auth_token"] = self.address.user
-        return msgspec.json.encode(about)
-
-    def _refused(self, reason: str) -> BrokerError:
-        if "authorization" in reason.lower():
-            return BrokerError(
-                f"{self.address}: the server refuses this user ({reason})",
-                "put user and password into the URL, or into MILLRACE_BROKER_USER and MILLRACE_BROKER_PASSWORD",
-            )
-        return BrokerError(f"{self.address}: the server ended the connection ({reason})")
 
     def _complain(self, text: str) -> None:
         _log.error("%s: the server says: %s", self.address, text)

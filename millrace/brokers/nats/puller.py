@@ -32,7 +32,7 @@ class Puller:
     def __init__(self, api: Api, queue: NatsQueue, clock: Clock, give_back: GiveBack) -> None:
         self._api = api
         self._link = api.link
-        self._queue = queue
+        self.queue = queue
         self._clock = clock
         self._give_back = give_back
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{queue.stream}.{CONSUMER}"
@@ -63,7 +63,7 @@ class Puller:
                 got, status, text = await self._ask(1, None)
             return got, True
         if status and status not in _ENDS:
-            raise ApiError(503 if status == 409 else status, f"queue {self._queue.name}: {text or 'nobody answers'}")
+            raise ApiError(503 if status == 409 else status, f"queue {self.queue.name}: {text or 'nobody answers'}")
         return got, not status
 
     async def wait(self, timeout_s: float) -> None:
@@ -75,7 +75,7 @@ class Puller:
             while not self._ready and not waiter.done() and (left_s := until - self._clock.monotonic()) > 0:
                 if self._standing is None:
                     await self._link.up()
-                    self._stand(min(left_s, self._queue.settings.lease_s / 2, _LONGEST_STANDING_S))
+                    self._stand(min(left_s, self.queue.settings.lease_s / 2, _LONGEST_STANDING_S))
                 stands_s = self._asked_at + self._asked_s + _ANSWER_S - self._clock.monotonic()
                 if stands_s <= 0:  # it had no answer: whoever takes next will see why
                     self._sit()
@@ -141,7 +141,7 @@ class Puller:
         end.cancel()
         self._link.shut(box, ended=False)
         if not got:
-            await self._api.consumer(self._queue.stream)  # which the server may say nothing about, when it is gone
+            await self._api.consumer(self.queue.stream)  # which the server may say nothing about, when it is gone
         return got, 404, ""
 
     def _stand(self, expires_s: float) -> None:
@@ -164,7 +164,7 @@ class Puller:
             self._sit()
             if delivery is not None:
                 self._ready.append(delivery)
-                grace_s = min(_GRACE_S, self._queue.settings.lease_s / 4)
+                grace_s = min(_GRACE_S, self.queue.settings.lease_s / 4)
                 asyncio.get_running_loop().call_later(grace_s, self._too_late, delivery)
             self._wake()
         elif delivery is not None:
@@ -194,6 +194,6 @@ class Puller:
     async def _giving_back(self, deliveries: list[Delivery]) -> None:
         """Where even that fails their leases run out, and a delivery is counted that nobody saw."""
         try:
-            await self._give_back(self._queue, deliveries)
+            await self._give_back(self.queue, deliveries)
         except BrokerError:
             return
