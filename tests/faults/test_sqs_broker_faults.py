@@ -155,6 +155,7 @@ async def test_throttling_is_waited_out(tmp_path: Path, monkeypatch: pytest.Monk
         return await handle(service, call)
 
     async with behind_a_proxy(tmp_path) as (broker, _), asyncio.timeout(_PATIENCE_S):
+        await broker.declare([Queue("work", lease_s=30.0)])
         monkeypatch.setattr(SqsService, "handle", busy)
         await put(broker, *(f"m{number}" for number in range(25)))
         leases = await broker.take("work", 100)

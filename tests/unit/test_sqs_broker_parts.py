@@ -26,12 +26,12 @@ from millrace.brokers.envelope import Envelope  # noqa: E402
 from millrace.brokers.sqs import open_broker  # noqa: E402
 from millrace.brokers.sqs.access import Access, open_access  # noqa: E402
 from millrace.brokers.sqs.broker import SqsBroker  # noqa: E402
-from millrace.brokers.sqs.client import Client  # noqa: E402
+from millrace.brokers.sqs.client import SENT_AT, Client  # noqa: E402
 from millrace.brokers.sqs.fault import Fault, entry_fault, fault_of  # noqa: E402
 from millrace.brokers.sqs.fifo import fifo_members  # noqa: E402
 from millrace.brokers.sqs.leases import Leases, first_failed_at  # noqa: E402
 from millrace.brokers.sqs.letters import MAX_BODY, OURS, entry_of, letter_of, received_of  # noqa: E402
-from millrace.brokers.sqs.mailbox import Mailbox  # noqa: E402
+from millrace.brokers.sqs.mailbox import Mailbox, Parked  # noqa: E402
 from millrace.brokers.sqs.names import candidates, name_of, sqs_name  # noqa: E402
 from millrace.brokers.sqs.queue import MAX_BYTES, SqsQueue  # noqa: E402
 from millrace.errors import BrokerError, TooLarge, UnknownQueue  # noqa: E402
@@ -161,13 +161,19 @@ def test_groups_and_dedupe_ids_are_what_sqs_takes() -> None:
 # ---- mailboxes
 
 
+def parked(body: str, asked_at: float, came_at: float) -> Parked:
+    """A message that a poll brought, leased for 30 s."""
+    return Parked(received_of(answered({"MessageBody": body})), 30, asked_at, came_at)
+
+
 async def test_a_message_that_came_for_nobody_lies_ready() -> None:
     clock = ManualClock()
     gate: asyncio.Event = asyncio.Event()
 
-    async def poll(wait_s: int, limit: int) -> tuple[list[Any], int]:
+    async def poll(wait_s: int, limit: int) -> tuple[list[Parked], float]:
+        sent_at = clock.monotonic()
         await gate.wait()
-        return [received_of(answered({"MessageBody": "x"}))], 30
+        return [parked("x", sent_at, clock.monotonic())], sent_at
 
     mailbox = Mailbox(poll, clock)
     waiting = asyncio.create_task(mailbox.wait(5.0))
@@ -187,12 +193,12 @@ async def test_an_answer_that_lay_around_is_not_believed() -> None:
     clock = ManualClock()
     asked: list[int] = []
 
-    async def poll(wait_s: int, limit: int) -> tuple[list[Any], int]:
+    async def poll(wait_s: int, limit: int) -> tuple[list[Parked], float]:
+        sent_at = clock.monotonic()
         asked.append(wait_s)
         if len(asked) == 1:
             clock.advance(wait_s + 6.0)  # the process stood still
-            return [received_of(answered({"MessageBody": "old"}))], 30
-        return [received_of(answered({"MessageBody": "new"}))], 30
+        return [parked("old" if len(asked) == 1 else "new", sent_at, clock.monotonic())], sent_at
 
     mailbox = Mailbox(poll, clock)
     await mailbox.wait(100.0)
@@ -200,7 +206,7 @@ async def test_an_answer_that_lay_around_is_not_believed() -> None:
 
 
 async def test_who_waits_is_told_what_the_poll_was_refused_with() -> None:
-    async def poll(wait_s: int, limit: int) -> tuple[list[Any], int]:
+    async def poll(wait_s: int, limit: int) -> tuple[list[Parked], float]:
         raise UnknownQueue("no queue")
 
     with pytest.raises(UnknownQueue):
@@ -213,13 +219,14 @@ async def test_who_waits_is_told_what_the_poll_was_refused_with() -> None:
 class Canned:
     """A client: `say` gives the answer to an action, or raises."""
 
-    def __init__(self, say: Callable[[str, Json], Json]) -> None:
+    def __init__(self, say: Callable[[str, Json], Json], clock: ManualClock | None = None) -> None:
+        self._clock = clock or ManualClock()
         self.asked: list[tuple[str, Json]] = []
         self._say = say
 
     async def call(self, action: str, members: Json, *, wait_s: float = 0.0, patience_s: float = 0.0) -> Json:
         self.asked.append((action, dict(members)))
-        return self._say(action, members)
+        return {SENT_AT: self._clock.monotonic()} | self._say(action, members)
 
     async def close(self) -> None:
         pass
@@ -246,7 +253,7 @@ def entry_id(entry: Json) -> str:
 
 
 def broker_over(say: Callable[[str, Json], Json], clock: ManualClock) -> tuple[SqsBroker, Canned]:
-    client = Canned(say)
+    client = Canned(say, clock)
     return SqsBroker(client, prefix="", account="", clock=clock), client  # type: ignore[arg-type]
 
 

@@ -112,4 +112,6 @@ class SqsBroker(Broker):
         return await self._people.purge(await self._directory.named(queue), ids, in_flight=in_flight)
 
     async def standing(self, leases: Sequence[Lease]) -> list[Standing]:
+        for name in {lease.queue for lease in leases}:
+            await self._directory.named(name)
         return ["held" if self._leases.find(lease.queue, lease.receipt) is not None else "lost" for lease in leases]

@@ -23,6 +23,7 @@ from millrace.loopback import is_loopback
 
 PATIENCE_S = 20.0
 FOR_EVER_S = math.inf
+SENT_AT = "SentAt"  # of every answer: when the request left that got it, monotonic seconds
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 _ANSWER_S = 10.0  # of silence beyond the wait that was asked for
 _CONNECT_S = 5.0
@@ -50,6 +51,7 @@ class Client:
         pause_s = _FIRST_PAUSE_S
         cause: Exception
         while True:
+            sent_at = self._clock.monotonic()
             try:
                 answer = await self._once(action, body, wait_s)
             except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
@@ -60,7 +62,7 @@ class Client:
                 trouble, cause = f"{self._access.endpoint} says {fault}", fault
             else:
                 self._well()
-                return answer
+                return answer | {SENT_AT: sent_at}
             wanted_s = pause_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
             if self._clock.monotonic() + wanted_s > give_up_at:
                 raise BrokerError(

@@ -29,11 +29,11 @@ class Parked(msgspec.Struct, gc=False):
     came_at: float
 
 
-Poll = Callable[[int, int], Awaitable[tuple[list[Received], int]]]
+Poll = Callable[[int, int], Awaitable[tuple[list[Parked], float]]]
 
 
 class Mailbox:
-    """`poll(wait_s, limit)` receives, and tells for how long it has leased; `appetite` is how many a take wants."""
+    """`poll(wait_s, limit)` receives, and tells when its request left; `appetite` is how many a take wants."""
 
     def __init__(self, poll: Poll, clock: Clock) -> None:
         self.appetite = 1
@@ -85,14 +85,12 @@ class Mailbox:
     async def _run(self) -> None:
         """Poll while somebody waits and nothing has come."""
         while self._waiters:
-            asked_at = self._clock.monotonic()
-            left_s = max(self._waiters.values()) - asked_at
+            left_s = max(self._waiters.values()) - self._clock.monotonic()
             wait_s = max(1, min(_LONGEST_POLL_S, math.ceil(left_s)))
-            found, lease_s = await self._poll(wait_s, self.appetite)
-            came_at = self._clock.monotonic()
-            if came_at - asked_at > wait_s + _LATE_S:
+            found, sent_at = await self._poll(wait_s, self.appetite)
+            if self._clock.monotonic() - sent_at > wait_s + _LATE_S:
                 continue
-            self._parked.extend(Parked(each, lease_s, asked_at, came_at) for each in found)
+            self._parked.extend(found)
             if found:
                 return
 

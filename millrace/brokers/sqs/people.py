@@ -135,7 +135,8 @@ class People:
         await self._taking.give_back(queue)
         wait_s = 0
         while True:
-            if found := await self._taking.receive(queue, MOST, _LOOK_S, wait_s=wait_s):
+            found, _ = await self._taking.receive(queue, MOST, _LOOK_S, wait_s=wait_s)
+            if found:
                 yield found
                 wait_s = 0
             elif wait_s or not (await self.counts(queue))[0]:

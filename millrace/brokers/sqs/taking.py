@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from millrace.brokers.sqs.batches import AT_ONCE, MOST
-from millrace.brokers.sqs.client import FOR_EVER_S, PATIENCE_S
+from millrace.brokers.sqs.client import FOR_EVER_S, PATIENCE_S, SENT_AT
 from millrace.brokers.sqs.directory import Directory
 from millrace.brokers.sqs.endings import Endings, report
 from millrace.brokers.sqs.leases import Leases, first_failed_at
@@ -63,8 +63,8 @@ class Taking:
 
     async def receive(
         self, queue: SqsQueue, limit: int, lease_s: int, *, wait_s: int = 0, patience_s: float = PATIENCE_S
-    ) -> list[Received]:
-        """ReceiveMessage, of ten at most."""
+    ) -> tuple[list[Received], float]:
+        """ReceiveMessage, of ten at most; and when the request left, from which on their leases count."""
         members: dict[str, Any] = {
             "MaxNumberOfMessages": min(MOST, limit),
             "VisibilityTimeout": lease_s,
@@ -77,7 +77,7 @@ class Taking:
         told = await self._directory.asked(
             queue, "ReceiveMessage", members, wait_s=float(wait_s), patience_s=patience_s
         )
-        return [received_of(each) for each in told.get("Messages") or ()]
+        return [received_of(each) for each in told.get("Messages") or ()], told[SENT_AT]
 
     def ready(self, queue: str) -> int:
         """How many messages lie ready here, leased as far as SQS knows."""
@@ -106,10 +106,12 @@ class Taking:
         name = queue.name
         if name not in self._mailboxes:
 
-            async def poll(wait_s: int, limit: int) -> tuple[list[Received], int]:
+            async def poll(wait_s: int, limit: int) -> tuple[list[Parked], float]:
                 current = await self._directory.named(name)
                 lease_s = min(MAX_LEASE_S, math.ceil(current.settings.lease_s))
-                return await self.receive(current, limit, lease_s, wait_s=wait_s, patience_s=FOR_EVER_S), lease_s
+                found, sent_at = await self.receive(current, limit, lease_s, wait_s=wait_s, patience_s=FOR_EVER_S)
+                came_at = self._clock.monotonic()
+                return [Parked(each, lease_s, sent_at, came_at) for each in found], sent_at
 
             self._mailboxes[name] = Mailbox(poll, self._clock)
         return self._mailboxes[name]
@@ -119,15 +121,21 @@ class Taking:
         mailbox.appetite = min(MOST, limit)
         if parked := mailbox.take(limit):
             return await self._renewed(queue, parked, lease_s)
-        asked_at = self._clock.monotonic()
         times = 1 if queue.fifo or not lease_s else min(AT_ONCE, math.ceil(limit / MOST))
         wanted = [min(MOST, limit - MOST * number) for number in range(times)]
-        answers = await asyncio.gather(*(self.receive(queue, each, lease_s) for each in wanted), return_exceptions=True)
-        found = [each for answer in answers if not isinstance(answer, BaseException) for each in answer]
+        patience_s = min(PATIENCE_S, max(1.0, _FRESH * lease_s))  # what came first runs out while others are waited for
+        receives = (self.receive(queue, each, lease_s, patience_s=patience_s) for each in wanted)
+        answers = await asyncio.gather(*receives, return_exceptions=True)
+        found = [
+            Parked(each, lease_s, answer[1], answer[1])
+            for answer in answers
+            if not isinstance(answer, BaseException)
+            for each in answer[0]
+        ]
         for answer in answers:
             if isinstance(answer, BaseException) and not (found and isinstance(answer, BrokerError)):
                 raise answer
-        return [Parked(each, lease_s, asked_at, asked_at) for each in found]
+        return found
 
     async def _renewed(self, queue: SqsQueue, parked: Sequence[Parked], lease_s: int) -> list[Parked]:
         """What lay ready, leased for as long as this take wants; SQS says which of it is no longer ours."""
