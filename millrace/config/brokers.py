@@ -56,7 +56,7 @@ KNOWN_BROKERS: tuple[KnownBroker, ...] = (
             bounded=False,
             browsable=False,
             exact=False,
-            recalls=False,
+            overtime=False,
             portable=False,
         ),
     ),
