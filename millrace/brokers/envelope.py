@@ -102,11 +102,11 @@ def _travels(name: str, value: str) -> bool:
 def _ascii(value: object) -> str:
     """JSON without a letter that a header could not carry."""
     text = msgspec.json.encode(value).decode()
-    return text if text.isascii() else "".join(map(_escaped, text))
+    return text if text.isascii() and text.isprintable() else "".join(map(_escaped, text))
 
 
 def _escaped(letter: str) -> str:
-    if letter.isascii():
+    if letter.isascii() and letter.isprintable():
         return letter
     units = letter.encode("utf-16-be")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

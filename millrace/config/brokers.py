@@ -17,7 +17,7 @@ EMBEDDED = "embedded"  # the name of the queue in .millrace, where a broker is n
 
 
 class KnownBroker(msgspec.Struct, frozen=True):
-    """One kind of broker: `package` is what its adapter imports, and `extra` what installs it."""
+    """One kind of broker: `package` is what its adapter imports, and `extra` what installs it; "" where it needs none."""
 
     name: str
     title: str
@@ -29,7 +29,7 @@ class KnownBroker(msgspec.Struct, frozen=True):
     @property
     def is_installed(self) -> bool:
         """Whether the client library is there."""
-        return find_spec(self.package) is not None
+        return not self.package or find_spec(self.package) is not None
 
     @property
     def install(self) -> str:
@@ -64,7 +64,7 @@ KNOWN_BROKERS: tuple[KnownBroker, ...] = (
         "redis",
         "Redis and Valkey",
         ("redis", "rediss", "valkey", "valkeys"),
-        "redis",
+        "hiredis",
         "redis",
         Capabilities(
             durable=True,
@@ -81,8 +81,8 @@ KNOWN_BROKERS: tuple[KnownBroker, ...] = (
         "nats",
         "NATS JetStream",
         ("nats", "tls"),
-        "nats",
-        "nats",
+        "",
+        "",
         Capabilities(
             durable=True,
             transactional=False,

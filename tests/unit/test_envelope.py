@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from millrace.brokers.envelope import ATTEMPTS, Envelope, envelope_of, headers_of
@@ -34,6 +34,7 @@ _ENVELOPES = st.builds(
 
 
 @given(_ENVELOPES)
+@example(Envelope(Message("\x7f", group="\x7f", attributes={"a": "\x7f"})))
 def test_what_goes_in_comes_out(envelope: Envelope) -> None:
     headers = headers_of(envelope)
     assert all(text.isascii() and text.isprintable() for pair in headers.items() for text in pair)

@@ -7,7 +7,7 @@ import importlib.util
 import sys
 
 import pytest
-from needs import needs_module
+from needs import needs
 
 from millrace.app.brokers import open_broker
 from millrace.broker import Broker, Capabilities
@@ -30,7 +30,7 @@ def claims_of(name: str) -> Capabilities:
 
 @pytest.mark.parametrize("known", KNOWN_BROKERS, ids=lambda known: known.name)
 def test_check_knows_what_an_adapter_claims(known: KnownBroker) -> None:
-    needs_module(known.package)
+    needs(known.install, known.is_installed)
     assert claims_of(known.name) == known.claims
 
 
@@ -38,7 +38,7 @@ def test_check_knows_what_an_adapter_claims(known: KnownBroker) -> None:
     ("scheme", "known"), [(scheme, known) for known in KNOWN_BROKERS for scheme in known.schemes], ids=str
 )
 async def test_every_scheme_is_its_adapters(scheme: str, known: KnownBroker) -> None:
-    needs_module(known.package)
+    needs(known.install, known.is_installed)
     with pytest.raises(BrokerError, match="nobody_knows_this"):  # of the URL's options, which the adapter reads
         await open_broker(f"{scheme}://127.0.0.1:9/?nobody_knows_this=1", clock=SystemClock())
 
