@@ -9,19 +9,24 @@ from typing import Literal
 import msgspec
 
 Better = Literal["at least", "at most"]
+MAIN = "measured"  # the table that the README has too
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """A row of the table; `values` has one value a repeat, in `unit` ("" for a ratio); `remark` gives the rates."""
+    """A row of a table; `values` has one value a repeat, in `unit` ("" for a ratio); `remark` gives the rates.
+
+    Without a target it is held to nothing. `part` is the table of docs/benchmarks.md in which it stands.
+    """
 
     name: str
     what: str
     values: Sequence[float]
     better: Better
-    target: float
+    target: float | None
     unit: str = ""
     remark: str = ""
     skipped: str = ""
+    part: str = MAIN
 
     @property
     def median(self) -> float:
@@ -29,15 +34,15 @@ class Figure(msgspec.Struct, frozen=True):
 
     @property
     def met(self) -> bool | None:
-        """Whether the median reaches the target; None when it could not be measured here."""
-        if self.skipped:
+        """Whether the median reaches the target; None when it was not measured, or has no target."""
+        if self.skipped or self.target is None:
             return None
         return self.median >= self.target if self.better == "at least" else self.median <= self.target
 
 
-def skipped(name: str, what: str, better: Better, target: float, why: str) -> Figure:
+def skipped(name: str, what: str, better: Better, target: float | None, why: str, part: str = MAIN) -> Figure:
     """A figure that this machine cannot give."""
-    return Figure(name, what, (), better, target, skipped=why)
+    return Figure(name, what, (), better, target, skipped=why, part=part)
 
 
 def alternate(

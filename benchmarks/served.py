@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -28,12 +30,21 @@ def free_port() -> int:
 @contextlib.contextmanager
 def served(command: Sequence[str], url: str, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """Its URL, once it answers there, whatever the answer. Raises RuntimeError with its last words."""
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
-    try:
+    with started(command, folder, environment) as (process, log):
         _await(process, url, log)
         yield url.rstrip("/")
+
+
+@contextlib.contextmanager
+def started(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A process and the file to which it prints; killed with its children afterwards."""
+    number, name = tempfile.mkstemp(prefix="server-", suffix=".log", dir=folder)
+    with os.fdopen(number, "wb") as output:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
+    try:
+        yield process, Path(name)
     finally:
         _end(process.pid)
         process.wait()

@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measured import Figure
+from benchmarks.measured import MAIN, Figure
 from benchmarks.page import ROOT, fill, part
 
 DOCS = ROOT / "docs" / "benchmarks.md"
@@ -18,11 +18,11 @@ README = ROOT / "README.md"
 
 def cells(figure: Figure) -> tuple[str, str, str, str, str, str]:
     """name, median, spread, target, whether it is met, remark."""
-    target = f"{figure.better} {number(figure.target, figure.unit)}"
+    target = "" if figure.target is None else f"{figure.better} {number(figure.target, figure.unit)}"
     if figure.skipped:
         return figure.name, "-", "", target, "skipped", figure.skipped
     spread = f"{number(min(figure.values), figure.unit)} to {number(max(figure.values), figure.unit)}"
-    met = "yes" if figure.met else "NO"
+    met = {True: "yes", False: "NO", None: ""}[figure.met]
     return figure.name, number(figure.median, figure.unit), spread, target, met, figure.remark
 
 
@@ -59,7 +59,7 @@ def short(figures: Sequence[Figure], machine: str, date: str, before: str = "") 
     rows = []
     for figure in figures:
         _, median, _, target, _, remark = cells(figure)
-        said = remark if figure.skipped else f"**{median}**" if figure.met else f"{median} (missed)"
+        said = remark if figure.skipped else f"{median} (missed)" if figure.met is False else f"**{median}**"
         rows.append(f"| {figure.what} | {said} | {target} |")
     return _table(["| measured | median | target |", "|---|---|---|"], rows, before) + (
         f"\n\nMeasured on {machine}, {date}."
@@ -81,6 +81,8 @@ def write(
     figures: Sequence[Figure], machine: str, date: str, docs: Path = DOCS, readme: Path = README, *, whole: bool = True
 ) -> None:
     """Put the tables between the pages' markers; with `whole` False other rows stay. Raises ValueError without them."""
-    for page, table in ((docs, markdown), (readme, short)):
-        before = "" if whole else part(page, "measured")
-        fill(page, "measured", table(figures, machine, date, before))
+    for part_name in dict.fromkeys(figure.part for figure in figures):
+        some = [figure for figure in figures if figure.part == part_name]
+        for page, table in ((docs, markdown), (readme, short))[: 2 if part_name == MAIN else 1]:
+            before = "" if whole else part(page, part_name)
+            fill(page, part_name, table(some, machine, date, before))

@@ -62,6 +62,7 @@ def consume(url: str, queue: str, seen: Seen, settings: Mapping[str, int]) -> No
 
 
 def _write(folder: Path, queue: str, settings: Mapping[str, int]) -> None:
+    batch = {"batch": {"size": settings["prefetch"], "wait": "5ms"}} if "prefetch" in settings else {}
     project = {
         "service": "benchmark",
         "queues": {queue: {"lease": "60s", "dedupe": f"{settings.get('dedupe', 86400)}s"}},
@@ -69,7 +70,7 @@ def _write(folder: Path, queue: str, settings: Mapping[str, int]) -> None:
             "run": {
                 "model": "noting.Noting",
                 "events": [{"queue": queue}],
-                "batch": {"size": settings.get("prefetch", 500), "wait": "5ms"},
+                **batch,
             }
         },
     }

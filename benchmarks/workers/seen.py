@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import statistics
 import threading
 import time
@@ -11,23 +12,25 @@ import psutil
 
 _NUMBER = 8  # digits
 _SENT = 17  # seconds since the epoch, six places
+_EDGE = 10  # the share of a run, 1/10, that is left out at either end
 MARK = _NUMBER + _SENT  # letters at the beginning of a payload that say all that is noted
 
 
 class Handled(msgspec.Struct, frozen=True):
-    """A worker's report; seconds from the first message to the last, latencies from put to handled."""
+    """A worker's report: messages there were, handled, and different ones, then what the middle of the run was like.
 
+    The middle begins after the first tenth and ends before the last: what a worker took before its first message
+    was handled is no part of its rate, nor is the end, where nothing more is to be taken.
+    """
+
+    wanted: int
     handled: int
     distinct: int
-    seconds: float
-    p50_ms: float
-    p99_ms: float
-    cpu_s: float
+    per_s: float
+    cpu_s: float  # a 10,000 messages
     memory_mib: float
-
-    @property
-    def per_s(self) -> float:
-        return (self.handled - 1) / self.seconds if self.seconds else 0.0
+    p50_ms: float  # from put to handled
+    p99_ms: float
 
 
 def payload(number: int, size: int, sent_at: float = 0.0) -> str:
@@ -41,34 +44,46 @@ class Seen:
     def __init__(self, count: int) -> None:
         self.complete = threading.Event()
         self._count = count
+        self._edges = count // _EDGE, count - count // _EDGE
         self._marks = bytearray(count)
-        self._handled = self._distinct = 0
-        self._first = self._last = self._cpu_s = 0.0
-        self._spent = (0.0, 0.0)  # CPU seconds, MiB: taken at the last message, while everybody is there
+        self._distinct = 0
+        self._times: list[float] = []
         self._latencies: list[float] = []
+        self._cpu_s: list[float] = []  # at both edges
+        self._memory_mib = 0.0  # at the second, while everybody is there
         self._lock = threading.Lock()
 
     def note(self, text: str, at: float | None = None) -> None:
         """One message was handled: now, or at a moment in Unix seconds."""
         number, sent_at = int(text[:_NUMBER]), float(text[_NUMBER:MARK])
         with self._lock:
-            self._last = time.time() if at is None else at
-            if not self._handled:
-                self._first, self._cpu_s = self._last, _cpu_s()
-            self._handled += 1
+            handled_at = time.time() if at is None else at
+            self._times.append(handled_at)
             if sent_at:
-                self._latencies.append(self._last - sent_at)
+                self._latencies.append(handled_at - sent_at)
+            if len(self._times) in self._edges:
+                self._spend()
             if not self._marks[number]:
                 self._marks[number] = 1
                 self._distinct += 1
                 if self._distinct == self._count:
-                    self._spent = _cpu_s() - self._cpu_s, sum(each.memory_info().rss for each in _family()) / 2**20
                     self.complete.set()
 
     def report(self) -> Handled:
         """What was seen, once it is complete."""
-        p50, p99 = _percentiles(self._latencies)
-        return Handled(self._handled, self._distinct, self._last - self._first, p50, p99, *self._spent)
+        begin, end = self._edges
+        times = sorted(self._times)
+        begun, ended = times[begin - 1], times[end - 1]
+        # Those of one batch have one time, and all of them were handled by then.
+        handled = bisect.bisect_right(times, ended) - bisect.bisect_right(times, begun)
+        per_s = handled / (ended - begun) if ended > begun else 0.0
+        cpu_s = (self._cpu_s[1] - self._cpu_s[0]) / (end - begin) * 10_000
+        p50, p99 = _percentiles(self._latencies[begin:])
+        return Handled(self._count, len(self._times), self._distinct, per_s, cpu_s, self._memory_mib, p50, p99)
+
+    def _spend(self) -> None:
+        self._cpu_s.append(_cpu_s())
+        self._memory_mib = sum(each.memory_info().rss for each in _family()) / 2**20
 
 
 def _percentiles(latencies: list[float]) -> tuple[float, float]:
@@ -84,6 +99,6 @@ def _family() -> list[psutil.Process]:
 
 
 def _cpu_s() -> float:
-    """CPU seconds of this process and of its children that live."""
+    """CPU seconds of this process and of its children, which live."""
     times = [process.cpu_times() for process in _family()]
     return sum(each.user + each.system for each in times)
