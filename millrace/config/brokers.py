@@ -17,7 +17,7 @@ EMBEDDED = "embedded"  # the name of the queue in .millrace, where a broker is n
 
 
 class KnownBroker(msgspec.Struct, frozen=True):
-    """One kind of broker: `package` is what its adapter imports, and `extra` what installs it; "" where it needs none."""
+    """One kind of broker: `package` is what its adapter imports, `extra` what installs it, "" where it needs none."""
 
     name: str
     title: str

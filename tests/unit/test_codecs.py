@@ -162,7 +162,14 @@ def test_what_is_said_of_a_message_without_attributes() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"specversion": "0.3", "urgent": True}, {"source": ""}, {"id": None}, {"type": {}}, {"data_base64": "?"}, {"extension": 1.5}],
+    [
+        {"specversion": "0.3", "urgent": True},
+        {"source": ""},
+        {"id": None},
+        {"type": {}},
+        {"data_base64": "?"},
+        {"extension": 1.5},
+    ],
 )
 def test_an_event_that_is_none(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="expected a CloudEvent"):
