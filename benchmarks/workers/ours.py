@@ -83,10 +83,11 @@ def _follow(path: Path, worker: subprocess.Popen[bytes], seen: Seen) -> None:
     while not path.exists() and worker.poll() is None:
         time.sleep(_POLL_S)
     with path.open() as notes:
+        begun = ""  # a line of which the end is not yet there
         while not seen.complete.is_set():
             if worker.poll() is not None:
                 raise RuntimeError(f"millrace worker ended with {worker.returncode}")
-            lines = notes.readlines()
+            *lines, begun = (begun + notes.read()).split("\n")
             for line in lines:
                 seen.note(line[:MARK], float(line[MARK:]))
             if not lines:
