@@ -87,9 +87,11 @@ def main() -> int:
     for name in given.brokers or KINDS:
         print(f"{name}:", file=sys.stderr, flush=True)
         survived.append(asyncio.run(survive(name, given.rounds, given.rate)))
+        if not given.json:
+            show(survived[-1:])
     if given.json:
         print(msgspec.json.format(msgspec.json.encode(survived), indent=2).decode())
-    else:
+    elif len(survived) > 1:
         show(survived)
     if given.write:
         write(survived)

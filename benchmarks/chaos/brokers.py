@@ -38,7 +38,7 @@ def _redis_grip(server: Server) -> Grip:
 KINDS = {
     "rabbitmq": Kind(Rabbitmq, _rabbitmq_grip, "quorum queues on one node, publisher confirms"),
     "redis": Kind(lambda: Redis({"appendfsync": "always"}), _redis_grip, "appendonly yes, appendfsync always"),
-    "nats": Kind(lambda: Nats({"sync_interval": "always"}), None, "file storage, sync_interval always"),
+    "nats": Kind(Nats, None, "file storage on one server, synced every two minutes"),
 }
 
 
