@@ -15,7 +15,7 @@ SIZE = 200  # bytes
 def measure(quick: bool) -> list[Figure]:
     if why := contest.missing():
         return contest.figures(NAME, WHAT, {}, why=why)
-    count = contest.messages(quick) // 4  # a producer that waits for each confirm is slower than any worker
+    count = contest.messages(quick) // 4  # most producers wait for each confirm: they are slower than any worker
     with contest.server() as url:
 
         def run(library: str) -> Handled:

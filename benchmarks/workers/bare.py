@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import pika
 
+from benchmarks.workers.hundreds import hundreds
 from benchmarks.workers.seen import Seen
 
 _BLOCK = 100
@@ -26,13 +27,15 @@ def sample(url: str, queue: str, payload: str) -> None:
 
 
 def produce(url: str, queue: str, payloads: Iterable[str]) -> None:
-    """One confirmed, persistent message after the other."""
+    """Persistent messages, a hundred a transaction."""
     connection = _connect(url)
     channel = connection.channel()
     declare(channel, queue)
-    channel.confirm_delivery()
-    for each in payloads:
-        channel.basic_publish("", queue, each.encode(), pika.BasicProperties(delivery_mode=2))
+    channel.tx_select()
+    for some in hundreds(payloads):
+        for each in some:
+            channel.basic_publish("", queue, each.encode(), pika.BasicProperties(delivery_mode=2))
+        channel.tx_commit()
     connection.close()
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from benchmarks.workers.hundreds import hundreds
 from benchmarks.workers.seen import Seen
 
 
@@ -29,8 +30,8 @@ async def _produce(url: str, queue: str, payloads: Iterable[str]) -> None:
     broker, declared = _broker(url, queue, 0)
     async with broker:
         await broker.declare_queue(declared)
-        for each in payloads:
-            await broker.publish(each, queue=declared, persist=True)
+        for some in hundreds(payloads):
+            await asyncio.gather(*(broker.publish(each, queue=declared, persist=True) for each in some))
 
 
 def consume(url: str, queue: str, seen: Seen, settings: Mapping[str, int]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from benchmarks.workers.hundreds import hundreds
 from benchmarks.workers.seen import Seen
 
 
@@ -39,8 +40,8 @@ def produce(url: str, queue: str, payloads: Iterable[str]) -> None:
 async def _produce(url: str, queue: str, payloads: Iterable[str]) -> None:
     broker, task = _broker(url, queue, _ignored, 10)
     await broker.startup()
-    for each in payloads:
-        await task.kiq(each)
+    for some in hundreds(payloads):
+        await asyncio.gather(*(task.kiq(each) for each in some))
     await broker.shutdown()
 
 

@@ -11,17 +11,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from itertools import islice
 from pathlib import Path
 
 from benchmarks import mill
+from benchmarks.workers.hundreds import hundreds
 from benchmarks.workers.seen import MARK, Seen
 from millrace.app.brokers import open_broker
 from millrace.broker import Queue
 from millrace.clock import SystemClock
 from millrace.types import Message, Put, new_id
 
-_AT_ONCE = 100
 _POLL_S = 0.02
 _END_S = 60.0
 
@@ -38,8 +37,7 @@ def produce(url: str, queue: str, payloads: Iterable[str]) -> None:
 async def _produce(url: str, queue: str, payloads: Iterable[str]) -> None:
     broker = await open_broker(url, clock=SystemClock())
     await broker.declare([Queue(queue)])
-    each = iter(payloads)
-    while some := list(islice(each, _AT_ONCE)):
+    for some in hundreds(payloads):
         await broker.put([Put(queue, Message(new_id(), text.encode())) for text in some])
     await broker.close()
 
