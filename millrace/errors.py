@@ -6,12 +6,15 @@
     │   └── LoadError                   it could not be imported or its load() failed
     ├── InUse                           a folder or a port that somebody else holds
     ├── Draining                        shutting down: try again elsewhere or later
+    ├── Lasting                         waiting would mend nothing
     ├── BrokerError
+    │   ├── BrokerDenied                Lasting too: its URL, the user, the password
     │   ├── UnknownQueue
     │   ├── QueueFull                   at max_depth
     │   ├── TooLarge                    over the broker's or the gateway's limit
     │   └── Unencodable                 a body that the queue's codec has no form for
     └── StorageError                    the disk or the database
+        ├── StorageDenied               Lasting too: its URL, the user, the password
         ├── StorageFull
         ├── StorageBusy                 locked by another process for too long
         ├── StorageReadOnly
@@ -61,8 +64,16 @@ class Draining(MillraceError):
     """This process is shutting down and takes nothing new."""
 
 
+class Lasting(MillraceError):
+    """Waiting would mend nothing: a person has to change an address, a user or a password."""
+
+
 class BrokerError(MillraceError):
     """The queue could not do what was asked."""
+
+
+class BrokerDenied(BrokerError, Lasting):
+    """The broker's URL cannot be, or the broker would not have this user."""
 
 
 class UnknownQueue(BrokerError):
@@ -83,6 +94,10 @@ class Unencodable(BrokerError):
 
 class StorageError(MillraceError):
     """The disk or the database refused; what was accepted before is still there."""
+
+
+class StorageDenied(StorageError, Lasting):
+    """The database's URL cannot be, or the server would not have this user."""
 
 
 class StorageFull(StorageError):

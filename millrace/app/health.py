@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from millrace.app.readiness import readiness
+from millrace.app.readiness import Reach, readiness
 from millrace.clock import Clock
 from millrace.errors import ConfigError
 from millrace.flow.inherited import TOKEN_VARIABLE
@@ -32,6 +32,7 @@ class HealthListener:
         self,
         address: tuple[str, int],
         replicas: Mapping[str, ReplicaSet],
+        reach: Reach,
         telemetry: Telemetry,
         draining: Callable[[], bool],
         clock: Clock,
@@ -41,7 +42,7 @@ class HealthListener:
             host=self._host,
             token=os.environ.get(TOKEN_VARIABLE),
             telemetry=telemetry,
-            readiness=lambda: readiness(replicas),
+            readiness=lambda: readiness(replicas, reach),
             draining=draining,
             clock=clock,
         )

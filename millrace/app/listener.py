@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from millrace.app.api_keys import FILE as API_KEYS
 from millrace.app.api_keys import api_keys
 from millrace.app.backend import Backend, Calls
-from millrace.app.readiness import readiness
+from millrace.app.readiness import Reach, readiness
 from millrace.app.triggers import pushes_of, routes_of
 from millrace.clock import Clock
 from millrace.config.schema import Project
@@ -54,6 +54,7 @@ class Listener:
         backend: Backend,
         calls: Calls,
         replicas: Mapping[str, ReplicaSet],
+        reach: Reach,
         telemetry: Telemetry,
         clock: Clock,
     ) -> None:
@@ -80,7 +81,7 @@ class Listener:
             memory=calls.broker,
             memory_results=calls.results,
             telemetry=telemetry,
-            readiness=lambda: readiness(replicas),
+            readiness=lambda: readiness(replicas, reach),
             draining=lambda: self._draining,
             clock=clock,
         )

@@ -9,7 +9,7 @@ from millrace.app.backend import Backend, connect
 from millrace.app.listener import Listener
 from millrace.clock import Clock
 from millrace.config.schema import Project
-from millrace.errors import BrokerError, MillraceError, StorageError
+from millrace.errors import BrokerError, Lasting, MillraceError, StorageError
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 
@@ -24,14 +24,15 @@ async def reached(
     """The project's backend, as soon as its broker and database answer; None where `stop` was set first.
 
     Meanwhile the gateway listens, and answers 503. What is wrong is announced once for each reason. What is in the
-    project's own folder is not waited for: raises StorageError, and ConfigError.
+    project's own folder is not waited for, nor is a password to become right: raises StorageError, ConfigError, and
+    what is Lasting.
     """
     pause_s, told = _FIRST_PAUSE_S, ""
     while not stop.is_set():
         try:
             return await connect(project, clock)
         except (BrokerError, StorageError) as error:
-            if project.broker is None and project.database is None:
+            if isinstance(error, Lasting) or (project.broker is None and project.database is None):
                 raise
             if error.problem != told:
                 told = error.problem

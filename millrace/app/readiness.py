@@ -10,10 +10,19 @@ from millrace.flow.replicas import ReplicaSet
 from millrace.sources.http import Readiness
 
 
-def readiness(replicas: Mapping[str, ReplicaSet]) -> Readiness:
-    """Ready when every function of this process has a loaded replica."""
-    details = {name: _details(found) for name, found in replicas.items()}
-    return Readiness(all(found.ready for found in replicas.values()), {"functions": details})
+class Reach:
+    """What was heard when broker and database were last asked: `away` says which does not answer, "" when both do."""
+
+    def __init__(self) -> None:
+        self.away = "the broker and the database have not answered yet"
+
+
+def readiness(replicas: Mapping[str, ReplicaSet], reach: Reach) -> Readiness:
+    """Ready when broker and database answer, and every function of this process has a loaded replica."""
+    details: dict[str, Any] = {"functions": {name: _details(found) for name, found in replicas.items()}}
+    if reach.away:
+        details["away"] = reach.away
+    return Readiness(not reach.away and all(found.ready for found in replicas.values()), details)
 
 
 def _details(replicas: ReplicaSet) -> dict[str, Any]:

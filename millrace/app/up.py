@@ -14,7 +14,9 @@ from millrace.app.holder import Holder
 from millrace.app.inside import unhurried
 from millrace.app.listener import Listener, token_of
 from millrace.app.mill import Mill
+from millrace.app.pulse import Pulse
 from millrace.app.reach import reached
+from millrace.app.readiness import Reach
 from millrace.app.tails import Tails
 from millrace.app.triggers import sources_of
 from millrace.app.webhook import Webhooks
@@ -31,7 +33,6 @@ from millrace.telemetry import Step, Telemetry
 from millrace.wire import Line
 
 _log = logging.getLogger(__name__)
-_GAUGES_S = 5.0
 _SWEEP_S = 3600.0
 _SOURCE_PAUSE_S = 5.0
 
@@ -67,6 +68,11 @@ async def up(
         listener = Listener(project if debug is None else unhurried(project, debug)) if gateway else None
         if listener is not None:
             stack.push_async_callback(listener.close)
+        telemetry, replicas, reach = Telemetry(observer), dict[str, ReplicaSet](), Reach()
+        if health is not None:
+            probed = HealthListener(health, replicas, reach, telemetry, stop.is_set, clock)
+            stack.push_async_callback(probed.close)
+            announce(f"health at {await probed.start()}")
         backend = await reached(project, listener, announce, stop, clock)
         if backend is None:
             return 0
@@ -81,7 +87,6 @@ async def up(
         witness = Witness(project.state / "logs", announce, tails.hear)
         stack.callback(witness.close)
         announce(f"running {project.service} (stage {project.stage}) in {project.root}")
-        replicas: dict[str, ReplicaSet] = {}
         leads = endpoint_elsewhere(project)
         if project.aws is not None and gateway:
             endpoint = AwsEndpoint(project, backend, tails, replicas, clock)
@@ -89,19 +94,15 @@ async def up(
             stack.push_async_callback(endpoint.close)
             leads = await endpoint.start()
             announce(endpoint.line)
-        telemetry = Telemetry(observer)
         mill = Mill(project, backend, webhooks, witness, telemetry, clock, leads, debug=debug)
         worker = mill.worker(functions, shared=shared)
         stack.push_async_callback(worker.kill)
         replicas |= worker.replicas
         if listener is not None:
             calls = backend.calls if functions is None else backend.calls_elsewhere
-            listener.open(backend, calls, worker.replicas, telemetry, clock)
-        if health is not None:
-            probed = HealthListener(health, worker.replicas, telemetry, stop.is_set, clock)
-            stack.push_async_callback(probed.close)
-            announce(f"health at {await probed.start()}")
-        return await _Parts(project, backend, worker, listener, witness, telemetry, clock).run(stop)
+            listener.open(backend, calls, replicas, reach, telemetry, clock)
+        reach.away = ""
+        return await _Parts(project, backend, worker, listener, witness, reach, telemetry, clock).run(stop)
 
 
 class _Parts:
@@ -114,6 +115,7 @@ class _Parts:
         worker: Worker,
         listener: Listener | None,
         witness: Witness,
+        reach: Reach,
         telemetry: Telemetry,
         clock: Clock,
     ) -> None:
@@ -122,14 +124,14 @@ class _Parts:
         self._worker = worker
         self._listener = listener
         self._witness = witness
-        self._telemetry = telemetry
+        self._pulse = Pulse(backend, reach, telemetry, clock)
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> int:
         say = self._witness.announce
         await self._worker.start()
         beside = [asyncio.create_task(self._witness.loading(name, set)) for name, set in self._worker.replicas.items()]
-        beside.append(asyncio.create_task(self._gauges()))
+        beside.append(asyncio.create_task(self._pulse.run()))
         if self._listener is not None:
             say(f"listening on {await self._listener.start()}")
             if (keys := self._listener.keys_file) is not None:
@@ -183,18 +185,6 @@ class _Parts:
             except MillraceError as error:
                 _log.warning("large bodies are not swept now: %s", error)
             await self._clock.sleep(_SWEEP_S)
-
-    async def _gauges(self) -> None:
-        """Keep the gauges of the queues about right."""
-        while True:
-            for queue in self._backend.queues:
-                try:
-                    stats = await self._backend.broker.stats(queue)
-                except MillraceError:
-                    continue  # the disk's troubles are told by those who need it to go on
-                by_state = {name: getattr(stats, name) for name in ("depth", "in_flight", "delayed", "dead")}
-                self._telemetry.queue_messages(queue, by_state)
-            await self._clock.sleep(_GAUGES_S)
 
 
 async def _first(*events: asyncio.Event) -> None:

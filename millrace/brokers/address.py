@@ -16,12 +16,13 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import msgspec
 
-from millrace.errors import BrokerError
+from millrace.errors import BrokerDenied
 
 USER_VARIABLE = "MILLRACE_BROKER_USER"
 PASSWORD_VARIABLE = "MILLRACE_BROKER_PASSWORD"  # noqa: S105 - its name
 _TLS_SCHEMES = frozenset({"amqps", "rediss", "valkeys", "tls", "kafkas"})
 _TLS_OPTIONS = ("cafile", "certfile", "keyfile")
+_ENCODED = "in a user or password write / as %2F, ? as %3F, # as %23, @ as %40 and : as %3A"
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -58,7 +59,7 @@ class Address(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     def tls_context(self) -> ssl.SSLContext | None:
         """What verifies the broker by the system's authorities or `cafile`; None for a plain connection.
 
-        Raises BrokerError for files that cannot be read.
+        Raises BrokerDenied for files that cannot be read.
         """
         if not self.tls:
             return None
@@ -68,7 +69,7 @@ class Address(msgspec.Struct, frozen=True, repr_omit_defaults=True):
                 context.load_cert_chain(self.options["certfile"], self.options.get("keyfile"))
         except OSError as error:  # ssl.SSLError too
             files = ", ".join(self.options[name] for name in _TLS_OPTIONS if name in self.options)
-            raise BrokerError(
+            raise BrokerDenied(
                 f"broker {self}: certificates cannot be read from {files}: {error}",
                 "expected PEM files: cafile of the authority, certfile and keyfile of this client",
             ) from error
@@ -89,23 +90,25 @@ def parse_address(
 ) -> Address:
     """Read a broker's URL. `ports` has the default port of each scheme, `options` the adapter's own `?name=value`.
 
-    Raises BrokerError that says what is wrong with which part, and what was expected; it never shows the URL whole.
+    Raises BrokerDenied that says what is wrong with which part, and what was expected; it never shows the URL whole.
     """
     environ = os.environ if environ is None else environ
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise BrokerError(f"the broker's URL cannot be read: {error}", _form(ports)) from error
+        raise BrokerDenied(f"the broker's URL cannot be read: {error}", _form(ports)) from error
     if parts.scheme not in ports:
-        raise BrokerError(
+        raise BrokerDenied(
             f"the broker's URL begins with {parts.scheme + ':' if parts.scheme else 'no scheme'}", _form(ports)
         )
     userinfo, _, hosts = parts.netloc.rpartition("@")
+    if not userinfo and _is_broken_off(parts, options):
+        raise BrokerDenied("the broker's URL has its @ behind a /, ? or #", _ENCODED)
     user, colon, password = userinfo.partition(":")
     found = _options(parts, options)
     prefix = found.pop("prefix", "")
     if prefix and not _PREFIX.fullmatch(prefix):
-        raise BrokerError(
+        raise BrokerDenied(
             f"prefix={prefix!r} in the broker's URL", "a prefix is up to 64 letters, digits, '.', '_', '-'"
         )
     return Address(
@@ -119,23 +122,30 @@ def parse_address(
     )
 
 
+def _is_broken_off(parts: SplitResult, known: Collection[str]) -> bool:
+    """Whether a password ended the URL's host too early: then host, port, path and options may be parts of it."""
+    every = {"prefix", *_TLS_OPTIONS, *known}
+    options = (part for part in parts.query.split("&") if part.partition("=")[0] not in every)
+    return any("@" in part for part in (parts.path, parts.fragment, *options))
+
+
 def _options(parts: SplitResult, known: Collection[str]) -> dict[str, str]:
     """What stands behind the question mark. An option that nobody knows would be a promise that nobody keeps."""
     every = ["prefix", *_TLS_OPTIONS, *known]
     found: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name not in every:
-            raise BrokerError(f"the broker's URL has an unknown option {name!r}", f"known are: {', '.join(every)}")
+            raise BrokerDenied(f"the broker's URL has an unknown option {name!r}", f"known are: {', '.join(every)}")
         if name in found:
-            raise BrokerError(f"the broker's URL has the option {name!r} twice", "leave one of them out")
+            raise BrokerDenied(f"the broker's URL has the option {name!r} twice", "leave one of them out")
         if name in _TLS_OPTIONS and parts.scheme not in _TLS_SCHEMES:
-            raise BrokerError(
+            raise BrokerDenied(
                 f"the broker's URL has {name}, but {parts.scheme}:// is not encrypted",
                 f"use {_secure(parts.scheme)}://, or leave {name} out",
             )
         found[name] = value
     if "keyfile" in found and "certfile" not in found:
-        raise BrokerError("the broker's URL has a keyfile without a certfile", "name both, or the certfile alone")
+        raise BrokerDenied("the broker's URL has a keyfile without a certfile", "name both, or the certfile alone")
     return found
 
 
@@ -149,7 +159,7 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
         parts = urlsplit(f"//{text}")
         return parts.hostname or "localhost", default_port if parts.port is None else parts.port
     except ValueError as error:
-        raise BrokerError(f"the broker's URL names a host {text!r}: {error}", "expected host or host:port") from error
+        raise BrokerDenied(f"the broker's URL names a host {text!r}: {error}", "expected host or host:port") from error
 
 
 def _form(ports: Mapping[str, int]) -> str:

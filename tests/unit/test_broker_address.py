@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from millrace.brokers.address import Address, parse_address
-from millrace.errors import BrokerError
+from millrace.errors import BrokerDenied, BrokerError
 
 PORTS = {"amqp": 5672, "amqps": 5671}
 
@@ -69,16 +69,23 @@ def test_no_text_form_shows_a_secret() -> None:
         ("amqp://me:secret@host?heartbeat=1&heartbeat=2", "twice", "leave one"),
         ("amqp://me:secret@host?cafile=x", "amqp:// is not encrypted", "amqps://"),
         ("amqps://me:secret@host?keyfile=x", "without a certfile", "both"),
+        ("amqp://me:12/secret@host", "@ behind", "%2F"),
+        ("amqp://me:se#secret@host", "@ behind", "%23"),
+        ("amqp://me:se?secret@host", "@ behind", "%3F"),
         ("amqp://me:secret@host?prefix=a%20b", "'a b'", "letters"),
         ("amqp://me:secret@host?prefix=" + "x" * 65, "prefix", "64"),
     ],
 )
 def test_what_is_wrong_is_said_without_the_password(url: str, problem: str, hint: str) -> None:
-    with pytest.raises(BrokerError) as caught:
+    with pytest.raises(BrokerDenied) as caught:
         parse(url, "heartbeat")
     assert problem in caught.value.problem
     assert hint in caught.value.hint
     assert "secret" not in str(caught.value)
+
+
+def test_an_at_sign_in_the_value_of_an_option_is_no_password() -> None:
+    assert parse("amqps://host?cafile=/etc/ca@2.pem").options == {"cafile": "/etc/ca@2.pem"}
 
 
 def test_a_scheme_without_a_double_of_its_own_is_told_of_tls() -> None:

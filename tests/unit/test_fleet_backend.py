@@ -13,7 +13,9 @@ import pytest
 from millrace.app import open_backend, queue, reach
 from millrace.app.backend import Backend
 from millrace.app.listener import Listener
+from millrace.app.pulse import Pulse
 from millrace.app.reach import reached
+from millrace.app.readiness import Reach
 from millrace.app.stores import EmbeddedStore
 from millrace.app.triggers import routes_of, sources_of
 from millrace.app.up import up
@@ -21,8 +23,9 @@ from millrace.broker import Broker
 from millrace.brokers.memory import MemoryBroker
 from millrace.config.load import load
 from millrace.config.schema import Project
-from millrace.errors import BrokerError, ConfigError, StorageError
+from millrace.errors import BrokerDenied, BrokerError, ConfigError, Lasting, StorageDenied, StorageError
 from millrace.sources.http import starting
+from millrace.telemetry import Telemetry
 from millrace.testing import ManualClock
 from millrace.types import Commit, Message, Outcome, Put, Record, Row
 
@@ -276,6 +279,84 @@ async def test_a_broker_that_is_away_is_told_to_commands_at_once(
     elsewhere.refusals = [BrokerError("nobody listens")]
     with pytest.raises(BrokerError, match="nobody listens"):
         await open_backend(project, clock=clock)
+
+
+@pytest.mark.parametrize("refusal", [BrokerDenied("wrong password", "see it"), StorageDenied("no such user")])
+async def test_a_password_is_not_waited_for(
+    project: Project, elsewhere: Elsewhere, clock: ManualClock, refusal: Exception
+) -> None:
+    elsewhere.refusals = [refusal]
+    told = Waited()
+    with pytest.raises(Lasting):
+        await reached(project, None, told, asyncio.Event(), clock)
+    assert told.told == []
+
+
+async def test_a_worker_that_waits_is_alive_and_not_ready(
+    project: Project, elsewhere: Elsewhere, clock: ManualClock
+) -> None:
+    elsewhere.refusals = [BrokerError("nobody listens", "start it")]
+    waits, stop = asyncio.Event(), asyncio.Event()
+    told = Waited(lambda text: waits.set() if "waiting" in text else None)
+    running = asyncio.create_task(
+        up(project, gateway=False, functions=(), announce=told, stop=stop, clock=clock, health=("127.0.0.1", 0))
+    )
+    await waits.wait()
+    assert told.told[0].startswith("health at http://127.0.0.1:")
+    async with httpx.AsyncClient(base_url=told.told[0].split()[-1], trust_env=False) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        answer = await client.get("/readyz")
+        assert answer.status_code == 503
+        assert "not answered yet" in answer.json()["details"]["away"]
+        clock.advance(1.0)
+        while not any("running" in line for line in told.told):
+            await asyncio.sleep(0)
+        while (await client.get("/readyz")).status_code != 200:
+            await asyncio.sleep(0)
+        stop.set()
+    assert await running == 0
+
+
+class Silent:
+    """A broker's `stats` or a database's `get` that fails while `refusal` is set."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.refusal: Exception | None = None
+
+    async def __call__(self, name: str) -> Any:
+        if self.refusal is not None:
+            raise self.refusal
+        return await self._inner(name)
+
+
+async def test_a_broker_or_database_that_goes_away_makes_a_process_unready_until_it_is_back(
+    project: Project, elsewhere: Elsewhere, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = await open_backend(project, clock=clock)
+    stats, get = Silent(backend.broker.stats), Silent(backend.results.get)
+    monkeypatch.setattr(backend.broker, "stats", stats)
+    monkeypatch.setattr(backend.results, "get", get)
+    reach = Reach()
+    running = asyncio.create_task(Pulse(backend, reach, Telemetry(), clock).run())
+
+    async def until(away: str) -> None:
+        while reach.away != away:
+            clock.advance(5.0)
+            await asyncio.sleep(0.001)
+
+    async with asyncio.timeout(5):
+        await until("")
+        stats.refusal = BrokerError("nobody listens")
+        await until("nobody listens")
+        stats.refusal = None
+        await until("")
+        get.refusal = StorageError("no database")
+        await until("no database")
+        get.refusal = None
+        await until("")
+    running.cancel()
+    await backend.close()
 
 
 async def test_what_starts_speaks_http_alone() -> None:

@@ -13,7 +13,7 @@ from millrace.brokers.address import parse_address
 from millrace.brokers.nats import link as link_module
 from millrace.brokers.nats import open_broker
 from millrace.brokers.nats.link import Cut, Link
-from millrace.errors import BrokerError
+from millrace.errors import BrokerDenied, BrokerError
 
 INFO = {"jetstream": True, "max_payload": 1000, "headers": True}
 
@@ -81,7 +81,7 @@ async def test_who_is_refused_is_told_what_to_do() -> None:
             return b"-ERR 'Authorization Violation'\r\n" if line == "PING" else b""
 
         server.answer = refuse
-        with pytest.raises(BrokerError, match="refuses this user") as refused:
+        with pytest.raises(BrokerDenied, match="refuses this user") as refused:
             await link_to(server.port, userinfo="me:secret@").connect()
         assert "MILLRACE_BROKER_PASSWORD" in refused.value.hint
         assert "secret" not in str(refused.value)

@@ -7,7 +7,7 @@ import pytest
 from psycopg import errors
 from psycopg_pool import PoolTimeout, TooManyRequests
 
-from millrace.errors import StorageBusy, StorageError, StorageFull, StorageReadOnly
+from millrace.errors import StorageBusy, StorageDenied, StorageError, StorageFull, StorageReadOnly
 from millrace.stores.postgres.address import parse_address
 from millrace.stores.postgres.faults import is_lost_connection, is_worth_repeating, translate
 from millrace.stores.postgres.tables import _relation
@@ -37,7 +37,8 @@ def test_what_the_url_says_goes_before_our_defaults() -> None:
         ("mysql://db/work", "none of PostgreSQL"),
         ("postgresql://ann:hush@db/work?schema=Team", "schema='Team'"),
         ("postgresql://ann:hush@db/work?schema=pg_mine", "schema='pg_mine'"),
-        ("postgresql://ann:hush@db/work?hush=1", "cannot be read"),
+        ("postgresql://ann:hush@db/work?hush=1", "one of its options is unknown"),
+        ("postgresql://ann:1/hush@db/work", "@ behind"),
         ("postgresql://ann:hush@[db/work", "cannot be read"),
     ],
 )
@@ -60,18 +61,18 @@ def said(code: str | None, text: str = "first line\nsecond line") -> Said:
 @pytest.mark.parametrize(
     ("error", "kind", "hint"),
     [
-        (said("28P01"), StorageError, "check user and password"),
-        (said(None, "connection failed: FATAL: password authentication failed"), StorageError, "check user and"),
+        (said("28P01"), StorageDenied, "check user and password"),
+        (said(None, "connection failed: FATAL: password authentication failed"), StorageDenied, "check user and"),
         (said("53100"), StorageFull, "free some space"),
         (said("25006"), StorageReadOnly, "connect to the primary"),
         (said("42501"), StorageReadOnly, "GRANT"),
-        (said("3D000"), StorageError, "create the database"),
+        (said("3D000"), StorageDenied, "create the database"),
         (said("53300"), StorageBusy, "max_connections"),
         (said("57014"), StorageBusy, "pg_stat_activity"),
         (said("42P01"), StorageError, "start again"),
-        (said("57P01"), StorageError, "tried again"),
-        (said(None, "connection refused"), StorageError, "tried again"),
-        (PoolTimeout("no connection within 5 s"), StorageError, "tried again"),
+        (said("57P01"), StorageError, "check that it runs"),
+        (said(None, "connection refused"), StorageError, "check that it runs"),
+        (PoolTimeout("no connection within 5 s"), StorageError, "check that it runs"),
         (TooManyRequests("queue"), StorageBusy, "give the server time"),
         (said("XX000", ""), StorageError, "the server's log"),
     ],

@@ -17,14 +17,16 @@ needs_module("pika")
 from pika import data, frame, spec  # noqa: E402
 
 from millrace.broker import Queue, lease_of  # noqa: E402
+from millrace.brokers.address import parse_address  # noqa: E402
 from millrace.brokers.envelope import Envelope  # noqa: E402
 from millrace.brokers.rabbitmq import deaths, delays, open_broker, wire  # noqa: E402
 from millrace.brokers.rabbitmq.acks import Acks  # noqa: E402
 from millrace.brokers.rabbitmq.channel import Delivery  # noqa: E402
+from millrace.brokers.rabbitmq.faults import Closed, refused  # noqa: E402
 from millrace.brokers.rabbitmq.properties import received, written  # noqa: E402
 from millrace.brokers.rabbitmq.shelf import RECALL_S, Shelf  # noqa: E402
 from millrace.brokers.rabbitmq.window import Window  # noqa: E402
-from millrace.errors import BrokerError  # noqa: E402
+from millrace.errors import BrokerDenied, BrokerError  # noqa: E402
 from millrace.testing import ManualClock  # noqa: E402
 from millrace.types import Death, Failure, Message  # noqa: E402
 
@@ -336,6 +338,22 @@ def test_frames_are_found_however_they_are_cut(data: st.DataObject) -> None:
                 tags.append(wire.tag_of(rest, start, named=False)[0])
         rest = rest[end + 1 :] if end else rest
     assert (tags, rest) == ([1, 2, 3, 4, 5], b"")
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind", "said"),
+    [
+        (403, "ACCESS_REFUSED - Login was refused", BrokerDenied, "own machine alone"),
+        (530, "NOT_ALLOWED - vhost pets not found", BrokerDenied, "rabbitmqctl add_vhost pets"),
+        (530, "NOT_ALLOWED - access to vhost 'pets' refused for user: vhost 'pets' is down", BrokerError, "cannot be"),
+        (320, "CONNECTION_FORCED - broker forced connection closure", BrokerError, "cannot be reached"),
+    ],
+)
+def test_who_is_never_let_in_and_who_may_come_later(code: int, text: str, kind: type[Exception], said: str) -> None:
+    error = refused(parse_address("amqp://guest:secret@host/pets", {"amqp": 5672}), Closed(code, text))
+    assert type(error) is kind
+    assert said in str(error)
+    assert "secret" not in str(error)
 
 
 def test_what_is_no_amqp_is_refused() -> None:

@@ -27,7 +27,7 @@ from millrace.brokers.redis.putting import accepted_of, arguments_of, by_queue
 from millrace.brokers.redis.replies import Refusal, Transient, error_of
 from millrace.brokers.redis.settings import settings_text
 from millrace.config.brokers import known_broker
-from millrace.errors import BrokerError, StorageError, StorageFull
+from millrace.errors import BrokerDenied, BrokerError, StorageError, StorageFull
 from millrace.types import Accepted, Lease, Message, Outcome, Put
 
 ADDRESS = parse_address("redis://u:s3cret@host:1/0", {"redis": 6379}, environ={})
@@ -86,8 +86,8 @@ def test_what_is_no_receipt_is_nobodys(receipt) -> None:
     [
         ("OOM command not allowed when used memory > 'maxmemory'.", StorageFull, "max_depth"),
         ("MISCONF Redis is configured to save RDB snapshots", StorageError, "disk"),
-        ("WRONGPASS invalid username-password pair", BrokerError, "MILLRACE_BROKER_PASSWORD"),
-        ("ERR AUTH <password> called without any password configured", BrokerError, "credentials"),
+        ("WRONGPASS invalid username-password pair", BrokerDenied, "MILLRACE_BROKER_PASSWORD"),
+        ("ERR AUTH <password> called without any password configured", BrokerDenied, "credentials"),
         ("NOPERM this user has no permissions", BrokerError, "may not do that"),
         ("MOVED 3999 127.0.0.1:6381", BrokerError, "one shard"),
         ("ERR unknown command 'HELLO'", BrokerError, "Redis 7"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from millrace.app.readiness import readiness
+from millrace.app.readiness import Reach, readiness
 from millrace.app.witness import Witness
 from millrace.flow.replicas import ReplicaStatus
 from millrace.logbook import LogBook
@@ -76,7 +76,9 @@ async def test_lines_go_to_the_logbook_and_are_passed_on(tmp_path: Path) -> None
 
 
 def test_ready_means_every_function_has_a_loaded_replica() -> None:
-    found = readiness({"good": Replicas(READY, LOADING), "bad": Replicas(FAILED)})  # type: ignore[dict-item]
+    reach = Reach()
+    reach.away = ""
+    found = readiness({"good": Replicas(READY, LOADING), "bad": Replicas(FAILED)}, reach)  # type: ignore[dict-item]
     assert not found.ready
     assert found.details == {
         "functions": {
@@ -89,5 +91,14 @@ def test_ready_means_every_function_has_a_loaded_replica() -> None:
             },
         }
     }
-    assert readiness({"good": Replicas(READY)}).ready  # type: ignore[dict-item]
-    assert readiness({}).ready
+    assert readiness({"good": Replicas(READY)}, reach).ready  # type: ignore[dict-item]
+    assert readiness({}, reach).ready
+
+
+def test_nothing_is_ready_whose_broker_has_not_answered_or_does_not_any_more() -> None:
+    reach = Reach()
+    assert not readiness({}, reach).ready
+    reach.away = "nobody listens"
+    found = readiness({"good": Replicas(READY)}, reach)  # type: ignore[dict-item]
+    assert not found.ready
+    assert found.details["away"] == "nobody listens"

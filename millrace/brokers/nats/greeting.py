@@ -10,7 +10,7 @@ import msgspec
 
 from millrace.brokers.address import Address
 from millrace.brokers.nats.wire import OnMessage, Wire
-from millrace.errors import BrokerError
+from millrace.errors import BrokerDenied, BrokerError
 
 
 async def greet(
@@ -66,7 +66,7 @@ def _login(address: Address) -> bytes:
 
 def _refused(address: Address, reason: str) -> BrokerError:
     if "authorization" in reason.lower():
-        return BrokerError(
+        return BrokerDenied(
             f"{address}: the server refuses this user ({reason})",
             "put user and password into the URL, or into MILLRACE_BROKER_USER and MILLRACE_BROKER_PASSWORD",
         )

@@ -269,7 +269,7 @@ class Link:
                 )
             except (OSError, TimeoutError) as error:
                 problem = BrokerError(
-                    f"{self.address}: nobody answers at {host}:{port} ({error or type(error).__name__})",
+                    f"{self.address}: nobody answers at {host}:{port} ({str(error) or type(error).__name__})",
                     "start nats-server -js there, or correct the address",
                 )
             except BrokerError as error:

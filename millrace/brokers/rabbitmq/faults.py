@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from millrace.brokers.address import PASSWORD_VARIABLE, USER_VARIABLE, Address
-from millrace.errors import BrokerError
+from millrace.errors import BrokerDenied, BrokerError
 
 NOT_FOUND = 404
 PRECONDITION_FAILED = 406
+_ACCESS_REFUSED = 403
+_NOT_ALLOWED = 530
 
 
 class Lost(Exception):
@@ -32,9 +34,15 @@ def unreachable(address: Address, error: BaseException) -> BrokerError:
 
 
 def refused(address: Address, error: Closed) -> BrokerError:
-    """The broker answered, and would not have us."""
-    if error.code == 530:
+    """The broker answered, and would not have us: never this user, or not now."""
+    # A virtual host that is still starting has the code of one that is not there.
+    is_down = "vhost" in error.text and "down" in error.text
+    if error.code not in (_ACCESS_REFUSED, _NOT_ALLOWED) or is_down:
+        return unreachable(address, error)
+    if error.code == _NOT_ALLOWED:
         hint = f"make it with `rabbitmqctl add_vhost {address.path or '/'}`, and give the user rights in it"
-        return BrokerError(f"broker {address} has no such virtual host for this user: {error.text}", hint)
+        return BrokerDenied(f"broker {address} has no such virtual host for this user: {error.text}", hint)
     hint = f"put USER:PASSWORD into the URL, or set {USER_VARIABLE} and {PASSWORD_VARIABLE}"
-    return BrokerError(f"broker {address} refused the user or its password: {error.text}", hint)
+    if address.user in (None, "guest"):
+        hint += "; RabbitMQ lets `guest` in from its own machine alone: make a user with `rabbitmqctl add_user`"
+    return BrokerDenied(f"broker {address} refused the user or its password: {error.text}", hint)

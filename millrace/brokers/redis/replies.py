@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millrace.brokers.address import Address
-from millrace.errors import BrokerError, StorageError, StorageFull
+from millrace.errors import BrokerDenied, BrokerError, StorageError, StorageFull
 
 _REFUSALS = frozenset({"UNKNOWNQUEUE", "QUEUEFULL", "ORDERCHANGE", "NOTALONE"})
 _LATER = frozenset({"LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS", "FAILOVER"})
@@ -48,7 +48,7 @@ def error_of(text: str, address: Address) -> Exception:
     if code == "MISCONF":
         return StorageError(f"{where} cannot write to its disk: {rest}", "look into its log; free space on its disk")
     if code in ("NOAUTH", "WRONGPASS") or "invalid username-password" in text or "without any password" in text:
-        return BrokerError(
+        return BrokerDenied(
             f"{where} refuses these credentials: {text}",
             "expected them in the URL, or in MILLRACE_BROKER_USER and MILLRACE_BROKER_PASSWORD",
         )

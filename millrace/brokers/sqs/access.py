@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.session import Session
 
 from millrace.brokers.address import Address
-from millrace.errors import BrokerError
+from millrace.errors import BrokerDenied, BrokerError
 
 _JSON = "application/x-amz-json-1.0"
 _NO_REGION = "localhost"  # what an address without a host has
@@ -66,12 +66,12 @@ def _found(address: Address) -> Access:
         )
         credentials = client._get_credentials()
     except (BotoCoreError, ValueError) as error:
-        raise BrokerError(
+        raise BrokerDenied(
             f"broker {address}: {error}",
             "expected sqs://REGION, sqs://KEY:SECRET@REGION/ACCOUNT or ...?endpoint=http://HOST:PORT",
         ) from error
     if credentials is None:
-        raise BrokerError(
+        raise BrokerDenied(
             f"broker {address}: no AWS credentials were found",
             "put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or the URL: sqs://KEY:SECRET@REGION",
         )

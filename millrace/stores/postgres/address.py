@@ -15,10 +15,12 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from millrace.errors import StorageError
+from millrace.errors import StorageDenied
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,40}")
 _FORM = "expected postgresql://USER@HOST:PORT/DATABASE?schema=NAME"
+_ENCODED = "in a user or password write / as %2F, ? as %3F, # as %23, @ as %40 and : as %3A"
+_KNOWN = "known are `schema` and what libpq knows: sslmode, target_session_attrs, ..."
 _DEFAULTS = {
     "application_name": "millrace",
     "connect_timeout": "10",
@@ -44,24 +46,28 @@ class Address(msgspec.Struct, frozen=True):
 
 
 def parse_address(url: str) -> Address:
-    """Read a database's URL. Raises StorageError that says what is wrong, and never shows the URL whole."""
+    """Read a database's URL. Raises StorageDenied that says what is wrong, and never shows the URL whole."""
     try:
         parts = urlsplit(url)
+        if "@" in parts.path and "@" not in parts.netloc:  # of a password with a slash nothing is shown
+            raise StorageDenied("the database's URL has its @ behind a /", _ENCODED)
         options = parse_qsl(parts.query, keep_blank_values=True)
         named = dict(options)
         schema = named.pop("schema", "millrace")
         if parts.scheme not in ("postgresql", "postgres"):
-            raise StorageError("the database's URL is none of PostgreSQL", _FORM)
+            raise StorageDenied("the database's URL is none of PostgreSQL", _FORM)
         if not _SCHEMA.fullmatch(schema) or schema.startswith("pg_"):
-            raise StorageError(
+            raise StorageDenied(
                 f"schema={schema!r} in the database's URL", "a schema is up to 41 of a-z, 0-9 and '_', not pg_..."
             )
         plain = urlunsplit(parts._replace(query=urlencode(named, quote_via=quote)))
         known = conninfo_to_dict(plain)
     except ValueError as error:
-        raise StorageError(f"the database's URL cannot be read: {_type(error)}", _FORM) from None
+        raise StorageDenied("the database's URL cannot be read", f"{_FORM}; {_ENCODED}") from error
     except psycopg.Error as error:  # libpq's words quote the part that it does not know, perhaps the password
-        raise StorageError(f"the database's URL cannot be read: {_type(error)}", _FORM) from None
+        if "URI query parameter" in str(error):
+            raise StorageDenied("the database's URL cannot be read: one of its options is unknown", _KNOWN) from None
+        raise StorageDenied("the database's URL cannot be read", f"{_FORM}; {_ENCODED}") from None
     missing = {name: value for name, value in _DEFAULTS.items() if name not in known}
     return Address(make_conninfo(plain, **missing), schema, _shown(known, schema))
 
@@ -69,7 +75,3 @@ def parse_address(url: str) -> Address:
 def _shown(known: Mapping[str, object], schema: str) -> str:
     host, port, name = (known.get(each) for each in ("host", "port", "dbname"))
     return f"postgresql://{host or ''}{f':{port}' if port else ''}/{name or ''} (schema {schema})"
-
-
-def _type(error: Exception) -> str:
-    return type(error).__name__

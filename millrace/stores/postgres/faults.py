@@ -6,7 +6,7 @@ import psycopg
 from psycopg import errors
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
-from millrace.errors import StorageBusy, StorageError, StorageFull, StorageReadOnly
+from millrace.errors import StorageBusy, StorageDenied, StorageError, StorageFull, StorageReadOnly
 from millrace.stores.postgres.address import Address
 
 _AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
@@ -38,7 +38,7 @@ def translate(error: Exception, address: Address) -> StorageError:
     said = _first_line(error)
     code = getattr(error, "sqlstate", None) or next((code for words, code in _WORDS.items() if words in said), "")
     if code in ("28P01", "28000"):
-        return StorageError(f"{address}: {said}", "check user and password in `database:`, or PGUSER and PGPASSWORD")
+        return StorageDenied(f"{address}: {said}", "check user and password in `database:`, or PGUSER and PGPASSWORD")
     if code == "53100":
         return StorageFull(
             f"{address}: {said}", "free some space on the server; what was accepted before is still there"
@@ -52,7 +52,7 @@ def translate(error: Exception, address: Address) -> StorageError:
             f"{address}: {said}", f"GRANT this user CREATE on the database, or make schema {address.schema} his own"
         )
     if code == "3D000":
-        return StorageError(f"{address}: {said}", "create the database, or correct its name in `database:`")
+        return StorageDenied(f"{address}: {said}", "create the database, or correct its name in `database:`")
     if code == "53300":
         return StorageBusy(f"{address}: {said}", "raise max_connections on the server, or run fewer processes")
     if code == "57014" or code == "55P03":
@@ -64,7 +64,7 @@ def translate(error: Exception, address: Address) -> StorageError:
     if isinstance(error, PoolTimeout | PoolClosed) or is_lost_connection(error):
         return StorageError(
             f"{address}: the server cannot be reached: {said}",
-            "it is tried again; check that it runs and that host and port in `database:` are right",
+            "check that it runs and that host and port in `database:` are right",
         )
     return StorageError(f"{address}: {said}", "look at the server's log")
 
