@@ -177,6 +177,13 @@ class Ledger(ABC):
         """Forget the outputs of these messages: the broker has them."""
 
     @abstractmethod
+    async def bury(self, queue: str, records: Sequence[Record], *, dead_s: float) -> None:
+        """The broker made these messages dead letters by itself: their records, known for `dead_s`.
+
+        What has ended, or is not known, is left alone.
+        """
+
+    @abstractmethod
     async def doubt(self, queue: str, ids: Sequence[str] | None) -> None:
         """Before messages are purged or moved (all of them: None): those that are queued are unconfirmed again."""
 

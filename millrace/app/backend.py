@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from millrace.app.codecs import with_codecs
-from millrace.app.queue import open_queue
+from millrace.app.queue import open_queue, results_of
 from millrace.app.stores import Store, open_store
 from millrace.broker import Broker, Queue
 from millrace.brokers.claims import ClaimCheck
@@ -44,7 +44,7 @@ class Backend:
         records = MemoryResults()
         self._claims = bodies_around(queue, project, clock)
         self.broker: Broker = with_codecs(self._claims, project)
-        self.results: Results = store.results
+        self.results: Results = results_of(queue, store)
         self.calls = Calls(MemoryBroker(clock, [records]), records, call_queues(project))
         self.calls_elsewhere = Calls(self.broker, self.results, shared_call_queues(project))
         self.shares_calls = False

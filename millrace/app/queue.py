@@ -8,6 +8,7 @@ from millrace.broker import Broker
 from millrace.brokers.sqlite import SqliteBroker
 from millrace.clock import Clock
 from millrace.config.schema import Project
+from millrace.store import Results
 
 
 async def open_queue(project: Project, store: Store, clock: Clock) -> Broker:
@@ -18,6 +19,15 @@ async def open_queue(project: Project, store: Store, clock: Clock) -> Broker:
 
     inner = await open_broker(project.broker, clock=clock) if project.broker else EmbeddedQueue(project, clock)
     return Outbox(inner, store.ledger, clock=clock)
+
+
+def results_of(queue: Broker, store: Store) -> Results:
+    """What became of messages, as far as the queue and the store know together."""
+    if isinstance(queue, SqliteBroker):
+        return store.results
+    from millrace.brokers.outbox import Outbox
+
+    return queue.results(store.results) if isinstance(queue, Outbox) else store.results
 
 
 class EmbeddedQueue(SqliteBroker):

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from millrace.clock import Clock, SystemClock
 from millrace.store import Ledger, Noted
 from millrace.stores.deliveries import delivery_of, ended
-from millrace.types import Commit, Lease, Put
+from millrace.types import Commit, Lease, Message, Outcome, Put, Record
 
 _Place = tuple[str, str]  # queue, and id or key
 _State = Literal["noted", "queued", "done", "dead"]
@@ -114,6 +114,16 @@ class MemoryLedger(Ledger):
         for id in ids:
             if entry := self._entries.get((queue, id)):
                 entry.outputs = []
+
+    async def bury(self, queue: str, records: Sequence[Record], *, dead_s: float) -> None:
+        buried = []
+        for record in records:
+            entry = self._entries.get((queue, record.id))
+            if entry is not None and entry.state in ("noted", "queued"):
+                entry.state, entry.expires_at = "dead", self._clock.monotonic() + dead_s
+                buried.append(Outcome(Lease(queue, Message(record.id), "", 0, 0.0), "dead", record=record))
+        for participant in self._participants:
+            participant.apply(Commit(queue, buried))
 
     async def doubt(self, queue: str, ids: Sequence[str] | None) -> None:
         for entry in self._chosen(queue, ids).values():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from millrace.errors import StorageError
 from millrace.store import Ledger, Noted, Results, Table
 from millrace.testing.bench import outcome, raised
-from millrace.types import Commit, Lease, Message, Outcome, Put, Row, Verdict
+from millrace.types import Commit, Failure, Lease, Message, Outcome, Put, Record, Row, Verdict
 
 _WINDOW_UNITS = 1000.0
 
@@ -238,6 +238,26 @@ async def done_is_known_for_its_window(bench: LedgerBench) -> None:
     assert not await bench.knows("b"), "expected it to be forgotten"
 
 
+async def what_the_broker_buried_is_dead(bench: LedgerBench) -> None:
+    """Whoever was noted or queued; what has ended keeps its record, and what is not known stays so."""
+    await bench.queued(put("queued"), put("done"), put("dead"))
+    await bench.note(put("noted"))
+    await bench.write(run(delivery("done")), outcome(delivery("dead"), "dead"))
+    before = [await bench.results.get(id) for id in ("done", "dead")]
+    expired = Failure("Expired", "too late")
+    records = [Record(id, "q", "dead", failure=expired) for id in ("queued", "noted", "done", "dead", "nobody")]
+    await bench.ledger.bury("q", records, dead_s=math.inf)
+    for id in ("queued", "noted"):
+        record = await bench.results.wait(id, 0.0)
+        assert record == Record(id, "q", "dead", failure=expired), f"expected the record of {id}, got {record}"
+        assert await bench.knows(id), f"expected {id} to be known"
+    assert [await bench.results.get(id) for id in ("done", "dead")] == before, "expected ended ones to be left alone"
+    assert not await bench.knows("nobody"), "expected nothing to be made up"
+    assert await bench.ledger.unsent("q", ["queued"]) == {}, "expected that a letter may be sent back and run"
+    assert await bench.write(run(delivery("queued"), b"7")) == [], "expected it to be done"
+    assert (await bench.rows())["queued"] == b"7", "expected its row"
+
+
 async def doubt_makes_a_put_unconfirmed(bench: LedgerBench) -> None:
     """Only what is queued is in doubt, one or all; what has ended stays known."""
     await bench.queued(put("a"), put("b"), put("c"), put("done"), put("other", queue="other"))
@@ -316,6 +336,7 @@ CHECKS = (
     a_write_is_all_or_none,
     the_last_of_a_key_stays,
     done_is_known_for_its_window,
+    what_the_broker_buried_is_dead,
     doubt_makes_a_put_unconfirmed,
     moved_messages_are_queued_there,
     a_redriven_message_is_queued,

@@ -11,7 +11,6 @@ So a message may run twice, and its effects are there once: the first delivery t
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
 
@@ -21,10 +20,12 @@ from millrace.broker import DEAD_FROM_ATTRIBUTE, DEAD_SUFFIX, Broker, Peeked, Qu
 from millrace.brokers.depth import Depth
 from millrace.brokers.names import unknown_queue
 from millrace.brokers.outbox.intake import WINDOW_S, Intake
+from millrace.brokers.outbox.letters import Letters
 from millrace.brokers.outbox.receipts import among, inner, outer
+from millrace.brokers.outbox.results import OutboxResults
 from millrace.clock import Clock, SystemClock
 from millrace.errors import BrokerError, StorageError, TooLarge
-from millrace.store import Ledger
+from millrace.store import Ledger, Results
 from millrace.types import Accepted, Commit, Lease, Message, Outcome, Put
 
 _MOST_LEFT = 1000  # messages in flight that are looked at when all others were purged or moved
@@ -44,8 +45,14 @@ class Outbox(Broker):
         self._ledger = ledger
         self._queues: dict[str, Queue] = {}
         self._windows_s: dict[str, float] = {}
-        self._depth = Depth(inner, clock or SystemClock())
+        self._clock = clock or SystemClock()
+        self._depth = Depth(inner, self._clock)
+        self._letters = Letters(inner, ledger, self._queues)
         self._intake = Intake(inner, ledger, self._depth, self._windows_s)
+
+    def results(self, records: Results) -> Results:
+        """The ledger's records, which also know of messages that the inner broker buried by itself."""
+        return OutboxResults(records, self._letters, self._clock)
 
     async def declare(self, queues: Sequence[Queue]) -> None:
         await self._inner.declare([msgspec.structs.replace(queue, max_depth=None) for queue in queues])
@@ -113,6 +120,8 @@ class Outbox(Broker):
         owner = source.removesuffix(DEAD_SUFFIX)
         if owner == source:
             await self._ledger.doubt(source, ids)
+        else:
+            await self._letters.learn(owner, ids)
         if ids is not None:
             await self._ledger.forget(target, ids, done=True)  # before: it could be taken at once
         count = await self._inner.move(source, target, ids)
@@ -125,10 +134,12 @@ class Outbox(Broker):
         return count
 
     async def purge(self, queue: str, ids: Sequence[str] | None = None, *, in_flight: bool = False) -> int:
+        owner = queue.removesuffix(DEAD_SUFFIX)
+        if owner != queue:
+            await self._letters.learn(owner, ids)
         await self._ledger.doubt(queue, ids)
         count = await self._inner.purge(queue, ids, in_flight=in_flight)
         left, _ = await self._left(queue, ids)
-        owner = queue.removesuffix(DEAD_SUFFIX)
         if owner != queue:
             await self._ledger.expire(owner, ids, self._windows_s.get(owner, WINDOW_S))
         else:
@@ -212,9 +223,8 @@ class Outbox(Broker):
         for outcome in ended:  # copies of one message in one batch: one of them counts
             chosen.setdefault(outcome.lease.message.id, outcome)
         queue = self._queues.get(commit.queue, Queue(commit.queue, dedupe_s=WINDOW_S))
-        kept_s = math.inf if queue.dead_to is None else queue.dedupe_s  # with its letter in `<name>.dead`
         written = Commit(commit.queue, list(chosen.values()))
-        late = await self._ledger.write(written, dedupe_s=queue.dedupe_s, dead_s=kept_s)
+        late = await self._ledger.write(written, dedupe_s=queue.dedupe_s, dead_s=self._letters.kept_s(commit.queue))
         waiting = {outcome.lease.message.id: list(outcome.puts) for outcome in written.without(late).outcomes}
         if late:
             waiting |= await self._ledger.unsent(commit.queue, [lease.message.id for lease in late])

@@ -24,7 +24,7 @@ from millrace.stores.postgres.listener import Listener
 from millrace.stores.postgres.results import TOPIC
 from millrace.stores.postgres.tables import PostgresTable, PostgresTables
 from millrace.stores.postgres.texts import indexed, restored, stored
-from millrace.types import Commit, Lease, Outcome, Put
+from millrace.types import Commit, Lease, Outcome, Put, Record
 
 _FOR_EVER_S = 1e11  # some thousand years: what PostgreSQL's intervals and times can still add up
 
@@ -111,6 +111,16 @@ class PostgresLedger(Ledger):
 
     async def sent(self, queue: str, ids: Sequence[str]) -> None:
         await self._link.relaxed((notes.SENT, {"queue": queue, "ids": [indexed(id) for id in ids]}))
+
+    async def bury(self, queue: str, records: Sequence[Record], *, dead_s: float) -> None:
+        parameters = {
+            "queue": queue,
+            "ids": [indexed(record.id) for record in records],
+            "docs": [msgspec.json.encode(record).decode() for record in records],
+            "dead_s": min(dead_s, _FOR_EVER_S),
+        }
+        await self._link.rows(notes.BURY, parameters)
+        self._listener.tell(TOPIC)
 
     async def doubt(self, queue: str, ids: Sequence[str] | None) -> None:
         await self._link.rows(notes.DOUBT, _chosen(queue, ids))

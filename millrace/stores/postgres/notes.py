@@ -72,28 +72,16 @@ SELECT id FROM asked WHERE id NOT IN (SELECT id FROM won)
 # Which deliveries were first; asked afterwards, since a statement does not see what was committed while it waited.
 FIRST = sql.SQL("SELECT id, delivery FROM records WHERE queue = %(queue)s AND id = ANY(%(ids)s::text[])")
 SENT = sql.SQL("""
-SELECT id, outputs FROM records
-WHERE queue = %(queue)s AND id = ANY(%(ids)s::text[]) AND state = 'done' AND expires_at > now()
-""")
-WRITE = """
-WITH asked AS (
-  SELECT * FROM unnest(%(ids)s::text[], %(states)s::text[], %(deliveries)s::text[], %(kept_s)s::float8[],
-    %(docs)s::text[], %(outputs)b::bytea[]) AS asked (id, state, delivery, kept_s, doc, outputs) ORDER BY id
-), won AS (
-  INSERT INTO records AS r (id, queue, state, delivery, doc, outputs, finished_at, expires_at)
-  SELECT id, %(queue)s, state, delivery, doc, outputs, now(), now() + make_interval(secs => kept_s) FROM asked
-  ON CONFLICT (id, queue) DO UPDATE SET state = excluded.state, delivery = excluded.delivery, doc = excluded.doc,
-    outputs = excluded.outputs, finished_at = excluded.finished_at, expires_at = excluded.expires_at
-  WHERE r.state <> 'done' OR r.expires_at <= now()
-  RETURNING r.id
-){rows}
-SELECT a.id FROM asked a LEFT JOIN records r ON r.id = a.id AND r.queue = %(queue)s
-WHERE a.id NOT IN (SELECT id FROM won) AND r.delivery IS DISTINCT FROM a.delivery
-"""
-SENT = sql.SQL("""
 UPDATE records SET outputs = NULL WHERE queue = %(queue)s AND id = ANY(%(ids)s::text[]) AND outputs IS NOT NULL
 """)
 _CHOSEN = "queue = %(queue)s AND (%(ids)s::text[] IS NULL OR id = ANY(%(ids)s::text[]))"
+# Messages of a queue that nobody has finished are dead letters.
+BURY = sql.SQL("""
+UPDATE records AS r SET state = 'dead', doc = a.doc, outputs = NULL, finished_at = now(),
+  expires_at = now() + make_interval(secs => %(dead_s)s)
+FROM unnest(%(ids)s::text[], %(docs)s::text[]) AS a (id, doc)
+WHERE r.queue = %(queue)s AND r.id = a.id AND r.state IN ('noted', 'queued')
+""")
 DOUBT = sql.SQL(f"UPDATE records SET state = 'noted' WHERE {_CHOSEN} AND state = 'queued'")
 MOVED = sql.SQL(f"""
 WITH gone AS (

@@ -15,7 +15,7 @@ from millrace.database import Database, Participant
 from millrace.store import Ledger, Noted
 from millrace.stores.deliveries import delivery_of, ended, packed, unpacked
 from millrace.stores.sqlite import notes
-from millrace.types import Commit, Lease, Outcome, Put
+from millrace.types import Commit, Lease, Outcome, Put, Record
 
 _TOPIC = "results"
 _FOR_EVER_S = 9e15  # JSON knows no infinity
@@ -107,6 +107,20 @@ class SqliteLedger(Ledger):
 
     async def sent(self, queue: str, ids: Sequence[str]) -> None:
         await self._write(notes.SENT, queue, _array(ids))
+
+    async def bury(self, queue: str, records: Sequence[Record], *, dead_s: float) -> None:
+        def job(connection: sqlite3.Connection) -> None:
+            now_s = self._database.now()
+            asked = queue, _array([record.id for record in records])
+            unfinished = {id for (id,) in connection.execute(notes.UNFINISHED, asked).fetchall()}
+            until = now_s + min(dead_s, _FOR_EVER_S)
+            rows = _array(
+                [(each.id, "dead", "", until, _encode(each).decode()) for each in records if each.id in unfinished]
+            )
+            connection.execute(notes.END, (queue, rows, self._database.clock.now()))
+            connection.execute(notes.RECORD, (queue, rows, now_s))
+
+        await self._database.write(job, wakes=[_TOPIC])
 
     async def doubt(self, queue: str, ids: Sequence[str] | None) -> None:
         await self._write(notes.DOUBT, queue, _chosen(ids))

@@ -92,6 +92,9 @@ DELETE FROM records WHERE (id, queue) IN (SELECT id, queue FROM records WHERE ex
 
 # ---- people
 
+# Of some messages of a queue, those that nobody has finished.
+UNFINISHED = f"SELECT id FROM notes WHERE queue = ?1 AND {_THESE} AND state IN ('noted', 'queued')"
+
 DOUBT = f"UPDATE notes SET state = 'noted' WHERE state = 'queued' AND {_CHOSEN}"
 MOVABLE = f"""
 SELECT json_group_array(id) FROM notes
