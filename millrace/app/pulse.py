@@ -11,6 +11,7 @@ from millrace.errors import MillraceError
 from millrace.telemetry import Telemetry
 
 _PAUSE_S = 5.0
+_PATIENCE_S = 5.0  # adapters wait longer for a connection to come back
 _NOBODY = "0" * 32  # the id of no message
 
 
@@ -36,7 +37,10 @@ class Pulse:
     async def _count(self, queue: str) -> str:
         """Set the gauges of one queue; why they cannot be known, "" when they are."""
         try:
-            stats = await self._backend.broker.stats(queue)
+            async with asyncio.timeout(_PATIENCE_S):
+                stats = await self._backend.broker.stats(queue)
+        except TimeoutError:
+            return f"the broker does not answer within {_PATIENCE_S:.0f} s"
         except MillraceError as error:
             return error.problem
         by_state = {name: getattr(stats, name) for name in ("depth", "in_flight", "delayed", "dead")}
@@ -46,7 +50,10 @@ class Pulse:
     async def _ask_database(self) -> str:
         """Why the database does not answer, "" when it does."""
         try:
-            await self._backend.results.get(_NOBODY)
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._backend.results.get(_NOBODY)
+        except TimeoutError:
+            return f"the database does not answer within {_PATIENCE_S:.0f} s"
         except MillraceError as error:
             return error.problem
         return ""

@@ -9,6 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from millrace.config.aws import AsyncConfig, AwsConfig, Destination, TopicConfig, TopicQueue
+from millrace.config.codec import CodecConfig
 from millrace.config.events import EVENTS, BatchConfig, Cors, HttpRoute
 from millrace.config.schema import (
     BucketConfig,
@@ -56,6 +57,7 @@ _SECTIONS: tuple[tuple[str, type[Section], str], ...] = (
     ("functions.&lt;name&gt;", FunctionConfig, ""),
 )
 _PARTS: tuple[tuple[str, type[Section], str], ...] = (
+    ("queues.&lt;name&gt;.codec", CodecConfig, ""),
     ("functions.&lt;name&gt;.batch", BatchConfig, ""),
     ("functions.&lt;name&gt;.retry", RetryConfig, ""),
     ("functions.&lt;name&gt;.to", Sink, "A list. "),

@@ -203,3 +203,11 @@ def until_accepted(client: httpx.Client, path: str, body: object, wait_s: int = 
         time.sleep(0.1)
     id: str = answer.json()["id"]
     return id
+
+
+def until_ready(client: httpx.Client, status: int, wait_s: int = 60) -> None:
+    """Wait until /readyz answers with a status: what is away is asked every few seconds."""
+    end = time.monotonic() + wait_s
+    while (answer := client.get("/readyz")).status_code != status:
+        assert time.monotonic() < end, answer.text
+        time.sleep(0.1)

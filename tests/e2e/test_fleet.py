@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fleet_parts import BROKERS, Fleet, apart, results, schema, until_accepted
+from fleet_parts import BROKERS, Fleet, apart, results, schema, until_accepted, until_ready
 from needs import needs
 
 from tests.services import service
@@ -110,6 +110,7 @@ def test_a_broker_that_goes_and_comes_again(server: Server, tmp_path: Path) -> N
                 refused = client.post("/images", json={"image": "b.png"})
                 assert (refused.status_code, refused.json()["type"]) == (503, "urn:millrace:problem:broker-unavailable")
                 assert int(refused.headers["retry-after"]) > 0
+                until_ready(client, 503)
                 late = fleet.start("two", "gateway")
                 url = late.until(r"until then (http://\S+) answers 503")[1]
                 assert httpx.get(f"{url}/readyz", trust_env=False).status_code == 503
@@ -118,6 +119,7 @@ def test_a_broker_that_goes_and_comes_again(server: Server, tmp_path: Path) -> N
                 assert "Traceback" not in told
                 server.restart()
                 late.until("listening on")
+                until_ready(client, 200)
                 accepted = until_accepted(client, "/images", {"image": "c.png"})
                 assert results(client, [accepted])[0]["state"] == "done"
             assert (gateway.stop(), late.stop(), worker.stop()) == (0, 0, 0)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from millrace.app import open_backend, queue, reach
+from millrace.app import open_backend, pulse, queue, reach
 from millrace.app.backend import Backend
 from millrace.app.listener import Listener
 from millrace.app.pulse import Pulse
@@ -318,14 +318,16 @@ async def test_a_worker_that_waits_is_alive_and_not_ready(
 
 
 class Silent:
-    """A broker's `stats` or a database's `get` that fails while `refusal` is set."""
+    """A broker's `stats` or a database's `get` that fails while `refusal` is set, or waits for it."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
-        self.refusal: Exception | None = None
+        self.refusal: Exception | asyncio.Event | None = None
 
     async def __call__(self, name: str) -> Any:
-        if self.refusal is not None:
+        if isinstance(self.refusal, asyncio.Event):
+            await self.refusal.wait()
+        elif self.refusal is not None:
             raise self.refusal
         return await self._inner(name)
 
@@ -337,6 +339,7 @@ async def test_a_broker_or_database_that_goes_away_makes_a_process_unready_until
     stats, get = Silent(backend.broker.stats), Silent(backend.results.get)
     monkeypatch.setattr(backend.broker, "stats", stats)
     monkeypatch.setattr(backend.results, "get", get)
+    monkeypatch.setattr(pulse, "_PATIENCE_S", 0.01)
     reach = Reach()
     running = asyncio.create_task(Pulse(backend, reach, Telemetry(), clock).run())
 
@@ -353,7 +356,13 @@ async def test_a_broker_or_database_that_goes_away_makes_a_process_unready_until
         await until("")
         get.refusal = StorageError("no database")
         await until("no database")
+        get.refusal = asyncio.Event()
+        await until("the database does not answer within 0 s")
         get.refusal = None
+        await until("")
+        stats.refusal = asyncio.Event()
+        await until("the broker does not answer within 0 s")
+        stats.refusal = None
         await until("")
     running.cancel()
     await backend.close()

@@ -17,7 +17,7 @@ async def healthz(request: Request) -> Reply:
 
 
 class ReadyEndpoint:
-    """GET /readyz: 200 when every function is loaded and nothing drains, else 503.
+    """GET /readyz: 200 when broker and database answer, every function is loaded and nothing drains, else 503.
 
     It answers everybody, since a balancer has no token; which functions there are, and why one does not load, it tells
     those alone whom `trusted` lets in.

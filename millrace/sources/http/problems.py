@@ -210,11 +210,11 @@ def starting() -> Problem:
 
 
 def not_ready(details: Mapping[str, Any] | None) -> Problem:
-    """A function is not loaded; `details` say which and why, None for those who may not know."""
+    """A function is not loaded, or something is away; `details` say what and why, None for those who may not know."""
     if details is None:
-        detail = "Not every function is loaded; with the token, details says which and why."
+        detail = "A function is not loaded, or broker or database is away; with the token, details says which and why."
         return Problem(503, "not-ready", "Not ready", detail, RETRY_AFTER)
-    detail = "Not every function is loaded; details says which and why."
+    detail = "A function is not loaded, or broker or database is away; details says which and why."
     return Problem(503, "not-ready", "Not ready", detail, RETRY_AFTER, details=details)
 
 

@@ -68,7 +68,7 @@ class PushRoute(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether every function is loaded; `details` is shown to clients: JSON-able, and free of tracebacks."""
+    """Whether this process can work; `details` is shown to clients: JSON-able, and free of tracebacks."""
 
     ready: bool
     details: Mapping[str, Any]
