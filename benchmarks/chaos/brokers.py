@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from benchmarks.chaos.endpoint import Endpoint
 from benchmarks.chaos.faults import Grip
 from benchmarks.chaos.grips import RabbitmqMemory, RedisMemory
 from tests.services.nats import Nats
@@ -39,6 +39,7 @@ KINDS = {
     "rabbitmq": Kind(Rabbitmq, _rabbitmq_grip, "quorum queues on one node, publisher confirms"),
     "redis": Kind(lambda: Redis({"appendfsync": "always"}), _redis_grip, "appendonly yes, appendfsync always"),
     "nats": Kind(Nats, None, "file storage on one server, synced every two minutes"),
+    "sqs": Kind(Endpoint, None, "standard queues of millrace's own endpoint, one SQLite file"),
 }
 
 
@@ -46,7 +47,6 @@ KINDS = {
 def running(kind: Kind) -> Iterator[tuple[Server, Proxy, str]]:
     """A server, the proxy before it, and the URL that leads through the proxy."""
     with kind.server() as server:
-        parts = urlsplit(server.start())
+        url = server.start()
         with proxied(HOST, server.port) as proxy:
-            place = parts.netloc.rpartition("@")
-            yield server, proxy, urlunsplit(parts._replace(netloc=f"{place[0]}{place[1]}{HOST}:{proxy.port}"))
+            yield server, proxy, url.replace(f"{HOST}:{server.port}", f"{HOST}:{proxy.port}")
