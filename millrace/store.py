@@ -40,6 +40,7 @@ class Table(ABC):
 
     name: str
     key: str  # the key field's name
+    joins: bool = True  # whether its rows become durable with the rest of a commit; else they are written before it
 
     @abstractmethod
     async def put(self, rows: Sequence[Row]) -> None:
@@ -64,6 +65,10 @@ class Table(ABC):
         When there is none yet it waits up to wait_s for the next; an early empty answer is allowed. Writing what is
         there already is no change. Changes are kept for 24 h.
         """
+
+    async def close(self) -> None:
+        """Let go of what is this table's alone."""
+        return
 
 
 class ObjectInfo(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Carries out one Commit: in one transaction where the broker has one, else writes, then puts, then acks.
 
-Objects and webhooks always come first: they are keyed, so doing them twice is doing them once, and the
-deletion that says "done" must be the last thing to become durable.
+Objects, webhooks and rows of tables that join no transaction come first: they are keyed, so doing them twice is doing
+them once, and the deletion that says "done" must be the last thing to become durable.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import msgspec
 
 from millrace.broker import Broker
 from millrace.errors import MillraceError
+from millrace.flow.apart import ApartRows, Refused
 from millrace.store import Bucket, Results, Table
 from millrace.types import Commit, Failure, Lease, Outcome, Post
 
 _WRITES_AT_ONCE = 16
 
 Poster = Callable[[Post], Awaitable[None]]
-Refused = Callable[[Outcome, Failure], Outcome]
 
 
 class Committer:
@@ -40,15 +40,17 @@ class Committer:
         self._buckets = buckets
         self._results = results
         self._poster = poster
+        self._apart = ApartRows(tables)
         self._gate = asyncio.Semaphore(_WRITES_AT_ONCE)
 
     async def commit(self, commit: Commit, refused: Refused) -> list[Lease]:
         """Make the commit durable; return the leases that were lost, whose outcomes had no effect.
 
-        An outcome whose object or webhook could not be written becomes what `refused` makes of it. Raises
-        StorageError or BrokerError when the rest could not be made durable; then nothing was deleted and it may be
-        called again.
+        An outcome whose object or webhook could not be written, or whose row is too large, becomes what `refused` makes
+        of it. Raises StorageError or BrokerError when the rest could not be made durable; then nothing was deleted and
+        it may be called again.
         """
+        commit = await self._apart.write(commit, refused)
         if any(outcome.objects or outcome.posts for outcome in commit.outcomes):
             written = await asyncio.gather(*(self._written(outcome, refused) for outcome in commit.outcomes))
             commit = Commit(commit.queue, written)

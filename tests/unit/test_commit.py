@@ -44,6 +44,8 @@ class Spy:
 
 
 class Named:
+    joins = True
+
     def __init__(self, spy: Spy, name: str) -> None:
         self.spy, self.name = spy, name
 
