@@ -8,7 +8,7 @@ import msgspec
 
 from millrace.app.codecs import with_codecs
 from millrace.app.queue import open_queue, results_of
-from millrace.app.stores import Store, open_store
+from millrace.app.stores import Store, open_project_table, open_store
 from millrace.broker import Broker, Queue
 from millrace.brokers.claims import ClaimCheck
 from millrace.brokers.memory import MemoryBroker
@@ -63,7 +63,7 @@ class Backend:
         # Those that DynamoDB's API shows are followed by it, so that it sees what functions write.
         streamed = set(self._project.tables) if self._project.aws else set(_streamed(self._project))
         for name, table in self._project.tables.items():
-            self.tables[name] = await self._open_table(name, table.key, stream=name in streamed)
+            self.tables[name] = await open_project_table(self._store, name, table, stream=name in streamed)
         await self.broker.declare(list(durable_queues(self._project).values()))
         await self.calls.broker.declare(list(self.calls.queues.values()))
 
@@ -92,6 +92,8 @@ class Backend:
         """Finish what was begun and close every file."""
         await self.calls.broker.close()
         await self.broker.close()
+        for table in self.tables.values():
+            await table.close()
         await self._store.close()
 
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from millrace.clock import Clock
 from millrace.config.brokers import scheme_of
-from millrace.config.fleet import DATABASE_PACKAGE, DATABASE_SCHEMES
-from millrace.config.schema import Project
+from millrace.config.fleet import DATABASE_PACKAGE, DATABASE_SCHEMES, TABLE_PACKAGE, TABLE_SCHEME
+from millrace.config.schema import Project, TableConfig
 from millrace.database import Database
 from millrace.errors import ConfigError
 from millrace.store import Bookmarks, Ledger, Results, Table
@@ -77,3 +77,22 @@ async def open_store(project: Project, clock: Clock) -> Store:
         raise ConfigError(f"database: PostgreSQL needs the package {DATABASE_PACKAGE}", hint) from None
     store: Store = await module.open_postgres(project.database, clock=clock)
     return store
+
+
+async def open_project_table(store: Store, name: str, config: TableConfig, *, stream: bool) -> Table:
+    """A table of a project: in its store, or where its `url` says. Raises ConfigError, StorageError."""
+    if config.url is None:
+        return await store.open_table(name, config.key, stream=stream)
+    if scheme_of(config.url) != TABLE_SCHEME:
+        raise ConfigError(f"tables.{name}.url: no database that millrace knows", "expected dynamodb://REGION/TABLE")
+    if stream:
+        raise ConfigError(f"tables.{name}: the changes of a table in DynamoDB are not seen here", "leave out its `url`")
+    try:
+        module = importlib.import_module("millrace.stores.dynamodb")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != TABLE_PACKAGE:
+            raise
+        hint = "pip install 'millrace[dynamodb]'"
+        raise ConfigError(f"tables.{name}.url: DynamoDB needs the package {TABLE_PACKAGE}", hint) from None
+    table: Table = await module.open_table(config.url, name, config.key)
+    return table

@@ -50,7 +50,8 @@ def check(project: Project, machine_bytes: int | None = None, *, complete: bool 
     found += check_endpoint(project.aws)
     found += check_limits(project, machine_bytes) if complete else []
     found += circles(project)
-    if project.broker or project.database or project.bodies:
+    tables_elsewhere = any(table.url for table in project.tables.values())
+    if project.broker or project.database or project.bodies or tables_elsewhere:
         from millrace.config.fleet import check_fleet  # most projects need none of it, and start the sooner
 
         found += check_fleet(project)

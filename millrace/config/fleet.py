@@ -18,6 +18,8 @@ from millrace.loopback import is_loopback
 
 DATABASE_SCHEMES = ("postgresql", "postgres")
 DATABASE_PACKAGE = "psycopg"
+TABLE_SCHEME = "dynamodb"
+TABLE_PACKAGE = "botocore"
 _SHOWN = 40  # characters of a scheme that is not known
 LARGE_BODY = 16_000_000  # bytes; a larger body is in the way of every queue, and waits beside it
 _NEEDED = {  # a setting of a queue, the flag of Capabilities that it needs, and what is wanted with it
@@ -28,10 +30,13 @@ _NEEDED = {  # a setting of a queue, the flag of Capabilities that it needs, and
 
 
 def check_fleet(project: Project) -> Iterator[Finding]:
-    """Findings about `broker`, `database` and `bodies`, and about what they cannot do for this project."""
+    """Findings about `broker`, `database`, `bodies` and `url` of tables, and about what they cannot do for it."""
     yield from _check_broker(project)
     yield from _check_database(project)
     yield from _check_bodies(project)
+    for name, table in project.tables.items():
+        if table.url is not None:
+            yield from _check_table(project, name, table.url)
 
 
 def is_elsewhere(project: Project) -> bool:
@@ -117,6 +122,29 @@ def _check_bodies(project: Project) -> Iterator[Finding]:
     if scheme_of(project.bodies) not in BUCKET_SCHEMES:
         expected = f"a folder, or a URL of {one_of(BUCKET_SCHEMES)}"
         yield Finding(("bodies",), f"bodies: {_kind(project.bodies)} is no bucket that millrace knows", expected)
+
+
+def _check_table(project: Project, name: str, url: str) -> Iterator[Finding]:
+    path: Path = ("tables", name, "url")
+    if scheme_of(url) != TABLE_SCHEME:
+        yield Finding(path, f"tables.{name}.url: {_kind(url)} is no database of a table", "dynamodb://REGION/TABLE")
+        return
+    if find_spec(TABLE_PACKAGE) is None:
+        what = f"tables.{name}.url: DynamoDB needs the package {TABLE_PACKAGE}"
+        yield Finding(path, what, "pip install 'millrace[dynamodb]'")
+    if "@" in _authority(url):
+        what = f"tables.{name}.url: credentials stand in the project file"
+        yield Finding(path, what, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile", in_clear=True)
+    if project.aws is not None:
+        what = f"tables.{name}.url: `aws:` keeps the tables that its own DynamoDB shows"
+        yield Finding(path, what, "no `url`, or no `aws:`")
+    for function, config in project.functions.items():
+        for index, event in enumerate(config.events):
+            if isinstance(event, TableEvent) and event.table == name:
+                what = (
+                    f"functions.{function} follows table {name}, and the changes of one in DynamoDB are not seen here"
+                )
+                yield Finding(("functions", function, "events", index), what, f"tables.{name} without `url`")
 
 
 def _check_secret(path: Path, url: str, instead: str) -> Iterator[Finding]:

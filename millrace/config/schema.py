@@ -60,6 +60,9 @@ class TableConfig(Section):
 
     key: str = Field("id", description="The field that identifies a row.")
     sort: str | None = Field(None, description="The second field of the key, DynamoDB's range key.")
+    url: str | None = Field(
+        None, description="Where its rows are: dynamodb://REGION/TABLE; left out: in `database`, or in .millrace."
+    )
 
 
 class BucketConfig(Section):

@@ -145,3 +145,31 @@ def test_bodies(tmp_path: Path) -> None:
 def test_urls_that_cannot_be_read_are_left_to_the_adapter(tmp_path: Path) -> None:
     assert told(tmp_path, 'service: x\nbroker: "able://[::1"\ndatabase: postgresql://db/x\n') == ([], [])
     assert known_broker("able://[::1") is not None
+
+
+def test_a_table_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "service: x\ntables:\n  pets: {url: 'dynamodb://eu-west-1/pets'}\n  rows: {}\n"
+    assert told(tmp_path, text) == ([], [])
+    faults, _ = told(tmp_path, text.replace("dynamodb", "mongodb"))
+    assert faults == [
+        "3: tables.pets.url: mongodb:// is no database of a table; expected dynamodb://REGION/TABLE",
+    ]
+    faults, _ = told(tmp_path, text.replace("//eu", "//key:hidden@eu"))
+    assert len(faults) == 1
+    assert "AWS_ACCESS_KEY_ID" in faults[0]
+    assert "hidden" not in faults[0]
+    faults, _ = told(tmp_path, text + "aws: {}\n")
+    assert faults == [
+        "3: tables.pets.url: `aws:` keeps the tables that its own DynamoDB shows; expected no `url`, or no `aws:`"
+    ]
+    followers = "functions:\n  f:\n    handler: app.f\n    events:\n      - table: pets\n  g:\n    handler: app.g\n"
+    faults, _ = told(tmp_path, text + followers + "    events: [{table: rows}]\n")
+    assert faults == [
+        "9: functions.f follows table pets, and the changes of one in DynamoDB are not seen here; "
+        "expected tables.pets without `url`"
+    ]
+    monkeypatch.setattr(fleet, "find_spec", lambda _: None)
+    faults, _ = told(tmp_path, text)
+    assert faults == [
+        "3: tables.pets.url: DynamoDB needs the package botocore; expected pip install 'millrace[dynamodb]'"
+    ]
