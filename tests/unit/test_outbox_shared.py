@@ -51,6 +51,45 @@ async def test_a_failure_is_its_callers_alone() -> None:
         await shared([-7])
 
 
+async def test_a_failure_that_came_late_is_everybodys() -> None:
+    doubling = Doubling()
+    shared = Shared(doubling, late_s=0.0)
+    tasks = [asyncio.create_task(shared([number])) for number in (1, -3)]
+    await asyncio.sleep(0)
+    doubling.go_on.set()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [str(each) for each in done] == ["-3 is negative"] * 2
+    assert doubling.calls == [[1, -3]], "expected nobody to wait a second time"
+
+
+async def test_those_whose_call_failed_wait_for_nobody_when_they_are_alone() -> None:
+    doubling = Doubling()
+    shared = Shared(doubling)
+    doubling.go_on.set()
+    tasks = [asyncio.create_task(shared([number])) for number in (-1, 2, 3)]
+    while len(doubling.calls) < 1:
+        await asyncio.sleep(0)
+    doubling.go_on.clear()
+    while len(doubling.calls) < 4:  # ends only if no call waits for the one before
+        await asyncio.sleep(0)
+    assert doubling.calls == [[-1, 2, 3], [-1], [2], [3]]
+    doubling.go_on.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_call_that_takes_long_lets_the_next_go() -> None:
+    doubling = Doubling()
+    shared = Shared(doubling, overlap_s=0.0)
+    tasks = [asyncio.create_task(shared([1]))]
+    while len(doubling.calls) < 1:
+        await asyncio.sleep(0)
+    tasks.append(asyncio.create_task(shared([2])))
+    while len(doubling.calls) < 2:  # the first is not back
+        await asyncio.sleep(0)
+    doubling.go_on.set()
+    assert await asyncio.gather(*tasks, shared([3])) == [[2], [4], [6]]
+
+
 async def test_a_call_has_a_bound() -> None:
     doubling = Doubling()
     shared = Shared(doubling)
@@ -69,7 +108,7 @@ async def test_when_the_loop_ends_nobody_waits_for_ever() -> None:
     await asyncio.sleep(0)
     later = asyncio.create_task(shared([3]))
     await asyncio.sleep(0)
-    assert shared._task is not None
-    shared._task.cancel()
+    assert shared._newest is not None
+    shared._newest.cancel()
     done = await asyncio.gather(*tasks, later, return_exceptions=True)
     assert {type(each) for each in done} == {asyncio.CancelledError}

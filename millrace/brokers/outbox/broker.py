@@ -72,7 +72,7 @@ class Outbox(Broker):
             self._queues.pop(name, None)
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
-        return await self._intake.put(puts)
+        return list(await self._intake.put(puts))
 
     async def take(
         self, queue: str, limit: int, *, max_bytes: int | None = None, lease_s: float | None = None

@@ -4,7 +4,8 @@
     crash before the confirm the broker has the message: the next put of the id brings it a second time, and the copy
                              is dropped when it is taken or committed
 
-Within a process, puts of one id wait for each other, so that one of them is told that it was first.
+Within a process, those who put while others do go together next: one note, one put and one confirm for all of them.
+Puts of one id that do not go together wait for each other, so that one of them is told that it was first.
 """
 
 from __future__ import annotations
@@ -13,17 +14,21 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 
 from millrace.broker import Broker
 from millrace.brokers.depth import Depth
 from millrace.brokers.outbox.shared import Shared
-from millrace.errors import QueueFull, TooLarge, UnknownQueue
+from millrace.errors import QueueFull, TooLarge, Unencodable, UnknownQueue
 from millrace.store import Ledger, Noted
 from millrace.types import Accepted, Put
 
 WINDOW_S = 86400.0  # of a queue that another process has declared
+_OVERLAP_S = 0.01  # nobody waits for longer until the puts before are safe
+_LATE_S = 1.0  # a put that failed after that failed for everybody: the broker or the ledger is away
+_MOST_BYTES = 32 << 10  # of the bodies of one who goes with others
 _Place = tuple[str, str, str]  # queue, "id" or "key", and which
 
 
@@ -38,11 +43,25 @@ class Intake:
         self._busy: dict[_Place, asyncio.Future[None]] = {}
         self._note = Shared(self._note_all)
         self._confirm = Shared(self._confirm_all)
+        self._together = {
+            bounded: Shared(partial(self._put, bounded=bounded), overlap_s=_OVERLAP_S, late_s=_LATE_S)
+            for bounded in (True, False)
+        }
 
-    async def put(self, puts: Sequence[Put], *, bounded: bool = True) -> list[Accepted]:
+    async def put(self, puts: Sequence[Put], *, bounded: bool = True) -> Sequence[Accepted]:
         """Put what is not known; outputs of functions are not `bounded` by max_depth."""
         if not puts:
             return await self._inner.put(puts)
+        if not self._may_join(puts):
+            return await self._put(puts, bounded=bounded)
+        return await self._together[bounded](puts)
+
+    def _may_join(self, puts: Sequence[Put]) -> bool:
+        """Whether these can go with others': what may well be refused, or is large, goes alone."""
+        known = all(put.queue in self._windows_s for put in puts)
+        return known and sum(len(put.message.body) for put in puts) <= _MOST_BYTES
+
+    async def _put(self, puts: Sequence[Put], *, bounded: bool) -> list[Accepted]:
         async with self._alone(puts):
             noted = await self._note(puts)
             bound = [_bound(put, note) for put, note in zip(puts, noted, strict=True)]
@@ -70,7 +89,7 @@ class Intake:
             if bounded:
                 await self._depth.check(Counter(put.queue for put in fresh))
             return await self._inner.put([msgspec.structs.replace(put, dedupe="") for put in fresh])
-        except (UnknownQueue, QueueFull, TooLarge):  # nothing was stored, so nothing may be bound by it
+        except (UnknownQueue, QueueFull, TooLarge, Unencodable):  # nothing was stored, so nothing may be bound by it
             await self._ledger.withdraw(fresh)
             raise
 

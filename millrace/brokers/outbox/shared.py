@@ -3,51 +3,95 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 A = TypeVar("A")
 R = TypeVar("R")
+_Caller: TypeAlias = tuple[Sequence[A], asyncio.Future[Sequence[R]]]
 _MOST = 1000  # items of one call, where no single caller has more
 
 
 class Shared(Generic[A, R]):
     """A function of many items, each with an answer of its own. A call that fails is made again for each caller alone.
 
-    So nobody suffers for another's item; and the function may be called twice with the same ones.
+    So nobody suffers for another's item; and the function may be called twice with the same ones. A failure that took
+    `late_s` is everybody's: what is called is away, and they have waited for it already. Those who came meanwhile wait
+    for a call to end, but for no longer than `overlap_s`.
     """
 
-    def __init__(self, call: Callable[[Sequence[A]], Awaitable[Sequence[R]]]) -> None:
+    def __init__(
+        self,
+        call: Callable[[Sequence[A]], Awaitable[Sequence[R]]],
+        *,
+        overlap_s: float | None = None,
+        late_s: float = math.inf,
+    ) -> None:
         self._call = call
-        self._waiting: list[tuple[Sequence[A], asyncio.Future[Sequence[R]]]] = []
-        self._task: asyncio.Task[None] | None = None
+        self._overlap_s = overlap_s
+        self._late_s = late_s
+        self._waiting: list[_Caller[A, R]] = []
+        self._newest: asyncio.Task[None] | None = None  # the call that who comes now waits for
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, items: Sequence[A]) -> Sequence[R]:
         """The answers to these items, in order."""
         future: asyncio.Future[Sequence[R]] = asyncio.get_running_loop().create_future()
         self._waiting.append((items, future))
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
+        if self._newest is None:
+            self._depart()
         return await future
 
-    async def _run(self) -> None:
-        while self._waiting:
-            group = self._next()
-            try:
-                answers = await self._call([item for items, _ in group for item in items])
-            except asyncio.CancelledError:  # the loop ends
-                for _, future in [*group, *self._waiting]:
-                    future.cancel()
-                raise
-            except Exception as error:
-                await self._apart(group, error)
-                continue
-            start = 0
-            for items, future in group:
-                _answer(future, answers[start : start + len(items)])
-                start += len(items)
+    def _depart(self) -> None:
+        self._newest = asyncio.create_task(self._next_call())
+        self._under_way.add(self._newest)
+        self._newest.add_done_callback(self._ended)
+        if self._overlap_s is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._overlap_s, self._go_on)
 
-    def _next(self) -> list[tuple[Sequence[A], asyncio.Future[Sequence[R]]]]:
+    def _go_on(self) -> None:
+        """Nobody waits for the newest call any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._newest = self._timer = None
+        if self._waiting:
+            self._depart()
+
+    def _ended(self, call: asyncio.Task[None]) -> None:
+        self._under_way.discard(call)
+        if call.cancelled():  # the loop ends
+            for _, future in self._waiting:
+                future.cancel()
+            self._waiting.clear()
+        if call is self._newest:
+            self._go_on()
+
+    async def _next_call(self) -> None:
+        await self._together(self._next())
+
+    async def _together(self, group: Sequence[_Caller[A, R]]) -> None:
+        began_s = asyncio.get_running_loop().time()
+        try:
+            answers = await self._call([item for items, _ in group for item in items])
+        except asyncio.CancelledError:
+            for _, future in group:
+                future.cancel()
+            raise
+        except Exception as error:
+            if len(group) > 1 and asyncio.get_running_loop().time() - began_s < self._late_s:
+                await asyncio.gather(*(self._together([caller]) for caller in group))
+                return
+            for _, future in group:
+                _fail(future, error)
+            return
+        start = 0
+        for items, future in group:
+            _answer(future, answers[start : start + len(items)])
+            start += len(items)
+
+    def _next(self) -> list[_Caller[A, R]]:
         """As many callers as fit into one call, at least one."""
         count, total = 0, 0
         for items, _ in self._waiting:
@@ -57,18 +101,6 @@ class Shared(Generic[A, R]):
             count += 1
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         return group
-
-    async def _apart(self, group: Sequence[tuple[Sequence[A], asyncio.Future[Sequence[R]]]], error: Exception) -> None:
-        if len(group) == 1:
-            _fail(group[0][1], error)
-            return
-        for items, future in group:
-            try:
-                answers = await self._call(items)
-            except Exception as own:
-                _fail(future, own)
-            else:
-                _answer(future, answers)
 
 
 def _answer(future: asyncio.Future[R], answer: R) -> None:
