@@ -10,8 +10,9 @@ from millrace.app.listener import Listener
 from millrace.clock import Clock
 from millrace.config.schema import Project
 from millrace.errors import BrokerError, Lasting, MillraceError, StorageError
+from millrace.pauses import pauses
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
+_LONGEST_PAUSE_S = 5.0
 
 
 async def reached(
@@ -27,7 +28,7 @@ async def reached(
     project's own folder is not waited for, nor is a password to become right: raises StorageError, ConfigError, and
     what is Lasting.
     """
-    pause_s, told = _FIRST_PAUSE_S, ""
+    waits, told = pauses(longest_s=_LONGEST_PAUSE_S), ""
     while not stop.is_set():
         try:
             return await connect(project, clock)
@@ -37,8 +38,7 @@ async def reached(
             if error.problem != told:
                 told = error.problem
                 await _tell(error, listener, announce)
-        await _pause(pause_s, stop, clock)
-        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        await _pause(next(waits), stop, clock)
     return None
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from itertools import repeat
 
 import pytest
 from hypothesis import given
@@ -297,7 +298,7 @@ def test_a_death_is_needed_to_die() -> None:
 async def test_a_link_tries_for_ever_and_says_it_twice(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(link_module, "_FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(link_module, "pauses", lambda **_: repeat(0.001))
     greetings = [HELLO, b"-LOADING wait\r\n", b"-WRONGPASS no\r\n", HELLO]
     woken: list[str | None] = []
 

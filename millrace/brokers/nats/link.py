@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import secrets
 import ssl
 from collections.abc import Callable, Sequence
@@ -16,9 +15,9 @@ from millrace.brokers.address import Address
 from millrace.brokers.nats.greeting import greet
 from millrace.brokers.nats.wire import Wire, hpub, pub
 from millrace.errors import BrokerError
+from millrace.pauses import pauses
 
 _log = logging.getLogger(__name__)
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 _CONNECT_S = 5.0
 PATIENCE_S = 10.0  # without any answer, or without a connection, until a request fails
 _SILENCE_S = 15.0  # after which the server is asked whether it is there; twice that is an end
@@ -219,10 +218,9 @@ class Link:
             reason = await self._watch(self._wire)
             self._lost()
             _log.warning("%s: connection lost (%s); trying again until it is back", self.address, reason)
-            pause_s = _FIRST_PAUSE_S
+            waits = pauses()
             while not self._up.is_set():
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads clients apart
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                await asyncio.sleep(next(waits))
                 with contextlib.suppress(BrokerError):
                     await self._connect()
             _log.warning("%s: connected again", self.address)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable
 
 from millrace.brokers.address import Address
 from millrace.brokers.rabbitmq.channel import Channel
 from millrace.brokers.rabbitmq.connection import Connection
 from millrace.brokers.rabbitmq.faults import Closed, Lost, refused, unreachable
+from millrace.pauses import pauses
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -75,16 +74,13 @@ class Link:
             await self._connection.close()
 
     async def _reconnect(self) -> Connection:
-        pause_s = _FIRST_PAUSE_S
+        waits = pauses()
         while True:
             try:
-                connection = await self._connect()
+                return await self._connect()
             except (OSError, Lost, TimeoutError) as error:
                 self._last_fault = str(error) or type(error).__name__
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come at once
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-            else:
-                return connection
+            await asyncio.sleep(next(waits))
 
     async def _connect(self) -> Connection:
         error: Exception = Lost("no host")

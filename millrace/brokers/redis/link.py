@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +14,9 @@ from millrace.brokers.redis.connection import Connection
 from millrace.brokers.redis.replies import Transient, error_of, is_gone
 from millrace.brokers.redis.scripts import Script
 from millrace.errors import BrokerError, MillraceError
+from millrace.pauses import pauses
 
 _log = logging.getLogger(__name__)
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 _LONGEST_RETRY_S = 0.5
 PATIENCE_S = 5.0  # how long a verb waits for a server that is away before it raises
 ANSWER_S = 15.0
@@ -88,7 +87,7 @@ class Link:
 
     async def _insist(self, ask: Callable[[Connection], Any]) -> Any:
         deadline = asyncio.get_running_loop().time() + PATIENCE_S
-        pause_s = _FIRST_PAUSE_S
+        waits = pauses(longest_s=_LONGEST_RETRY_S)
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
@@ -107,10 +106,10 @@ class Link:
                     connection.close(str(known))  # after a failover the name leads to another server
             except ConnectionError as error:
                 self._reason = str(error)
+            pause_s = next(waits)
             if asyncio.get_running_loop().time() + pause_s > deadline:
                 raise self._unreachable(self._reason) from None
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-            pause_s = min(2 * pause_s, _LONGEST_RETRY_S)
+            await asyncio.sleep(pause_s)
 
     async def _keep(self) -> None:
         while True:
@@ -124,7 +123,7 @@ class Link:
             _log.warning("redis %s: connected again after %.1f s", self.address, away_s)
 
     async def _reconnect(self) -> None:
-        pause_s = _FIRST_PAUSE_S
+        waits = pauses()
         while True:
             try:
                 await self._connect()
@@ -133,8 +132,7 @@ class Link:
                 self._reason = str(error)
             except MillraceError as error:
                 self._reason = error.problem
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            await asyncio.sleep(next(waits))
 
     async def _connect(self) -> None:
         """Raises OSError and Transient for what may be better later, BrokerError for what will not."""

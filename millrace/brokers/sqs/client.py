@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,11 +19,11 @@ from millrace.brokers.sqs.fault import Fault, fault_of
 from millrace.clock import Clock
 from millrace.errors import BrokerError
 from millrace.loopback import is_loopback
+from millrace.pauses import pauses
 
 PATIENCE_S = 20.0
 FOR_EVER_S = math.inf
 SENT_AT = "SentAt"  # of every answer: when the request left that got it, monotonic seconds
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 _ANSWER_S = 10.0  # of silence beyond the wait that was asked for
 _CONNECT_S = 5.0
 _CONNECTIONS = 64
@@ -48,7 +47,7 @@ class Client:
         """The answer to an action. Raises Fault for a refusal, BrokerError where none came within patience_s."""
         body = msgspec.json.encode(members)
         give_up_at = self._clock.monotonic() + patience_s
-        pause_s = _FIRST_PAUSE_S
+        waits = pauses()
         cause: Exception
         while True:
             sent_at = self._clock.monotonic()
@@ -63,14 +62,13 @@ class Client:
             else:
                 self._well()
                 return answer | {SENT_AT: sent_at}
-            wanted_s = pause_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-            if self._clock.monotonic() + wanted_s > give_up_at:
+            pause_s = next(waits)
+            if self._clock.monotonic() + pause_s > give_up_at:
                 raise BrokerError(
                     f"SQS, {action}: {trouble}", "check the endpoint, the network and the quotas"
                 ) from cause
             self._ill(trouble)
-            await self._clock.sleep(wanted_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            await self._clock.sleep(pause_s)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
@@ -19,11 +18,11 @@ from psycopg import sql
 
 from millrace.clock import Clock
 from millrace.errors import StorageError
+from millrace.pauses import pauses
 from millrace.signals import Signal, Signals
 from millrace.stores.postgres.link import Link, unavailable
 
 LOOK_EVERY_S = 2.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 _NOTIFY = sql.SQL("SELECT pg_notify(%(channel)s, topic) FROM unnest(%(topics)s::text[]) AS topic")
 _log = logging.getLogger(__name__)
 
@@ -74,14 +73,14 @@ class Listener:
                 _log.debug("others will notice by themselves: %s", error)
 
     async def _listen(self) -> None:
-        pause_s, told = _FIRST_PAUSE_S, False
+        waits, told = pauses(), False
         while True:
             try:
                 async with self._link.alone() as connection:
                     await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
                     if told:
                         _log.warning("%s is back", self._link.address)
-                    pause_s, told = _FIRST_PAUSE_S, False
+                    waits, told = pauses(), False
                     self._signals.wake(None)  # what was committed before nobody heard
                     async for notification in connection.notifies():
                         self._signals.wake([notification.payload])
@@ -89,8 +88,7 @@ class Listener:
                 if not told:
                     told = True
                     _log.error("%s, trying again until it works", unavailable(error, self._link.address))
-            await self._clock.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            await self._clock.sleep(next(waits))
 
 
 def _short(topic: str) -> str:
