@@ -55,3 +55,13 @@ async def _nothing() -> int:
 
 async def test_the_whole_suite_runs(tmp_path: Path) -> None:
     await check_table(lambda: memory(tmp_path))
+
+
+async def test_a_table_without_a_stream_is_held_to_the_rest() -> None:
+    @asynccontextmanager
+    async def plain() -> AsyncIterator[Table]:
+        yield await MemoryTables().open("pets", "id")
+
+    await check_table(plain, stream=False)
+    with pytest.raises(AssertionError):
+        await check_table(plain)
