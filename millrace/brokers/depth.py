@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from millrace.broker import Broker, Queue
+from millrace.brokers.limits import queue_full
 from millrace.clock import Clock
-from millrace.errors import QueueFull
 
 _ASK_EVERY_S = 0.1
 
@@ -37,10 +37,7 @@ class Depth:
         for name, count in bounded.items():
             if await self._count(name, count) + count > self._limits[name]:
                 held = self._held[name][1]
-                raise QueueFull(
-                    f"queue {name} holds {held} messages of at most {self._limits[name]}; {count} more were refused",
-                    "try again when its function has caught up, or raise max_depth",
-                )
+                raise queue_full(name, held=held, limit=self._limits[name], refused=count)
         for name, count in bounded.items():
             asked_again_at, held = self._held[name]
             self._held[name] = asked_again_at, held + count

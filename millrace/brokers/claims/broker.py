@@ -31,8 +31,9 @@ from millrace.brokers.claims.claim import (
 )
 from millrace.brokers.claims.reading import Reading
 from millrace.brokers.claims.sweep import Sweep
+from millrace.brokers.limits import check_sizes
 from millrace.clock import Clock, SystemClock
-from millrace.errors import BrokerError, StorageError, TooLarge
+from millrace.errors import BrokerError, StorageError
 from millrace.store import Bucket
 from millrace.types import Accepted, Commit, Lease, Outcome, Put, new_id
 
@@ -166,13 +167,8 @@ class ClaimCheck(Broker):
         return len(put.message.body) > self._beyond_bytes and len(put.message.id.encode()) <= MAX_ID_BYTES
 
     def _check_size(self, puts: Sequence[Put]) -> None:
-        limit = self.capabilities.max_body
-        for each in puts:
-            if limit is not None and len(each.message.body) > limit:
-                raise TooLarge(
-                    f"message {each.message.id}: {len(each.message.body)} bytes, at most {limit} can be queued",
-                    "put the body into a bucket and its key into the message",
-                )
+        if self.capabilities.max_body is not None:
+            check_sizes(puts, self.capabilities.max_body)
 
     async def _put(self, puts: Sequence[Put], written: Sequence[Written]) -> list[Accepted]:
         try:

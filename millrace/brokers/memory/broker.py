@@ -20,6 +20,7 @@ from millrace.broker import (
     Stats,
     dead_letters,
 )
+from millrace.brokers.limits import check_sizes
 from millrace.brokers.memory.endings import Endings, death_of, without_origin
 from millrace.brokers.memory.intake import Intake
 from millrace.brokers.memory.item import Item
@@ -27,7 +28,7 @@ from millrace.brokers.memory.queue import MemoryQueue
 from millrace.brokers.memory.queues import MemoryQueues
 from millrace.brokers.names import check_dead_to, check_drop
 from millrace.clock import Clock, SystemClock
-from millrace.errors import BrokerError, TooLarge
+from millrace.errors import BrokerError
 from millrace.signals import Signals
 from millrace.types import Accepted, Commit, Lease, Put
 
@@ -86,11 +87,7 @@ class MemoryBroker(Broker):
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
         for each in puts:
             self._queues.named(each.queue)
-            if len(each.message.body) > _MAX_BODY:
-                raise TooLarge(
-                    f"message {each.message.id}: {len(each.message.body)} bytes, at most {_MAX_BODY} can be queued",
-                    "put the body into a bucket and its key into the message",
-                )
+        check_sizes(puts, _MAX_BODY)
         self._intake.check_depth(puts)
         return self._intake.put(puts)
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import msgspec
 
 from millrace.broker import dead_letters
+from millrace.brokers.limits import queue_full
 from millrace.brokers.memory.item import Item
 from millrace.brokers.memory.queues import MemoryQueues
 from millrace.clock import Clock
-from millrace.errors import QueueFull
 from millrace.signals import Signals
 from millrace.types import Accepted, Put
 
@@ -45,10 +45,7 @@ class Intake:
             queue = self._queues.named(name)
             limit = queue.settings.max_depth
             if limit is not None and len(queue.items) + count > limit:
-                raise QueueFull(
-                    f"queue {name} holds {len(queue.items)} messages of at most {limit}; {count} more were refused",
-                    "try again when its function has caught up, or raise max_depth",
-                )
+                raise queue_full(name, held=len(queue.items), limit=limit, refused=count)
 
     def put(self, puts: Sequence[Put]) -> list[Accepted]:
         """Store what is not known yet, and wake who waits for it. Raises UnknownQueue."""

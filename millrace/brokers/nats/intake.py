@@ -10,6 +10,7 @@ from hashlib import blake2b
 import msgspec
 
 from millrace.brokers.envelope import Envelope, headers_of
+from millrace.brokers.limits import queue_full
 from millrace.brokers.nats.api import FULL, Api, ApiError, is_absent, read
 from millrace.brokers.nats.link import Answer, Request
 from millrace.brokers.nats.notes import Notes
@@ -101,10 +102,7 @@ class Intake:
             info = await self._api.stream(queue.stream)
             held = 0 if info is None else info["state"]["messages"]
             if held + count > limit:
-                raise QueueFull(
-                    f"queue {name} holds {held} messages of at most {limit}; {count} more were refused",
-                    "try again when its function has caught up, or raise max_depth",
-                )
+                raise queue_full(name, held=held, limit=limit, refused=count)
 
     async def _undo(self, queues: dict[str, NatsQueue], puts: Sequence[Put], accepted: Sequence[Accepted]) -> None:
         """Take back what was stored of a put of which something was refused."""

@@ -20,6 +20,7 @@ import msgspec
 from millrace.broker import DEAD_SUFFIX, Broker, Capabilities, Peeked, Queue, Standing, Stats, dead_letters
 from millrace.brokers.address import Address
 from millrace.brokers.envelope import Envelope
+from millrace.brokers.limits import check_sizes
 from millrace.brokers.names import check_dead_to, check_drop, unknown_queue
 from millrace.brokers.rabbitmq.caller import Caller
 from millrace.brokers.rabbitmq.consumer import Arrived, Consumer
@@ -35,7 +36,7 @@ from millrace.brokers.rabbitmq.settling import Settling
 from millrace.brokers.rabbitmq.tap import Tap
 from millrace.brokers.rabbitmq.topology import Topology
 from millrace.clock import Clock, SystemClock
-from millrace.errors import BrokerError, TooLarge
+from millrace.errors import BrokerError
 from millrace.signals import Signals
 from millrace.types import Accepted, Commit, Lease, Put
 
@@ -135,7 +136,7 @@ class RabbitBroker(Broker):
         for each in puts:
             if each.queue not in self._settings:
                 await self._known(each.queue)
-            _check_size(each)
+        check_sizes(puts, MAX_BODY)
         now = self._clock.now()
         await self._depths.check(puts, self._settings)
         await self._sender.send([await self._copy(each, now) for each in puts])
@@ -305,12 +306,3 @@ class RabbitBroker(Broker):
             )
         if len((self._address.prefix + dead_letters(queue.name)).encode()) > _LONGEST_NAME:
             raise BrokerError(f"queue {queue.name}: its name is too long for RabbitMQ", "choose a shorter one")
-
-
-def _check_size(put: Put) -> None:
-    message = put.message
-    if len(message.body) > MAX_BODY:
-        raise TooLarge(
-            f"message {message.id}: {len(message.body)} bytes, at most {MAX_BODY} can be queued",
-            "put the body into a bucket and its key into the message",
-        )

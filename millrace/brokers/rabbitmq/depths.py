@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from millrace.broker import Queue
+from millrace.brokers.limits import queue_full
 from millrace.brokers.rabbitmq.caller import Caller
 from millrace.brokers.rabbitmq.topology import Topology
 from millrace.clock import Clock
-from millrace.errors import QueueFull
 from millrace.types import Put
 
 _AGE_S = 0.5
@@ -38,10 +38,7 @@ class Depths:
                 at = self._clock.monotonic()
             if limit is not None and depth + count > limit:
                 self._counts[name] = (at, depth)
-                raise QueueFull(
-                    f"queue {name} holds {depth} messages of at most {limit}; {count} more were refused",
-                    "try again when its function has caught up, or raise max_depth",
-                )
+                raise queue_full(name, held=depth, limit=limit, refused=count)
             self._counts[name] = (at, depth + count)
 
     async def _count(self, name: str) -> int:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from millrace.broker import Broker, Capabilities, Peeked, Queue, Standing, Stats
+from millrace.brokers.limits import check_sizes, queue_full
 from millrace.brokers.names import check_dead_to, unknown_queue
 from millrace.brokers.redis import scripts
 from millrace.brokers.redis.fields import id_text
@@ -29,7 +30,7 @@ from millrace.brokers.redis.putting import accepted_of, arguments_of, by_queue
 from millrace.brokers.redis.replies import Refusal
 from millrace.brokers.redis.settings import settings_text
 from millrace.clock import Clock
-from millrace.errors import BrokerError, QueueFull, StorageError, TooLarge, UnknownQueue
+from millrace.errors import BrokerError, StorageError, UnknownQueue
 from millrace.signals import Signals
 from millrace.types import Accepted, Commit, Lease, Put
 
@@ -102,12 +103,7 @@ class RedisBroker(Broker):
             self._declared.pop(queue, None)
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
-        for each in puts:
-            if len(each.message.body) > _MAX_BODY:
-                raise TooLarge(
-                    f"message {each.message.id}: {len(each.message.body)} bytes, at most {_MAX_BODY} can be queued",
-                    "put the body into a bucket and its key into the message",
-                )
+        check_sizes(puts, _MAX_BODY)
         if not puts:
             return []
         return await self._understood(lambda: self._intake.put(puts), list(by_queue(puts)))
@@ -266,10 +262,7 @@ class RedisBroker(Broker):
             return unknown_queue(name, await self.queues())
         if refusal.code == "QUEUEFULL":
             held, limit, refused = rest
-            return QueueFull(
-                f"queue {name} holds {held} messages of at most {limit}; {refused} more were refused",
-                "try again when its function has caught up, or raise max_depth",
-            )
+            return queue_full(name, held=held, limit=limit, refused=refused)
         if refusal.code == "ORDERCHANGE":
             return BrokerError(
                 f"queue {name} holds messages, so it can neither become a FIFO queue nor stop being one",

@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from millrace.broker import Broker, Capabilities, Peeked, Queue, Standing, Stats, dead_letters
+from millrace.brokers.limits import check_sizes
 from millrace.brokers.names import check_drop
 from millrace.brokers.sqlite import people, statements
 from millrace.brokers.sqlite.intake import Intake, topic
@@ -17,7 +18,6 @@ from millrace.brokers.sqlite.queues import Queues
 from millrace.brokers.sqlite.settle import extend, settle, standing
 from millrace.brokers.sqlite.take import candidates, take
 from millrace.database import Database, Participant
-from millrace.errors import TooLarge
 from millrace.types import Accepted, Commit, Lease, Put
 
 T = TypeVar("T")
@@ -70,12 +70,7 @@ class SqliteBroker(Broker):
         self._queues.forget()
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
-        for each in puts:
-            if len(each.message.body) > _MAX_BODY:
-                raise TooLarge(
-                    f"message {each.message.id}: {len(each.message.body)} bytes, at most {_MAX_BODY} can be queued",
-                    "put the body into a bucket and its key into the message",
-                )
+        check_sizes(puts, _MAX_BODY)
         if not puts:
             return []
         return await self._intake.put(puts)

@@ -10,9 +10,9 @@ from itertools import chain
 import msgspec
 
 from millrace.broker import Queue
+from millrace.brokers.limits import queue_full
 from millrace.brokers.sqlite import dedupe, statements
 from millrace.brokers.sqlite.queues import Queues
-from millrace.errors import QueueFull
 from millrace.types import Accepted, Put
 
 INLINE_BYTES = 4096  # a larger body lies in `bodies`, so that leasing its message does not rewrite it
@@ -147,7 +147,4 @@ def _check_depth(connection: sqlite3.Connection, queue: Queue, puts: Sequence[Pu
     ).fetchone()
     fresh = len(ids) - len(msgspec.json.decode(known))
     if fresh and held + fresh > limit:
-        raise QueueFull(
-            f"queue {queue.name} holds {held} messages of at most {limit}; {fresh} more were refused",
-            "try again when its function has caught up, or raise max_depth",
-        )
+        raise queue_full(queue.name, held=held, limit=limit, refused=fresh)
