@@ -12,7 +12,8 @@ import pytest
 from millrace.brokers.address import parse_address
 from millrace.brokers.nats import link as link_module
 from millrace.brokers.nats import open_broker
-from millrace.brokers.nats.link import Cut, Link
+from millrace.brokers.nats.asked import Cut
+from millrace.brokers.nats.link import Link
 from millrace.errors import BrokerDenied, BrokerError
 
 INFO = {"jetstream": True, "max_payload": 1000, "headers": True}

@@ -7,8 +7,8 @@ import pytest
 
 from millrace.broker import Queue
 from millrace.brokers.nats.api import Api, ApiError
+from millrace.brokers.nats.asked import Answer, Request, Silent
 from millrace.brokers.nats.fence import Fence
-from millrace.brokers.nats.link import Answer, Request, Silent
 from millrace.brokers.nats.names import Place
 from millrace.brokers.nats.notes import Note, Noted, Notes
 from millrace.brokers.nats.queue import Held, NatsQueue

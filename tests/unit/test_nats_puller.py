@@ -9,7 +9,7 @@ import pytest
 
 from millrace.broker import Queue
 from millrace.brokers.nats.api import ApiError
-from millrace.brokers.nats.link import Cut, Inbox
+from millrace.brokers.nats.asked import Cut, Inbox
 from millrace.brokers.nats.names import Place, ack_subject
 from millrace.brokers.nats.puller import Puller
 from millrace.brokers.nats.queue import Delivery, NatsQueue

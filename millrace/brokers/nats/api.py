@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from millrace.brokers.nats.link import Answer, Link, Request, Silent
+from millrace.brokers.nats.asked import Answer, Request, Silent
+from millrace.brokers.nats.link import Link
 from millrace.brokers.nats.names import CONSUMER
 from millrace.brokers.nats.wire import headers_in, status_in
 from millrace.errors import BrokerError

@@ -8,7 +8,7 @@ from contextlib import suppress
 import msgspec
 
 from millrace.brokers.nats.api import NO_REPLY, Api
-from millrace.brokers.nats.link import Answer, Cut
+from millrace.brokers.nats.asked import Answer, Cut
 from millrace.brokers.nats.names import Place, ack_subject
 from millrace.brokers.nats.notes import Note, Noted, Notes
 from millrace.brokers.nats.queue import Delivery, Held, NatsQueue, renew

@@ -12,7 +12,7 @@ import msgspec
 from millrace.brokers.envelope import Envelope, headers_of
 from millrace.brokers.limits import queue_full
 from millrace.brokers.nats.api import FULL, Api, ApiError, is_absent, read
-from millrace.brokers.nats.link import Answer, Request
+from millrace.brokers.nats.asked import Answer, Request
 from millrace.brokers.nats.notes import Notes
 from millrace.brokers.nats.queue import NatsQueue
 from millrace.brokers.nats.queues import NatsQueues

@@ -9,8 +9,8 @@ import msgspec
 from millrace.broker import DEAD_FROM_ATTRIBUTE, dead_letters
 from millrace.brokers.envelope import Envelope, headers_of
 from millrace.brokers.nats.api import Api, ApiError, Stored, read
+from millrace.brokers.nats.asked import Request
 from millrace.brokers.nats.intake import request_of
-from millrace.brokers.nats.link import Request
 from millrace.brokers.nats.names import Place
 from millrace.brokers.nats.queue import NatsQueue
 from millrace.brokers.nats.queues import NatsQueues

@@ -9,9 +9,8 @@ import secrets
 import ssl
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from millrace.brokers.address import Address
+from millrace.brokers.nats.asked import Answer, Cut, Inbox, OnReply, Request, Silent
 from millrace.brokers.nats.greeting import greet
 from millrace.brokers.nats.wire import Wire, hpub, pub
 from millrace.errors import BrokerError
@@ -22,43 +21,6 @@ _CONNECT_S = 5.0
 PATIENCE_S = 10.0  # without any answer, or without a connection, until a request fails
 _SILENCE_S = 15.0  # after which the server is asked whether it is there; twice that is an end
 _CHUNK = 256_000  # bytes, written at once
-
-OnReply = Callable[[bytes, bytes, bytes, bytes], None]
-"""Called with the reply's own part of the inbox, its reply subject, the header block and the body."""
-
-
-class Cut(BrokerError):
-    """The connection was lost; what was asked may or may not have been done."""
-
-
-class Silent(BrokerError):
-    """No answer came; what was asked may or may not have been done."""
-
-
-class Request(msgspec.Struct, frozen=True, gc=False):
-    """What is published to a subject that somebody answers; must be such that asking twice is asking once."""
-
-    subject: str
-    body: bytes = b""
-    head: bytes = b""
-
-
-class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What came back; `repeated` where a lost connection made us ask twice."""
-
-    head: bytes
-    body: bytes
-    repeated: bool = False
-
-
-class Inbox:
-    """Where the replies to one question arrive, in any number; `on_cut` is called when no more can come."""
-
-    def __init__(self, subject: str, on_reply: OnReply, on_cut: Callable[[], None]) -> None:
-        self.subject = subject
-        self.on_reply = on_reply
-        self.on_cut = on_cut
-        self.sid = 0  # of its own subscription, 0 where it shares the one of all
 
 
 class Link:

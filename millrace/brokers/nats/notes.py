@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from millrace.brokers.nats.api import WRONG_SEQUENCE, Api, ApiError, read
-from millrace.brokers.nats.link import Request
+from millrace.brokers.nats.asked import Request
 from millrace.brokers.nats.wire import head_of, pub
 
 _KEPT_S = 14 * 86400.0  # what a crash leaves of notes goes by itself; a longer-lived message only counts more attempts

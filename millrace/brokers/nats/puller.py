@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from millrace.brokers.nats.api import Api, ApiError
-from millrace.brokers.nats.link import Cut, Inbox
+from millrace.brokers.nats.asked import Cut, Inbox
 from millrace.brokers.nats.names import CONSUMER, place_of
 from millrace.brokers.nats.queue import Delivery, NatsQueue
 from millrace.brokers.nats.wire import pub, status_in
