@@ -1,0 +1,74 @@
+"""Kafka against the suite, on librdkafka's mock cluster in a process of its own, and in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from needs import needs_module
+
+from tests.services.kafka import KafkaMock
+
+needs_module("confluent_kafka")
+
+from millrace.broker import Broker  # noqa: E402 - after what it needs
+from millrace.brokers.kafka import KafkaBroker, open_broker  # noqa: E402 - after what it needs
+from millrace.testing.bench import BrokerBench  # noqa: E402 - after what it needs
+from millrace.testing.broker import CHECKS, Check  # noqa: E402 - after what it needs
+
+_UNIT_S = 0.3
+_AT_ONCE = 6
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """A cluster's URL."""
+    with KafkaMock() as kafka:
+        yield kafka.start()
+
+
+@asynccontextmanager
+async def kafka(cluster: str) -> AsyncIterator[BrokerBench]:
+    """An empty broker under a prefix of its own."""
+    url = f"{cluster}?prefix=t{secrets.token_hex(6)}."
+    opened: list[Broker] = []
+    began = time.monotonic()
+    passed = 0.0
+
+    async def advance(seconds: float) -> None:
+        """Until that much has passed since the beginning: half a unit may be what the test itself takes."""
+        nonlocal passed
+        passed = max(passed + seconds, time.monotonic() - began + seconds - _UNIT_S / 2)
+        await asyncio.sleep(max(0.0, began + passed - time.monotonic()))
+
+    async def reopen() -> Broker:
+        for broker in opened:
+            await broker.close()
+        opened[:] = [await open_broker(url)]
+        return opened[0]
+
+    bench = BrokerBench(await reopen(), advance, _UNIT_S, reopen)
+    try:
+        yield bench
+    finally:
+        await bench.broker.close()
+
+
+CLAIMED = [check for check in CHECKS if check.applies(KafkaBroker.capabilities)]
+
+
+async def test_kafka(cluster: str) -> None:
+    """All that is claimed, several checks at the same time, since many of them let time pass."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def run(check: Check) -> None:
+        async with gate, kafka(cluster) as bench:
+            await check.run(bench)
+
+    async with asyncio.TaskGroup() as group:
+        for check in CLAIMED:
+            group.create_task(run(check), name=check.name)
