@@ -21,6 +21,7 @@ PASSWORD_KEY = "MILLRACE_BROKER_PASSWORD"  # noqa: S105 - its name
 _POLL_S = 15
 _NATS_MONITORING_PORT = 8222
 _REDIS_PORT = 6379
+_KAFKA_PORT = 9092
 _CONSUMER = "millrace"
 
 
@@ -114,4 +115,21 @@ def redis_stream(prefix: str, queue: str) -> str:
     return f"{{{prefix or _CONSUMER}}}:stream:{queue}"
 
 
-_TRIGGERS: dict[str, Callable[[Server, str, int], Json]] = {"rabbitmq": _rabbitmq, "nats": _nats, "redis": _redis}
+def _kafka(server: Server, queue: str, backlog: int) -> Json:
+    """Lag counts from the committed offset, and so what is settled out of order too."""
+    metadata = {
+        "bootstrapServers": ",".join(server.addresses(_KAFKA_PORT)),
+        "consumerGroup": f"{server.prefix}{_CONSUMER}.{queue}",
+        "topic": server.prefix + queue,
+        "lagThreshold": str(backlog),
+        "allowIdleConsumers": "true",
+    }
+    return {"type": "kafka", "metadata": metadata}
+
+
+_TRIGGERS: dict[str, Callable[[Server, str, int], Json]] = {
+    "rabbitmq": _rabbitmq,
+    "nats": _nats,
+    "redis": _redis,
+    "kafka": _kafka,
+}
