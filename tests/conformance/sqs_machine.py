@@ -43,6 +43,8 @@ _PURGE_UNITS = 6  # between two purges: a minute
 class Sqs:
     """An SDK's client, the queues by name, and what the suite needs of a broker, asked through that client."""
 
+    capabilities = SqliteBroker.capabilities  # of what answers
+
     def __init__(self, folder: Path, *, fifo: bool) -> None:
         self.clock = ManualClock()
         self._loop = asyncio.new_event_loop()

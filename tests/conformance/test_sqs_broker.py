@@ -18,7 +18,7 @@ from tests.needs import needs_module
 
 needs_module("aiohttp", "botocore", "moto", "flask")
 
-from sqs_parts import address, moto_server, real, virtual  # noqa: E402
+from sqs_servers import address, moto_server, real, virtual  # noqa: E402
 
 from millrace.brokers.sqs import SqsBroker  # noqa: E402
 from millrace.testing.bench import BrokerBench  # noqa: E402

@@ -24,7 +24,7 @@ from millrace.brokers.sqs import client as client_module  # noqa: E402
 from millrace.clock import SystemClock  # noqa: E402
 from millrace.errors import BrokerError  # noqa: E402
 from millrace.types import Commit, Lease, Message, Outcome, Put  # noqa: E402
-from tests.conformance.sqs_parts import address, own_endpoint  # noqa: E402
+from tests.conformance.sqs_servers import address, own_endpoint  # noqa: E402
 from tests.services.proxy import Proxy, proxied  # noqa: E402
 
 T = TypeVar("T")
