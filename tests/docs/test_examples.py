@@ -21,7 +21,7 @@ PAGES = [
     *[DOCS / name for name in ("index.md", "tutorial.md", "semantics.md")],
     *sorted((DOCS / "how-to").glob("*.md")),
 ]
-# Their sessions need servers or several terminals: test_other_languages_page.py, test_move_page.py, tests/e2e.
+# Their sessions need servers or several terminals: test_{fleet,move,other_languages}_page.py here; tests/e2e has the rest.
 WITH_SERVERS = {"fleet", "move-a-queue", "other-languages", "upgrade-without-loss"}
 
 
