@@ -21,7 +21,8 @@ PAGES = [
     *[DOCS / name for name in ("index.md", "tutorial.md", "semantics.md")],
     *sorted((DOCS / "how-to").glob("*.md")),
 ]
-# Their sessions need servers or several terminals: test_{fleet,move,other_languages}_page.py here; tests/e2e has the rest.
+# Their sessions need servers or several terminals. Three are tested apart (test_*_page.py), fleet in part;
+# upgrade-without-loss has no walk.
 WITH_SERVERS = {"fleet", "move-a-queue", "other-languages", "upgrade-without-loss"}
 
 
