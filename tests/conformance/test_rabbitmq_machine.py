@@ -1,7 +1,8 @@
 """RabbitMQ against a model of what it claims: Hypothesis looks for steps that lose, repeat or miscount a message.
 
 The model of millrace.testing.machine asks for what RabbitMQ cannot do (known ids, exact counts, looks that count
-nothing). Leases are the adapter's own, so their time is moved by hand; RabbitMQ's own is not part of this.
+nothing). Leases are the adapter's own, so their time is moved by hand; RabbitMQ's own is not part of this. When it
+delivers is its own affair, so what is drawn depends on nothing that it answered: steps that find no lease do nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from millrace.broker import Queue, dead_letters
 from millrace.brokers.rabbitmq import open_broker
@@ -25,6 +26,7 @@ from tests.services import service
 T = TypeVar("T")
 _LEASE_S = 10.0
 _PATIENCE_S = 20.0
+_ANY = st.integers(0, 11)  # a lease, counted round and round
 
 
 class Machine(RuleBasedStateMachine):
@@ -69,10 +71,11 @@ class Machine(RuleBasedStateMachine):
             self.leases = [each for each in self.leases if each[1].message.id != id]
             self.leases.append((which, lease, now + _LEASE_S))
 
-    @precondition(lambda self: self.leases)
-    @rule(data=st.data(), verdict=st.sampled_from(["done", "retry", "dead", "release"]))
-    def settle(self, data: st.DataObject, verdict: Verdict) -> None:
-        which, lease, until = self.leases.pop(data.draw(st.integers(0, len(self.leases) - 1)))
+    @rule(number=_ANY, verdict=st.sampled_from(["done", "retry", "dead", "release"]))
+    def settle(self, number: int, verdict: Verdict) -> None:
+        if not self.leases:
+            return
+        which, lease, until = self.leases.pop(number % len(self.leases))
         lost = self.run(self.brokers[which].settle(Commit("q", [outcome(lease, verdict)])))
         if lost:
             assert until <= self.clock.monotonic(), f"{lease} was lost before its time"
@@ -86,10 +89,11 @@ class Machine(RuleBasedStateMachine):
         again = self.run(self.brokers[which].settle(Commit("q", [outcome(lease, "done")])))
         assert again == [lease], "a lease ended twice"
 
-    @precondition(lambda self: self.leases)
-    @rule(data=st.data())
-    def extend(self, data: st.DataObject) -> None:
-        index = data.draw(st.integers(0, len(self.leases) - 1))
+    @rule(number=_ANY)
+    def extend(self, number: int) -> None:
+        if not self.leases:
+            return
+        index = number % len(self.leases)
         which, lease, until = self.leases[index]
         extended = self.run(self.brokers[which].extend([lease], _LEASE_S))
         assert extended or until <= self.clock.monotonic(), f"{lease} was lost before its time"

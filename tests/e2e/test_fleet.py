@@ -106,6 +106,8 @@ def test_a_broker_that_goes_and_comes_again(server: Server, tmp_path: Path) -> N
             with gateway.client() as client:
                 first = client.post("/images", json={"image": "a.png"}, headers={"prefer": "wait=30"})
                 assert first.json()["state"] == "done", first.text
+                if isinstance(server, Rabbitmq):
+                    server.keep_names()
                 server.kill()
                 refused = client.post("/images", json={"image": "b.png"})
                 assert (refused.status_code, refused.json()["type"]) == (503, "urn:millrace:problem:broker-unavailable")
