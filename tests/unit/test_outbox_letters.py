@@ -91,8 +91,13 @@ async def test_who_waits_is_told_of_a_death_that_nobody_saw(bench: Bench) -> Non
     await bench.declare(ttl_s=10.0)
     await bench.put("a")
     began = bench.clock.monotonic()
+    stats, looked = bench.inner.stats, asyncio.Event()
+    bench.inner.stats = lambda queue: looked.set() or stats(queue)  # type: ignore[assignment,func-returns-value]
     waiting = asyncio.create_task(bench.results.wait("a", 600.0))
-    await bench.clock.until_sleeping()
+    while not looked.is_set():  # the first look finds it queued
+        await bench.clock.until_sleeping()
+        bench.clock.advance(1.0)
+        await asyncio.wait([waiting], timeout=0.01)
     await bench.bury()
     while not (await asyncio.wait([waiting], timeout=0.01))[0]:  # the database is a thread
         bench.clock.advance(1.0)
