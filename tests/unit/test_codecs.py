@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -169,11 +170,37 @@ def test_what_is_said_of_a_message_without_attributes() -> None:
         {"type": {}},
         {"data_base64": "?"},
         {"extension": 1.5},
+        {"data_base64": 5},
+        {"data_base64": {}},
     ],
 )
 def test_an_event_that_is_none(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="expected a CloudEvent"):
         CloudEvents("structured").decode(Message("m", json.dumps({**_EVENT, **change}).encode()))
+
+
+def test_an_attribute_that_is_null_is_not_there() -> None:
+    found = CloudEvents("structured").decode(Message("m", json.dumps({**_EVENT, "subject": None}).encode()))
+    assert "ce-subject" not in found.attributes
+
+
+@pytest.mark.parametrize("codec", [Json(), MessagePack(), CloudEvents("structured"), CloudEvents("binary")])
+@given(body=st.binary(max_size=60) | values.map(lambda value: json.dumps(value).encode()))
+def test_whatever_comes_is_read_or_refused(codec: Codec, body: bytes) -> None:
+    for read in (codec.decode, codec.encode):
+        with contextlib.suppress(ValueError):
+            read(Message("a", body, _JSON))
+
+
+@given(members=st.fixed_dictionaries({}, optional=dict.fromkeys((*_EVENT, "data_base64", "subject"), values)))
+def test_whatever_event_comes_is_read_or_refused(members: dict[str, object]) -> None:
+    with contextlib.suppress(ValueError):
+        CloudEvents("structured").decode(Message("a", json.dumps({**_EVENT, **members}).encode()))
+
+
+def test_an_integer_that_messagepack_has_no_form_for() -> None:
+    with pytest.raises(ValueError, match="its content-type says JSON, got b'123456789"):
+        MessagePack().encode(Message("a", b"123456789012345678901234567890", _JSON))
 
 
 def test_a_binary_event_needs_its_attributes() -> None:
@@ -224,6 +251,32 @@ def test_what_is_no_protobuf(proto: Path) -> None:
         Protobuf(proto, "seed.Note").encode(Message("a", b'{"unknown":1}'))
     with pytest.raises(ValueError, match=r"expected what seed.Note can hold"):
         Protobuf(proto, "seed.Note", "text").encode(Message("a", b"\xff"))
+
+
+_LATE = b"\n\x0a\x08" + b"\xff" * 8 + b"\x7f"  # field 1, a Timestamp of 2**63 - 1 seconds
+_UNKNOWN = b"\x12\x05\n\x03x/Y"  # field 2, an Any of a type that is in no file
+
+
+@pytest.mark.parametrize("body", [_LATE, _UNKNOWN])
+@pytest.mark.parametrize("field", [None, "note"])
+def test_what_protobuf_holds_and_json_does_not(tmp_path: Path, body: bytes, field: str | None) -> None:
+    path = tmp_path / "when.proto"
+    path.write_text(
+        'syntax = "proto3"; import "google/protobuf/timestamp.proto"; import "google/protobuf/any.proto";'
+        "message When { google.protobuf.Timestamp at = 1; google.protobuf.Any more = 2; string note = 3; }"
+    )
+    with pytest.raises(ValueError, match="expected a When"):
+        Protobuf(path, "When", field).decode(Message("a", body))
+
+
+def test_a_descriptor_set_without_its_imports(tmp_path: Path) -> None:
+    from google.protobuf import descriptor_pb2
+
+    file = descriptor_pb2.FileDescriptorProto(name="a.proto", dependency=["google/protobuf/timestamp.proto"])
+    path = tmp_path / "a.desc"
+    path.write_bytes(descriptor_pb2.FileDescriptorSet(file=[file]).SerializeToString())
+    with pytest.raises(ConfigError, match="--include_imports"):
+        Protobuf(path, "A")
 
 
 def test_faults_of_a_proto_file(proto: Path, tmp_path: Path) -> None:

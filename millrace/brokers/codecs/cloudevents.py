@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from millrace.brokers.codecs.codec import CONTENT_TYPE, Codec, carrying
+from millrace.brokers.codecs.codec import CONTENT_TYPE, UNFIT, Codec, carrying
 from millrace.types import JSON, Message
 
 STRUCTURED = "application/cloudevents+json"
@@ -85,7 +85,7 @@ def _data(message: Message) -> dict[str, Any]:
             return {"data": msgspec.Raw(message.body)}
         if message.content_type.startswith("text/"):
             return {"data": message.body.decode()}
-    except (ValueError, RecursionError) as error:
+    except UNFIT as error:
         kind = message.content_type
         raise ValueError(f"its content-type says {kind}, got {message.body[:40]!r}: {error}") from error
     return {"data_base64": b64encode(message.body).decode()}
@@ -94,10 +94,12 @@ def _data(message: Message) -> dict[str, Any]:
 def _from_structured(message: Message) -> Message:
     try:
         event = msgspec.json.decode(message.body, type=dict[str, Any])
-        context = {name: _plain(value) for name, value in event.items() if name not in ("data", "data_base64")}
+        # An attribute that is null is one that is not there (JSON event format, 2.2).
+        told = {name: value for name, value in event.items() if value is not None}
+        context = {name: _plain(value) for name, value in told.items() if name not in ("data", "data_base64")}
         _check(context)
         body = _body(event, context)
-    except (ValueError, RecursionError) as error:
+    except UNFIT as error:
         raise ValueError(f"expected a CloudEvent in JSON, got {message.body[:40]!r}: {error}") from error
     content_type = context.pop("datacontenttype", JSON if "data" in event else _BYTES)
     return carrying(message, body, content_type, **{SEEN + name: value for name, value in context.items()})

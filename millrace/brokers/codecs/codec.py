@@ -9,6 +9,8 @@ import msgspec
 from millrace.types import Message
 
 CONTENT_TYPE = "content-type"
+# What libraries raise for values that a format has no form for: integers beyond 64 bits, a number instead of text.
+UNFIT = (ValueError, TypeError, OverflowError, RecursionError)
 
 
 class Codec(ABC):

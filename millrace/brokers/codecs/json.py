@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from millrace.brokers.codecs.codec import Codec, carrying
+from millrace.brokers.codecs.codec import UNFIT, Codec, carrying
 from millrace.types import JSON, Message
 
 
@@ -24,5 +24,5 @@ class Json(Codec):
 def _check(body: bytes) -> None:
     try:
         msgspec.json.decode(body)
-    except (ValueError, RecursionError) as error:
+    except UNFIT as error:
         raise ValueError(f"expected JSON, got {body[:40]!r}: {error}") from error

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from millrace.brokers.codecs.codec import Codec, carrying
+from millrace.brokers.codecs.codec import UNFIT, Codec, carrying
 from millrace.types import JSON, Message
 
 MSGPACK = "application/vnd.msgpack"
@@ -19,7 +19,11 @@ class MessagePack(Codec):
     name = "msgpack"
 
     def encode(self, message: Message) -> Message:
-        return carrying(message, msgspec.msgpack.encode(_value(message)), MSGPACK)
+        try:
+            return carrying(message, msgspec.msgpack.encode(_value(message)), MSGPACK)
+        except UNFIT as error:
+            kind = "JSON" if message.content_type == JSON else message.content_type
+            raise ValueError(f"its content-type says {kind}, got {message.body[:40]!r}: {error}") from error
 
     def decode(self, message: Message) -> Message:
         try:
@@ -27,16 +31,11 @@ class MessagePack(Codec):
             if isinstance(value, bytes):
                 return carrying(message, value, _BYTES)
             return carrying(message, msgspec.json.encode(value), JSON)
-        except (ValueError, TypeError, RecursionError) as error:
+        except UNFIT as error:
             raise ValueError(
                 f"expected MessagePack that JSON has a form for, got {message.body[:40]!r}: {error}"
             ) from error
 
 
 def _value(message: Message) -> Any:
-    if message.content_type != JSON:
-        return message.body
-    try:
-        return msgspec.json.decode(message.body)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"its content-type says JSON, got {message.body[:40]!r}: {error}") from error
+    return msgspec.json.decode(message.body) if message.content_type == JSON else message.body

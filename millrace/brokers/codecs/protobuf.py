@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from millrace.brokers.codecs.codec import CONTENT_TYPE, Codec, carrying
+from millrace.brokers.codecs.codec import CONTENT_TYPE, UNFIT, Codec, carrying
 from millrace.errors import ConfigError
 from millrace.types import JSON, Message
 
@@ -43,7 +43,8 @@ class Protobuf(Codec):
         except ModuleNotFoundError as error:
             raise ConfigError(f"{path.name}: protobuf is not installed", _INSTALL) from error
         self._json = json_format
-        self._refusal = message.Error
+        # Its own errors are no ValueErrors: for a time beyond the year 9999, an Any whose type is not in the file.
+        self._refusal = (message.Error, json_format.Error, *UNFIT)
         self._type = type
         descriptor = _descriptor(path, type)
         self._message_class = message_factory.GetMessageClass(descriptor)
@@ -66,7 +67,7 @@ class Protobuf(Codec):
                 self._json.Parse(message.body, built)
             else:
                 self._fill(built, message)
-        except (self._json.ParseError, ValueError, TypeError, RecursionError) as error:
+        except self._refusal as error:
             raise ValueError(f"expected what {self._type} can hold: {error}") from error
         return carrying(message, built.SerializeToString(), PROTOBUF)
 
@@ -74,11 +75,11 @@ class Protobuf(Codec):
         read = self._message_class()
         try:
             read.ParseFromString(message.body)
+            if self._body is not None:
+                return self._opened(message, read)
+            text = self._json.MessageToJson(read, preserving_proto_field_name=True, indent=None)
         except self._refusal as error:
             raise ValueError(f"expected a {self._type}, got {message.body[:40]!r}: {error}") from error
-        if self._body is not None:
-            return self._opened(message, read)
-        text = self._json.MessageToJson(read, preserving_proto_field_name=True, indent=None)
         return carrying(message, text.encode(), JSON)
 
     def _fill(self, built: ProtoMessage, message: Message) -> None:
@@ -119,13 +120,13 @@ def _descriptor(path: Path, type: str) -> Any:
     try:
         data = _compiled(path) if path.suffix == ".proto" else path.read_bytes()
         files = descriptor_pb2.FileDescriptorSet.FromString(data)
-    except (OSError, Error) as error:
+        pool = descriptor_pool.DescriptorPool()
+        for file in files.file:
+            pool.Add(file)
+    except (OSError, Error, TypeError) as error:
         raise ConfigError(
-            f"{path}: {error}", "expected a .proto file, or what protoc --descriptor_set_out wrote"
+            f"{path}: {error}", "expected a .proto file, or what protoc --include_imports --descriptor_set_out wrote"
         ) from error
-    pool = descriptor_pool.DescriptorPool()
-    for file in files.file:
-        pool.Add(file)
     try:
         return pool.FindMessageTypeByName(type)
     except KeyError as error:
