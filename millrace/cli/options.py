@@ -32,12 +32,14 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: functions.classify.replicas=4. Repeatable."),
 ]
 _EMBEDDED = "embedded"
+BROKER_VARIABLE = "MILLRACE_BROKER"
+DATABASE_VARIABLE = "MILLRACE_DATABASE"
 BrokerOption = Annotated[
     str | None,
     typer.Option(
         "--broker",
         metavar="URL",
-        envvar="MILLRACE_BROKER",
+        envvar=BROKER_VARIABLE,
         help=f"The broker instead of the project's: amqp://host, ...; {_EMBEDDED} is the queue in .millrace.",
     ),
 ]
@@ -46,17 +48,17 @@ DatabaseOption = Annotated[
     typer.Option(
         "--database",
         metavar="URL",
-        envvar="MILLRACE_DATABASE",
+        envvar=DATABASE_VARIABLE,
         help=f"The database instead of the project's: postgresql://host/name; {_EMBEDDED} is the one in .millrace.",
     ),
 ]
-_PARAMETERS = "MILLRACE_PARAMETER"
+PARAMETERS_VARIABLE = "MILLRACE_PARAMETER"
 ParameterOption = Annotated[
     list[str] | None,
     typer.Option(
         "--parameter",
         metavar="NAME=VALUE",
-        envvar=_PARAMETERS,
+        envvar=PARAMETERS_VARIABLE,
         help="A parameter of the template. Repeatable; in the variable, separated by spaces.",
     ),
 ]
@@ -70,6 +72,11 @@ def elsewhere(broker: str | None, database: str | None) -> list[str]:
     """The overrides that --broker and --database mean."""
     given = {"broker": broker, "database": database}
     return [f"{key}={'null' if url == _EMBEDDED else json.dumps(url)}" for key, url in given.items() if url is not None]
+
+
+def parameters_outside() -> list[str]:
+    """The parameters that the variable has."""
+    return os.environ.get(PARAMETERS_VARIABLE, "").split()
 
 
 def load_project(
@@ -103,7 +110,7 @@ def examine_project(
     """
     from millrace.formats.load import examine
 
-    given = parameters if parameters is not None else os.environ.get(_PARAMETERS, "").split()
+    given = parameters if parameters is not None else parameters_outside()
     return examine(project, stage=stage, overrides=overrides or (), parameters=named_values(given), strict=strict)
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from millrace.cli.options import (
+    BROKER_VARIABLE,
+    DATABASE_VARIABLE,
     BrokerOption,
     DatabaseOption,
     ParameterOption,
@@ -23,6 +25,7 @@ from millrace.cli.options import (
     StrictOption,
     elsewhere,
     examine_project,
+    parameters_outside,
 )
 from millrace.cli.output import note
 from millrace.errors import MillraceError
@@ -67,10 +70,11 @@ def up(
     """
     if debug and reload:
         raise MillraceError("expected one of --debug and --reload, got both")
-    settings = [*_settings(overrides, host, port), *elsewhere(broker, database)]
+    settings = _settings(overrides, host, port)
     if reload:
+        _hand_on(broker, database)
         _reload("up", project, stage, settings, *_repeated(parameters, strict))
-    found = _load(project, stage, settings, parameters, strict)
+    found = _load(project, stage, [*settings, *elsewhere(broker, database)], parameters, strict)
     if debug is not None:
         from millrace.config.names import check_function
 
@@ -91,10 +95,12 @@ def gateway(
     strict: StrictOption = False,
 ) -> None:
     """Run the gateway, the schedules and the watches; functions run in `millrace worker` processes."""
-    settings = [*_settings(overrides, host, port), *elsewhere(broker, database)]
+    settings = _settings(overrides, host, port)
     if reload:
+        _hand_on(broker, database)
         _reload("gateway", project, stage, settings, *_repeated(parameters, strict))
-    _run(_load(project, stage, settings, parameters, strict), gateway=True, functions=())
+    found = _load(project, stage, [*settings, *elsewhere(broker, database)], parameters, strict)
+    _run(found, gateway=True, functions=())
 
 
 def worker(
@@ -124,12 +130,13 @@ def worker(
 
     address = address_of(health) if health is not None else None
 
-    chosen, settings = function or [], [*(overrides or []), *elsewhere(broker, database)]
+    chosen, settings = function or [], overrides or []
     if reload:
+        _hand_on(broker, database)
         listening = [f"--health={health}"] if health is not None else []
         again = [*(f"--function={name}" for name in chosen), *listening, *_repeated(parameters, strict)]
         _reload("worker", project, stage, settings, *again)
-    found = _load(project, stage, settings, parameters, strict)
+    found = _load(project, stage, [*settings, *elsewhere(broker, database)], parameters, strict)
     for name in chosen:
         check_function(found, name)
     _run(found, gateway=False, functions=chosen or None, health=address)
@@ -152,12 +159,20 @@ def _load(
 
 
 def _repeated(parameters: list[str] | None, strict: bool) -> list[str]:
-    return [*(f"--parameter={each}" for each in parameters or ()), *(["--strict"] if strict else [])]
+    given = parameters if parameters != parameters_outside() else None  # those the child finds where we did
+    return [*(f"--parameter={each}" for each in given or ()), *(["--strict"] if strict else [])]
 
 
 def _settings(overrides: list[str] | None, host: str | None, port: int | None) -> list[str]:
     given = {"gateway.host": host, "gateway.port": port}
     return [*(overrides or []), *(f"{key}={value}" for key, value in given.items() if value is not None)]
+
+
+def _hand_on(broker: str | None, database: str | None) -> None:
+    """Give URLs to a child by its environment: they may hold passwords, and its arguments are everybody's to read."""
+    for variable, url in ((BROKER_VARIABLE, broker), (DATABASE_VARIABLE, database)):
+        if url is not None:
+            os.environ[variable] = url
 
 
 def _reload(command: str, project: Path | None, stage: str | None, settings: list[str], *arguments: str) -> None:

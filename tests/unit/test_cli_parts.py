@@ -249,3 +249,20 @@ def test_reload_runs_the_same_command_below_the_project(
     assert run([command, *where, "--reload", "--stage", "prod", "--set", "drain=1s"]) == 7
     path = project / "millrace.yml"
     assert asked == [(project, [command, f"--project={path}", "--set=drain=1s", "--stage=prod"])]
+
+
+@pytest.mark.parametrize("command", ["up", "gateway", "worker"])
+def test_reload_keeps_secrets_out_of_the_arguments_of_its_child(
+    project: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("millrace.cli.reload.supervise", lambda *arguments: asked.append(arguments) or 7)
+    monkeypatch.setenv("MILLRACE_BROKER", "amqp://me:secret@there")
+    monkeypatch.setenv("MILLRACE_DATABASE", "")
+    monkeypatch.setenv("MILLRACE_PARAMETER", "Password=secret")
+    assert run([command, "--reload", "--database", "postgresql://me:secret@there/pets"]) == 7
+    assert asked == [(project, [command, f"--project={project / 'millrace.yml'}"])]
+    assert os.environ["MILLRACE_BROKER"] == "amqp://me:secret@there"
+    assert os.environ["MILLRACE_DATABASE"] == "postgresql://me:secret@there/pets"
+    assert run([command, "--reload", "--parameter", "Name=a b"]) == 7
+    assert asked[1][1][-1] == "--parameter=Name=a b"
