@@ -1,4 +1,4 @@
-"""The table that `python -m benchmarks` prints, and its copies in docs/benchmarks.md and the README."""
+"""The table that `python -m benchmarks` prints, and its copies in docs/benchmarks.md, the README and one how-to."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from rich.table import Table
 
 from benchmarks.measured import MAIN, Figure
 from benchmarks.page import ROOT, fill, part
+from benchmarks.speeds import PART as BROKERS
+from benchmarks.speeds import speeds
 
 DOCS = ROOT / "docs" / "benchmarks.md"
 README = ROOT / "README.md"
+CHOOSING = ROOT / "docs" / "how-to" / "choose-a-broker.md"
 
 
 def cells(figure: Figure) -> tuple[str, str, str, str, str, str]:
@@ -78,11 +81,19 @@ def _first(row: str) -> str:
 
 
 def write(
-    figures: Sequence[Figure], machine: str, date: str, docs: Path = DOCS, readme: Path = README, *, whole: bool = True
+    figures: Sequence[Figure],
+    machine: str,
+    date: str,
+    docs: Path = DOCS,
+    readme: Path = README,
+    choosing: Path = CHOOSING,
+    *,
+    whole: bool = True,
 ) -> None:
     """Put the tables between the pages' markers; with `whole` False other rows stay. Raises ValueError without them."""
+    shorter = {MAIN: (readme, short), BROKERS: (choosing, speeds)}
     for part_name in dict.fromkeys(figure.part for figure in figures):
         some = [figure for figure in figures if figure.part == part_name]
-        for page, table in ((docs, markdown), (readme, short))[: 2 if part_name == MAIN else 1]:
+        for page, table in ((docs, markdown), *([shorter[part_name]] if part_name in shorter else [])):
             before = "" if whole else part(page, part_name)
             fill(page, part_name, table(some, machine, date, before))

@@ -32,6 +32,24 @@ _CLAIMS = {
     "recalls": "what a draining worker gives back is not counted as a try",
     "portable": "leases outlive the process that took them",
 }
+_COSTS = {  # facts of each broker's page, which says what they depend on
+    "`kill -9` of the broker loses": {
+        "embedded": "nothing",
+        "RabbitMQ": "nothing, but see [a queue that is new](../reference/brokers/rabbitmq.md#what-may-be-lost)",
+        "Redis and Valkey": "nothing with `appendonly yes`",
+        "NATS JetStream": "nothing",
+        "Kafka": "untested",
+        "Amazon SQS": "nothing",
+    },
+    "a power loss there loses": {
+        "embedded": "nothing",
+        "RabbitMQ": "nothing",
+        "Redis and Valkey": "1 to 2 s; nothing with `appendfsync always`",
+        "NATS JetStream": "2 minutes; nothing with `sync_interval: always`",
+        "Kafka": "untested",
+        "Amazon SQS": "nothing",
+    },
+}
 _OPENING = """\
 # Command line
 
@@ -89,6 +107,7 @@ def broker_table() -> str:
     rows.append(
         ["bodies up to here travel in the queue, larger ones in `bodies`", *(f"{each:,} bytes" for each in bodies)]
     )
+    rows += [[words, *(costs[title] for title in kinds)] for words, costs in _COSTS.items()]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 

@@ -11,7 +11,7 @@ from benchmarks.measured import Figure
 NAMES = (
     *("embedded", "peers", "null", "model", "pipe", "intake", "faults", "growth", "start", "gpu"),
     *("sqs", "warm", "cold"),
-    *("rabbitmq", "rabbitmq_together", "rabbitmq_latency", "rabbitmq_defaults", "seed"),
+    *("rabbitmq", "rabbitmq_together", "rabbitmq_latency", "rabbitmq_defaults", "seed", "brokers"),
 )
 
 
