@@ -23,6 +23,7 @@ from millrace.config.schema import Project
 from millrace.types import Commit, Lease, Message, Outcome, Put
 
 _AT_ONCE = 200
+_AT_FIRST = 10  # while nobody knows how large they are
 _AT_ONCE_BYTES = 16_000_000
 _LEASE_S = 60.0
 _WAIT_S = 1.0  # for a broker whose messages are still on their way to us
@@ -71,6 +72,9 @@ class Mover:
         self._clock = clock
         self._tell = tell
         self._unsure: list[Lease] = []
+        self._looks_at = (
+            _AT_FIRST  # dead letters at once: no more than may be in memory, by the largest of those last seen
+        )
 
     async def run(self, wait_s: float = 0.0) -> Moved:
         """Move until nothing is left that can be had, waiting up to `wait_s` for what is hidden or in flight.
@@ -172,15 +176,21 @@ class Mover:
             await self._source.purge(name, [message.id for message, _ in letters])
 
     async def _looked_at(self, name: str) -> list[tuple[Message, Lease | None]]:
-        return [(_with_its_death(peeked), None) for peeked in await self._source.peek(name, _AT_ONCE)]
+        return [(_with_its_death(peeked), None) for peeked in (await self._look(name)).values()]
 
     async def _taken(self, name: str) -> list[tuple[Message, Lease | None]]:
-        why = {peeked.message.id: peeked for peeked in await self._source.peek(name, _AT_ONCE)}
-        leases = await self._source.take(name, _AT_ONCE, max_bytes=_AT_ONCE_BYTES, lease_s=_LEASE_S)
+        why = await self._look(name)
+        leases = await self._source.take(name, len(why) or _AT_ONCE, max_bytes=_AT_ONCE_BYTES, lease_s=_LEASE_S)
         return [
             (_with_its_death(why[lease.message.id]) if lease.message.id in why else lease.message, lease)
             for lease in leases
         ]
+
+    async def _look(self, name: str) -> dict[str, Peeked]:
+        seen = await self._source.peek(name, self._looks_at)
+        largest = max((len(peeked.message.body) for peeked in seen), default=0)
+        self._looks_at = min(2 * self._looks_at, _AT_ONCE, max(1, _AT_ONCE_BYTES // max(1, largest)))
+        return {peeked.message.id: peeked for peeked in seen}
 
 
 def _with_its_death(peeked: Peeked) -> Message:

@@ -14,7 +14,7 @@ import pytest
 from millrace import cli
 from millrace.app import moving
 from millrace.app.moving import Moved, Mover, opened
-from millrace.broker import DEATH_ATTRIBUTE, Broker, Queue
+from millrace.broker import DEATH_ATTRIBUTE, Broker, Peeked, Queue
 from millrace.brokers.memory import MemoryBroker
 from millrace.clock import SystemClock
 from millrace.config.load import load
@@ -137,6 +137,25 @@ async def test_so_are_dead_letters(source: MemoryBroker, clock: ManualClock) -> 
     assert await mover(source, target, clock).run() == Moved(dead=1, unsure=1)
     clock.advance(31.0)
     assert [letter.message.id for letter in await MemoryBroker.peek(source, "images.dead")] == ["x"]
+
+
+async def test_large_dead_letters_are_few_at_once(
+    source: MemoryBroker, target: MemoryBroker, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving, "_AT_ONCE_BYTES", 25)  # two bodies
+    for number in range(24):
+        await buried(source, str(number))
+    looked: list[int] = []
+    peek = source.peek
+
+    async def counted(queue: str, limit: int = 10, **chosen: Any) -> list[Peeked]:
+        looked.append(limit)
+        return await peek(queue, limit, **chosen)
+
+    monkeypatch.setattr(source, "peek", counted)
+    assert await mover(source, target, clock).run() == Moved(dead=24)
+    assert looked[0] == 10
+    assert set(looked[1:]) == {2}
 
 
 async def test_a_queue_that_went_comes_back(source: MemoryBroker, target: MemoryBroker, clock: ManualClock) -> None:
