@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from millrace.app.backend import Backend
 from millrace.app.readiness import Reach
@@ -10,6 +11,7 @@ from millrace.clock import Clock
 from millrace.errors import MillraceError
 from millrace.telemetry import Telemetry
 
+_log = logging.getLogger(__name__)
 _PAUSE_S = 5.0
 _PATIENCE_S = 5.0  # adapters wait longer for a connection to come back
 _NOBODY = "0" * 32  # the id of no message
@@ -30,9 +32,15 @@ class Pulse:
     async def run(self) -> None:
         """Ask until cancelled."""
         while True:
-            *queues, database = await asyncio.gather(*map(self._count, self._backend.queues), self._ask_database())
-            self._reach.away = queues[0] if queues and all(queues) else database
+            try:
+                self._reach.away = await self._ask()
+            except Exception:
+                _log.exception("broker and database could not be asked how they are; they are asked again")
             await self._clock.sleep(_PAUSE_S)
+
+    async def _ask(self) -> str:
+        *queues, database = await asyncio.gather(*map(self._count, self._backend.queues), self._ask_database())
+        return queues[0] if queues and all(queues) else database
 
     async def _count(self, queue: str) -> str:
         """Set the gauges of one queue; why they cannot be known, "" when they are."""

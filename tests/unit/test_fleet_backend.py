@@ -333,7 +333,11 @@ class Silent:
 
 
 async def test_a_broker_or_database_that_goes_away_makes_a_process_unready_until_it_is_back(
-    project: Project, elsewhere: Elsewhere, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    project: Project,
+    elsewhere: Elsewhere,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     backend = await open_backend(project, clock=clock)
     stats, get = Silent(backend.broker.stats), Silent(backend.results.get)
@@ -348,7 +352,7 @@ async def test_a_broker_or_database_that_goes_away_makes_a_process_unready_until
             clock.advance(5.0)
             await asyncio.sleep(0.001)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await until("")
         stats.refusal = BrokerError("nobody listens")
         await until("nobody listens")
@@ -364,6 +368,12 @@ async def test_a_broker_or_database_that_goes_away_makes_a_process_unready_until
         await until("the broker does not answer within 0 s")
         stats.refusal = None
         await until("")
+        stats.refusal = RuntimeError("a fault of the adapter")
+        while "a fault of the adapter" not in caplog.text:
+            clock.advance(5.0)
+            await asyncio.sleep(0.001)
+        stats.refusal = BrokerError("nobody listens")
+        await until("nobody listens")
     running.cancel()
     await backend.close()
 
