@@ -81,8 +81,8 @@ KNOWN_BROKERS: tuple[KnownBroker, ...] = (
         "nats",
         "NATS JetStream",
         ("nats", "tls"),
-        "",
-        "",
+        "",  # nor what `nats` brings, without NKeys
+        "nats",
         Capabilities(
             durable=True,
             transactional=False,

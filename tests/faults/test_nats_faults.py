@@ -7,7 +7,6 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -20,7 +19,6 @@ from millrace.brokers.nats.broker import NatsBroker
 from millrace.brokers.nats.names import CONSUMER
 from millrace.errors import BrokerError, QueueFull, TooLarge, UnknownQueue
 from millrace.types import Commit, Death, Failure, Lease, Message, Outcome, Put
-from tests.certificates import certificate
 from tests.needs import needs
 from tests.services.nats import Nats
 from tests.services.proxy import proxied
@@ -508,36 +506,3 @@ async def test_a_paused_server_answers_later(server: Nats, monkeypatch: pytest.M
                 leases = await taken(broker)
                 seen |= {lease.message.id for lease in leases}
                 await settle(broker, leases)
-
-
-class Guarded(Nats):
-    """Encrypted, for one user."""
-
-    certificate: tuple[Path, Path]
-
-    def command(self) -> list[str]:
-        certificate, key = map(str, self.certificate)
-        login = ["--user", "me", "--pass", "secret"]
-        return [*super().command(), "--tls", "--tlscert", certificate, "--tlskey", key, *login]
-
-
-async def test_an_encrypted_server_and_its_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    needs("nats-server", Nats.program())
-    with Guarded() as server:
-        server.certificate = certificate(tmp_path)
-        server.start()
-        host = f"127.0.0.1:{server.port}"
-        cafile = f"?cafile={server.certificate[0]}"
-        async with broker_at(f"tls://me:secret@{host}{cafile}") as broker:
-            await put(broker, "a")
-            assert len(await taken(broker)) == 1
-            monkeypatch.setenv("MILLRACE_BROKER_USER", "me")
-            monkeypatch.setenv("MILLRACE_BROKER_PASSWORD", "secret")
-            async with broker_at(f"tls://{host}{cafile}"):
-                pass
-            with pytest.raises(BrokerError, match="refuses this user"):
-                await open_broker(f"tls://me:wrong@{host}{cafile}")
-            with pytest.raises(BrokerError, match="cannot be trusted"):
-                await open_broker(f"tls://me:secret@{host}")
-            with pytest.raises(BrokerError, match="encrypted connections only"):
-                await open_broker(f"nats://me:secret@{host}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from millrace.broker import Broker
 from millrace.brokers.address import Address, parse_address
+from millrace.brokers.nats import credentials
 from millrace.brokers.nats.broker import NatsBroker
 from millrace.brokers.nats.link import Link
 from millrace.clock import Clock, SystemClock
@@ -23,11 +24,12 @@ _WINDOW_S = 120.0  # JetStream's own default
 async def open_broker(url: str, *, clock: Clock | None = None) -> Broker:
     """Connect to a NATS server with JetStream; `tls://` encrypts.
 
-    Options: `replicas` of each stream (1), `window` in seconds for which the server knows ids (120).
+    Options: `replicas` of each stream (1), `window` in seconds for which the server knows ids (120), `creds`, the path
+    of a credentials file.
 
     Raises BrokerError.
     """
-    address = parse_address(url, _PORTS, ("replicas", "window"))
+    address = parse_address(url, _PORTS, ("replicas", "window", credentials.OPTION))
     replicas = _number(address, "replicas", 1, _MOST_REPLICAS)
     window_s = _number(address, "window", _WINDOW_S, 86400.0)
     link = Link(address)

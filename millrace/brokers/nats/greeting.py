@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from millrace.brokers.address import Address
+from millrace.brokers.nats.credentials import Credentials, credentials_of
 from millrace.brokers.nats.wire import OnMessage, Wire
 from millrace.errors import BrokerDenied, BrokerError
+
+_ABOUT: dict[str, object] = {
+    "verbose": False,
+    "pedantic": False,
+    "lang": "python",
+    "version": "1",
+    "name": "millrace",
+    "protocol": 1,
+    "headers": True,
+    "no_responders": True,
+}
+_NOT_LET_IN = re.compile("authorization|authentication", re.IGNORECASE)
 
 
 async def greet(
@@ -21,19 +34,25 @@ async def greet(
     Raises OSError, BrokerError.
     """
     loop = asyncio.get_running_loop()
+    credentials = credentials_of(address)
     transport, wire = await loop.create_connection(lambda: Wire(on_message, on_error), host, port)
     try:
         info = await wire.info
         if tls := address.tls_context():
+            if info.get("tls_verify") and "certfile" not in address.options:
+                raise BrokerDenied(
+                    f"{address}: the server asks for this client's certificate", "name it with ?certfile=&keyfile="
+                )
             wire.transport = await loop.start_tls(transport, wire, tls, server_hostname=host)
         elif info.get("tls_required"):
             raise BrokerError(f"{address}: the server takes encrypted connections only", "use tls://")
-        wire.write(b"CONNECT %s\r\nSUB %s> 1\r\n" % (_login(address), inbox.encode()))
+        about = msgspec.json.encode(_ABOUT | credentials.login(info))
+        wire.write(b"CONNECT %s\r\nSUB %s> 1\r\n" % (about, inbox.encode()))
         try:
             await wire.ping()
         except asyncio.CancelledError:
             if wire.lost.done():
-                raise _refused(address, wire.lost.result()) from None
+                raise _refused(credentials, wire.lost.result()) from None
             raise
         if not info.get("jetstream"):
             raise BrokerError(
@@ -45,29 +64,7 @@ async def greet(
     return wire, int(info.get("max_payload", 1_048_576))
 
 
-def _login(address: Address) -> bytes:
-    """What CONNECT says; a user without a password is a token, as in every NATS URL."""
-    about: dict[str, Any] = {
-        "verbose": False,
-        "pedantic": False,
-        "lang": "python",
-        "version": "1",
-        "name": "millrace",
-        "protocol": 1,
-        "headers": True,
-        "no_responders": True,
-    }
-    if address.user is not None and address.password is not None:
-        about |= {"user": address.user, "pass": address.password}
-    elif address.user is not None:
-        about["auth_token"] = address.user
-    return msgspec.json.encode(about)
-
-
-def _refused(address: Address, reason: str) -> BrokerError:
-    if "authorization" in reason.lower():
-        return BrokerDenied(
-            f"{address}: the server refuses this user ({reason})",
-            "put user and password into the URL, or into MILLRACE_BROKER_USER and MILLRACE_BROKER_PASSWORD",
-        )
-    return BrokerError(f"{address}: the server ended the connection ({reason})")
+def _refused(credentials: Credentials, reason: str) -> BrokerError:
+    if _NOT_LET_IN.search(reason):
+        return credentials.refused(reason)
+    return BrokerError(f"{credentials.address}: the server ended the connection ({reason})")
