@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeVar
 
 import msgspec
 
 Better = Literal["at least", "at most"]
 MAIN = "measured"  # the table that the README has too
+T = TypeVar("T")
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -59,6 +60,17 @@ def alternate(
             pairs.append((first, theirs()))
     mine, other = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     return [a / b for a, b in pairs], mine, other
+
+
+def by_turns(repeats: int, sides: Iterable[str], run: Callable[[str], T]) -> dict[str, list[T]]:
+    """Every side once a repeat, each repeat beginning with another one."""
+    names = list(sides)
+    runs: dict[str, list[T]] = {name: [] for name in names}
+    for repeat in range(repeats):
+        start = repeat % len(names)
+        for name in [*names[start:], *names[:start]]:
+            runs[name].append(run(name))
+    return runs
 
 
 def per_s(rates: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""The hello handler behind HTTP, by `millrace up` and by serverless-offline, from one serverless.yml.
+"""The hello handler behind HTTP, by `millrace up` and by serverless-offline, from one serverless.yml; its answer alone.
 
 SAM's local API is left out: it runs every function in a Docker container.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks import npm
 from benchmarks.mill import up
+from benchmarks.page import ROOT
 from benchmarks.served import free_port, served
 
 PATH = "/hello"
@@ -68,3 +69,11 @@ def serverless_offline(folder: Path) -> AbstractContextManager[str]:
     environment = npm.environment(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     command = ["node", str(modules / "serverless/bin/serverless.js"), "offline", *options]
     return served(command, f"http://127.0.0.1:{port}{PATH}", folder, environment)
+
+
+def constant(folder: Path) -> AbstractContextManager[str]:
+    """The answer without the handler: see benchmarks/constant.py."""
+    port = free_port()
+    options = ["--port", str(port), "--lifespan", "off", "--log-level", "error", "--no-access-log"]
+    command = [sys.executable, "-m", "uvicorn", "benchmarks.constant:app", *options]
+    return served(command, f"http://127.0.0.1:{port}{PATH}", folder, os.environ | {"PYTHONPATH": str(ROOT)})

@@ -6,7 +6,7 @@ that were found to be its best.
 
 from __future__ import annotations
 
-from benchmarks.measured import Figure
+from benchmarks.measured import Figure, by_turns
 from benchmarks.workers import contest
 from benchmarks.workers.drive import drained
 from benchmarks.workers.seen import Handled
@@ -32,7 +32,7 @@ def runs(url: str, size: int, quick: bool) -> contest.Runs:
     def run(library: str) -> Handled:
         return drained(library, url, count, size, contest.BEST[library])
 
-    return contest.by_turns(1 if quick else 3, contest.present(), run)
+    return by_turns(1 if quick else 3, contest.present(), run)
 
 
 def figures(size: int, found: contest.Runs, why: str = "") -> list[Figure]:

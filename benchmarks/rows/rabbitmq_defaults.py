@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.measured import Figure
+from benchmarks.measured import Figure, by_turns
 from benchmarks.workers import contest
 from benchmarks.workers.drive import drained
 from benchmarks.workers.seen import Handled
@@ -22,5 +22,5 @@ def measure(quick: bool) -> list[Figure]:
         def run(library: str) -> Handled:
             return drained(library, url, count, SIZE, contest.BEST["bare"] if library == "bare" else {})
 
-        runs = contest.by_turns(1 if quick else 3, contest.present(), run)
+        runs = by_turns(1 if quick else 3, contest.present(), run)
     return contest.figures(NAME, WHAT, runs, held=False, part=PART)

@@ -6,7 +6,7 @@ the same client with messages as the library writes them, so that its own produc
 
 from __future__ import annotations
 
-from benchmarks.measured import Figure, skipped
+from benchmarks.measured import Figure, by_turns, skipped
 from benchmarks.workers import contest
 from benchmarks.workers.drive import fed
 from benchmarks.workers.seen import Handled
@@ -26,13 +26,13 @@ def measure(quick: bool) -> list[Figure]:
         def saturated(library: str) -> Handled:
             return fed(library, url, contest.messages(quick) // 2, SIZE, contest.BEST[library])
 
-        most = {library: runs[0].per_s for library, runs in contest.by_turns(1, libraries, saturated).items()}
+        most = {library: runs[0].per_s for library, runs in by_turns(1, libraries, saturated).items()}
 
         def halfway(library: str) -> Handled:
             rate_per_s = most[library] / 2
             return fed(library, url, int(rate_per_s * seconds), SIZE, contest.BEST[library], rate_per_s)
 
-        runs = contest.by_turns(repeats, libraries, halfway)
+        runs = by_turns(repeats, libraries, halfway)
     return [figure(field, runs) for field in FIELDS]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.measured import Figure
+from benchmarks.measured import Figure, by_turns
 from benchmarks.workers import contest
 from benchmarks.workers.drive import together
 from benchmarks.workers.seen import Handled
@@ -21,4 +21,4 @@ def measure(quick: bool) -> list[Figure]:
         def run(library: str) -> Handled:
             return together(library, url, count, SIZE, contest.BEST[library])
 
-        return contest.figures(NAME, WHAT, contest.by_turns(1 if quick else 3, contest.present(), run))
+        return contest.figures(NAME, WHAT, by_turns(1 if quick else 3, contest.present(), run))

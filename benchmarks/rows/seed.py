@@ -7,18 +7,18 @@ model server. The model is examples/digits', trained here; the images are scans 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 
 from benchmarks import mill
-from benchmarks.measured import Figure, per_s, skipped
+from benchmarks.measured import Figure, by_turns, per_s, skipped
 from benchmarks.seed import sides
 from benchmarks.workers import contest
 
 INTAKE = "images posted over 64 connections into RabbitMQ, over Flask with one blocking publish a request"
 WHOLE = "images posted, queued and read by a model, over Flask, a consumer with prefetch 1 and an HTTP model server"
-OURS, FLASK, SINGLE = "millrace", "Flask with threads", "Flask without"
+SIDES = OURS, FLASK, SINGLE = "millrace", "Flask with threads", "Flask without"
 _TARGETS = {"seed: intake": (INTAKE, 5.0), "seed": (WHOLE, 2.0)}
 _NEEDED = ("flask", "google.protobuf", "grpc_tools", "sklearn", "skl2onnx", "onnxruntime")
 
@@ -32,8 +32,8 @@ def measure(quick: bool) -> list[Figure]:
     with contest.server() as broker, mill.scratch() as folder:
         site = sides.Site(folder, broker)
         sides.prepare(site)
-        taken = _by_turns(repeats, lambda side: intake(site, side, count))
-        done = _by_turns(repeats, lambda side: whole(site, side, count))
+        taken = by_turns(repeats, SIDES, lambda side: intake(site, side, count))
+        done = by_turns(repeats, SIDES, lambda side: whole(site, side, count))
     return [figure("seed: intake", taken), figure("seed", done)]
 
 
@@ -67,14 +67,6 @@ def whole(site: sides.Site, side: str, count: int) -> float:
 
 def _front(site: sides.Site, side: str) -> AbstractContextManager[int]:
     return sides.gateway(site) if side == OURS else sides.flask(site, threaded=side == FLASK)
-
-
-def _by_turns(repeats: int, run: Callable[[str], float]) -> dict[str, list[float]]:
-    rates: dict[str, list[float]] = {side: [] for side in (OURS, FLASK, SINGLE)}
-    for turn in range(repeats):
-        for side in list(rates)[:: -1 if turn % 2 else 1]:
-            rates[side].append(run(side))
-    return rates
 
 
 def _missing() -> str:

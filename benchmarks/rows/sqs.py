@@ -10,10 +10,10 @@ import contextlib
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmarks import mill
-from benchmarks.measured import Figure
+from benchmarks.measured import Figure, by_turns
 from benchmarks.npm import Absent
 from benchmarks.page import ROOT
 from benchmarks.sqs_client import connect
@@ -25,16 +25,14 @@ TARGET = 2
 BOTO3 = f"SQS, boto3's batches of 10 sent, received and deleted by {CLIENTS} client processes; durable over in memory"
 BYTES = f"the same bytes over {CONNECTIONS} raw connections: the server alone"
 
-Load = Callable[[str, str, float], float]  # endpoint, queue and seconds: messages a second
-
 
 def measure(quick: bool) -> list[Figure]:
     repeats, seconds = (1, 3.0) if quick else (5, 6.0)
     with contextlib.ExitStack() as running:
         absent: list[str] = []
         queues = _started(running, absent)
-        boto3 = _by_turns(repeats, queues, boto3_clients, seconds)
-        raw = _by_turns(repeats, queues, raw_connections, seconds)
+        boto3 = by_turns(repeats, queues, lambda name: boto3_clients(*queues[name], seconds))
+        raw = by_turns(repeats, queues, lambda name: raw_connections(*queues[name], seconds))
     return [figure("sqs", BOTO3, boto3, absent), figure("sqs: server", BYTES, raw, absent)]
 
 
@@ -58,16 +56,6 @@ def _started(running: contextlib.ExitStack, absent: list[str]) -> dict[str, tupl
         else:
             queues[name] = url, connect(url).create_queue(QueueName="bench")["QueueUrl"]
     return queues
-
-
-def _by_turns(
-    repeats: int, queues: Mapping[str, tuple[str, str]], load: Load, seconds: float
-) -> dict[str, list[float]]:
-    rates: dict[str, list[float]] = {name: [] for name in queues}
-    for turn in range(repeats):
-        for name in list(queues)[:: -1 if turn % 2 else 1]:
-            rates[name].append(load(*queues[name], seconds))
-    return rates
 
 
 def boto3_clients(url: str, queue_url: str, seconds: float) -> float:

@@ -10,12 +10,13 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from benchmarks import mill, offline
-from benchmarks.measured import Figure, alternate, per_s, skipped
+from benchmarks.measured import Figure, by_turns, per_s, skipped
 from benchmarks.npm import Absent
 from benchmarks.page import ROOT
 
 CONNECTIONS = 8
 TARGET, P50_MS = 5, 3
+OURS, PEER, BOUND = "millrace", "serverless-offline", "the same answer from uvicorn, nothing called"
 RATE = f"a warm hello handler of serverless.yml over HTTP, {CONNECTIONS} connections, over serverless-offline"
 P50 = "one answer of it, asked one at a time: p50"
 
@@ -30,17 +31,18 @@ class Load(NamedTuple):
 def measure(quick: bool) -> list[Figure]:
     repeats, seconds = (1, 3.0) if quick else (5, 6.0)
     with contextlib.ExitStack() as running:
-        ours = running.enter_context(offline.millrace(running.enter_context(mill.scratch())))
-        alone = [load(ours, 1, seconds / 2).p50_ms for _ in range(repeats)]
+        urls = {OURS: running.enter_context(offline.millrace(running.enter_context(mill.scratch())))}
+        alone = [load(urls[OURS], 1, seconds / 2).p50_ms for _ in range(repeats)]
         p50 = Figure("warm: p50", P50, alone, "at most", P50_MS, "ms", "one connection")
         try:
-            theirs = running.enter_context(offline.serverless_offline(running.enter_context(mill.scratch())))
+            urls[PEER] = running.enter_context(offline.serverless_offline(running.enter_context(mill.scratch())))
         except Absent as why:
             return [skipped("warm", RATE, "at least", TARGET, str(why)), p50]
-        ratios, mine, other = alternate(
-            repeats, lambda: load(ours, CONNECTIONS, seconds).rate, lambda: load(theirs, CONNECTIONS, seconds).rate
-        )
-    return [Figure("warm", RATE, ratios, "at least", TARGET, remark=f"{per_s(mine)} over {per_s(other)}"), p50]
+        urls[BOUND] = running.enter_context(offline.constant(running.enter_context(mill.scratch())))
+        rates = by_turns(repeats, urls, lambda side: load(urls[side], CONNECTIONS, seconds).rate)
+    ratios = [mine / theirs for mine, theirs in zip(rates[OURS], rates[PEER], strict=True)]
+    remark = ", ".join(f"{side} {per_s(each)}" for side, each in rates.items())
+    return [Figure("warm", RATE, ratios, "at least", TARGET, remark=remark), p50]
 
 
 def load(url: str, connections: int, seconds: float) -> Load:

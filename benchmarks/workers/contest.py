@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 
 from benchmarks import mill
@@ -68,16 +68,6 @@ def server() -> Iterator[str]:
     """A RabbitMQ with its data on the disk of the checkout."""
     with mill.scratch() as folder, Rabbitmq(_MEMORY) as rabbitmq:
         yield rabbitmq.start(folder)
-
-
-def by_turns(repeats: int, libraries: Sequence[str], run: Callable[[str], Handled]) -> dict[str, list[Handled]]:
-    """Every library once a repeat, each repeat beginning with another one."""
-    runs: dict[str, list[Handled]] = {library: [] for library in libraries}
-    for repeat in range(repeats):
-        start = repeat % len(libraries)
-        for library in [*libraries[start:], *libraries[:start]]:
-            runs[library].append(run(library))
-    return runs
 
 
 def figures(name: str, what: str, runs: Runs, *, why: str = "", held: bool = True, part: str = MAIN) -> list[Figure]:

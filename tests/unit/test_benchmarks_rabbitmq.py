@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.measured import Figure
+from benchmarks.measured import Figure, by_turns
 from benchmarks.rows import rabbitmq, rabbitmq_latency, seed
 from benchmarks.table import cells, write
 from benchmarks.workers import contest
@@ -53,7 +53,7 @@ def test_every_repeat_begins_with_another_library() -> None:
         order.append(library)
         return handled(1.0)
 
-    contest.by_turns(2, ["a", "b", "c"], run)
+    by_turns(2, ["a", "b", "c"], run)
     assert order == ["a", "b", "c", "b", "c", "a"]
 
 
