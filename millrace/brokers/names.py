@@ -40,4 +40,9 @@ def check_drop(name: str, names: Collection[str]) -> None:
         raise unknown_queue(name, names)
     owner = name.removesuffix(DEAD_SUFFIX)
     if owner != name and owner in names:
-        raise BrokerError(f"{name} holds the dead letters of {owner}", f"drop {owner}, or purge {name}")
+        raise holds_letters(name, owner)
+
+
+def holds_letters(name: str, owner: str) -> BrokerError:
+    """A dead-letter queue of a queue that is still there."""
+    return BrokerError(f"{name} holds the dead letters of {owner}", f"drop {owner}, or purge {name}")

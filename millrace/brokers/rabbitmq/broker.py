@@ -11,6 +11,7 @@ import asyncio
 import logging
 import math
 import secrets
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -19,12 +20,12 @@ import msgspec
 
 from millrace.broker import DEAD_SUFFIX, Broker, Capabilities, Peeked, Queue, Standing, Stats, dead_letters
 from millrace.brokers.address import Address
+from millrace.brokers.depth import Depth
 from millrace.brokers.envelope import Envelope
 from millrace.brokers.limits import check_sizes
 from millrace.brokers.names import check_dead_to, check_drop, unknown_queue
 from millrace.brokers.rabbitmq.caller import Caller
 from millrace.brokers.rabbitmq.consumer import Arrived, Consumer
-from millrace.brokers.rabbitmq.depths import Depths
 from millrace.brokers.rabbitmq.faults import Closed, Lost
 from millrace.brokers.rabbitmq.io_thread import IoThread
 from millrace.brokers.rabbitmq.link import Link
@@ -84,7 +85,7 @@ class RabbitBroker(Broker):
         self._people = People(self._topology, self._sender, self._settling, self._caller, self._clock, address.prefix)
         self._settings: dict[str, Queue] = {}
         self._taps: dict[str, Tap] = {}
-        self._depths = Depths(self._caller, self._topology, self._clock)
+        self._depth = Depth(self, self._clock)  # not x-max-length: that would refuse retries and dead letters too
         self._epoch = secrets.randbits(52)
 
     async def connect(self) -> None:
@@ -107,6 +108,7 @@ class RabbitBroker(Broker):
             dead = dead_letters(queue.name)
             self._settings.setdefault(dead, Queue(dead, queue.lease_s, None))
             self._settings[queue.name] = queue
+            self._depth.declared(queue)
             if tap := self._taps.get(queue.name):
                 tap.shelf.settings = queue
 
@@ -138,7 +140,7 @@ class RabbitBroker(Broker):
                 await self._known(each.queue)
         check_sizes(puts, MAX_BODY)
         now = self._clock.now()
-        await self._depths.check(puts, self._settings)
+        await self._depth.check(Counter(each.queue for each in puts))
         await self._sender.send([await self._copy(each, now) for each in puts])
         for name in {each.queue for each in puts}:
             if tap := self._taps.get(name):

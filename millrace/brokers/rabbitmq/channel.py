@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 from pika import spec
 
 from millrace.brokers.rabbitmq import wire
 from millrace.brokers.rabbitmq.faults import Closed, Lost
-
-if TYPE_CHECKING:
-    from millrace.brokers.rabbitmq.connection import Connection
 
 _ANSWER_S = 30.0
 
@@ -31,10 +28,34 @@ class Delivery(msgspec.Struct, gc=False):
 Deliver = Callable[[list[Delivery]], None]
 
 
+class Carrier(Protocol):
+    """The connection, as far as its channels need it."""
+
+    @property
+    def frame_max(self) -> int:
+        """Bytes of a frame at most."""
+
+    @property
+    def writable(self) -> asyncio.Event:
+        """Set while there is room in its buffer."""
+
+    def send(self, channel: int, method: Any) -> None:
+        """Send a method of pika's."""
+
+    def write(self, data: bytes) -> None:
+        """Send frames."""
+
+    def forget(self, channel: Channel) -> None:
+        """A channel is closed."""
+
+    def abort(self, error: Lost) -> None:
+        """Let go of the connection."""
+
+
 class Channel:
     """Used in the I/O thread alone. `closed` says why it is no more."""
 
-    def __init__(self, connection: Connection, number: int) -> None:
+    def __init__(self, connection: Carrier, number: int) -> None:
         self.connection = connection
         self.number = number
         self.closed: Lost | None = None

@@ -18,7 +18,7 @@ from pika import exceptions, frame, spec
 from millrace.brokers.address import Address
 from millrace.brokers.rabbitmq import wire
 from millrace.brokers.rabbitmq.channel import Channel
-from millrace.brokers.rabbitmq.faults import Closed, Lost
+from millrace.brokers.rabbitmq.faults import Closed, Lost, Untrusted
 
 _CONNECT_S = 10.0
 _FRAME_MAX = 131_072  # bytes: RabbitMQ's own, as in its configuration
@@ -54,7 +54,7 @@ class Connection(asyncio.Protocol):
 
     @classmethod
     async def open(cls, address: Address, host: str, port: int, *, heartbeat_s: int) -> Connection:
-        """Connect and introduce ourselves. Raises OSError, Lost, Closed where the broker refuses us."""
+        """Connect and introduce ourselves. Raises OSError, Untrusted, Lost, Closed where it refuses us."""
         loop = asyncio.get_running_loop()
         tls = address.tls_context()
         async with asyncio.timeout(_CONNECT_S):
@@ -62,6 +62,8 @@ class Connection(asyncio.Protocol):
                 _, connection = await loop.create_connection(
                     cls, host, port, ssl=tls, server_hostname=host if tls else None
                 )
+            except ssl.SSLCertVerificationError as error:
+                raise Untrusted(error.verify_message) from error
             except ssl.SSLError as error:
                 raise OSError(f"no encrypted connection: {error}") from error
             try:

@@ -24,6 +24,25 @@ class Closed(Lost):
         self.text = text
 
 
+class Untrusted(OSError):
+    """The broker's certificate is not one that we may trust."""
+
+
+def is_denied(error: BaseException) -> bool:
+    """Whether the broker answered and will not have this user: another try soon is not worth its while."""
+    return isinstance(error, Closed) and error.code in (_ACCESS_REFUSED, _NOT_ALLOWED) and not _is_starting(error)
+
+
+def advice(error: Lost) -> str:
+    """What somebody can do so that a channel is not lost in this way again; empty where nobody can."""
+    if isinstance(error, Closed) and error.code == PRECONDITION_FAILED and "acknowledgement" in error.text:
+        return (
+            "; somebody held messages for longer than the broker's consumer_timeout:"
+            " raise it in rabbitmq.conf above the longest batch"
+        )
+    return ""
+
+
 def unreachable(address: Address, error: BaseException) -> BrokerError:
     """Nobody answered at the address, or not in AMQP."""
     text = str(error) or type(error).__name__
@@ -35,9 +54,7 @@ def unreachable(address: Address, error: BaseException) -> BrokerError:
 
 def refused(address: Address, error: Closed) -> BrokerError:
     """The broker answered, and would not have us: never this user, or not now."""
-    # A virtual host that is still starting has the code of one that is not there.
-    is_down = "vhost" in error.text and "down" in error.text
-    if error.code not in (_ACCESS_REFUSED, _NOT_ALLOWED) or is_down:
+    if not is_denied(error):
         return unreachable(address, error)
     if error.code == _NOT_ALLOWED:
         hint = f"make it with `rabbitmqctl add_vhost {address.path or '/'}`, and give the user rights in it"
@@ -46,3 +63,16 @@ def refused(address: Address, error: Closed) -> BrokerError:
     if address.user in (None, "guest"):
         hint += "; RabbitMQ lets `guest` in from its own machine alone: make a user with `rabbitmqctl add_user`"
     return BrokerDenied(f"broker {address} refused the user or its password: {error.text}", hint)
+
+
+def untrusted(address: Address, error: Untrusted) -> BrokerError:
+    """An encrypted connection to somebody who cannot show to be the broker."""
+    return BrokerDenied(
+        f"broker {address} cannot be trusted: {error}",
+        "name the authority that signed its certificate with ?cafile=FILE.pem, and the host as the certificate does",
+    )
+
+
+def _is_starting(error: Closed) -> bool:
+    """Whether a virtual host is still starting, which has the code of one that is not there."""
+    return "vhost" in error.text and "down" in error.text

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from millrace.brokers.address import Address
 from millrace.brokers.rabbitmq.channel import Channel
 from millrace.brokers.rabbitmq.connection import Connection
-from millrace.brokers.rabbitmq.faults import Closed, Lost, refused, unreachable
+from millrace.brokers.rabbitmq.faults import Closed, Lost, Untrusted, is_denied, refused, unreachable, untrusted
+from millrace.errors import BrokerError
 from millrace.pauses import pauses
 
+_LONGEST_PAUSE_S = 1.0  # while nobody answers, or nobody is ready: a broker that restarts is back in seconds
 _log = logging.getLogger(__name__)
 
 
@@ -48,6 +50,8 @@ class Link:
             return await self._connect()
         except Closed as error:
             raise refused(self._address, error) from error
+        except Untrusted as error:
+            raise untrusted(self._address, error) from error
         except (OSError, Lost, TimeoutError) as error:
             raise unreachable(self._address, error) from error
 
@@ -74,12 +78,15 @@ class Link:
             await self._connection.close()
 
     async def _reconnect(self) -> Connection:
-        waits = pauses()
+        away, denied = pauses(longest_s=_LONGEST_PAUSE_S), pauses()
         while True:
+            waits = away
             try:
                 return await self._connect()
-            except (OSError, Lost, TimeoutError) as error:
+            except (OSError, Lost, TimeoutError, BrokerError) as error:  # the last for a cafile that is not there now
                 self._last_fault = str(error) or type(error).__name__
+                if is_denied(error):  # each try is a line in the broker's log, and none will soon be better
+                    waits = denied
             await asyncio.sleep(next(waits))
 
     async def _connect(self) -> Connection:

@@ -53,9 +53,9 @@ class People:
             native_end = target.dead_to is None
             copies = [
                 self._sender.copy(
-                    target.name, deaths.redriven(source.shelf.read(item).envelope, ends), native_end=native_end
+                    target.name, deaths.redriven(found.envelope, ends), native_end=native_end, kept=found.kept
                 )
-                for item in items
+                for found in map(source.shelf.read, items)
             ]
             await self._settling.replace(source, items, copies)
             count += len(items)

@@ -3,6 +3,8 @@
 The id is `message-id` and the content type `content-type`, as other programs on RabbitMQ have them; what else
 millrace adds are headers (brokers/envelope.py). Numbers and truth values that others put into headers are read as
 text, and so are dates; tables and lists are left out, and stay where they were until the message is written anew.
+What a message says to other programs in the properties beside (`correlation_id`, `reply_to`, ...) is kept when it is
+written anew, all but `user_id`: RabbitMQ takes that from its own user alone.
 """
 
 from __future__ import annotations
@@ -11,17 +13,19 @@ import struct
 from collections.abc import Mapping
 from datetime import datetime
 from math import isfinite
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from pika.exceptions import AMQPError
-from pika.spec import BasicProperties
+from pika.spec import PERSISTENT_DELIVERY_MODE, BasicProperties
 
 from millrace.brokers.envelope import ID, SENT_AT, Envelope, envelope_of, headers_of
 from millrace.types import Message, new_id
 
 DELIVERIES = "x-delivery-count"  # of a quorum queue: how often it was given to somebody before
 DEATHS = "x-death"
+_KEPT = ("content_encoding", "priority", "correlation_id", "reply_to", "timestamp", "type", "app_id")
 _OF_DEATHS = ("x-first-death-", "x-last-death-")
 _CONTENT_TYPE = "content-type"
 _SHORT = 255  # bytes
@@ -35,40 +39,68 @@ _I32 = struct.Struct(">i")
 _INTEGERS = {ord("l"): _U64, ord("L"): _U64, ord("I"): _I32, ord("i"): _U32}
 
 
+Kept = Mapping[str, Any]
+NOTHING: Kept = MappingProxyType({})
+
+
 class Received(msgspec.Struct, gc=False):
-    """A message as it came, how often it was delivered before by the broker's count, and where it died natively."""
+    """A message as it came, how often it was delivered before by the broker's count, and where it died natively.
+
+    `kept` are properties that mean nothing here, by pika's names.
+    """
 
     envelope: Envelope
     deliveries: int
     deaths: list[dict[str, Any]]
+    kept: Kept = NOTHING
 
 
-def written(envelope: Envelope, ttl_ms: int | None = None) -> bytes:
+def written(envelope: Envelope, ttl_ms: int | None = None, kept: Kept = NOTHING) -> bytes:
     """The properties of a durable message; it dies natively after ttl_ms."""
     headers = headers_of(envelope)
+    if kept:
+        return _written_by_pika(headers, ttl_ms, kept)
     flags = _HEADERS_AND_MODE
-    content_type = headers.get(_CONTENT_TYPE, "")
     before = b""
-    if content_type and len(content_type) <= _SHORT:
-        del headers[_CONTENT_TYPE]
+    if content_type := _popped(headers, _CONTENT_TYPE):
         flags |= BasicProperties.FLAG_CONTENT_TYPE
         before = _short(content_type)
     after = b""
     if ttl_ms is not None:
         flags |= BasicProperties.FLAG_EXPIRATION
         after = _short(str(ttl_ms))
-    if len(headers[ID]) <= _SHORT:
+    if id := _popped(headers, ID):
         flags |= BasicProperties.FLAG_MESSAGE_ID
-        after += _short(headers.pop(ID))
+        after += _short(id)
     return b"%b%b%b\x02%b" % (flags.to_bytes(2, "big"), before, _table(headers), after)
+
+
+def _written_by_pika(headers: dict[str, str], ttl_ms: int | None, kept: Kept) -> bytes:
+    properties = BasicProperties(
+        content_type=_popped(headers, _CONTENT_TYPE),
+        message_id=_popped(headers, ID),
+        headers=headers,
+        delivery_mode=PERSISTENT_DELIVERY_MODE,
+        expiration=None if ttl_ms is None else str(ttl_ms),
+        **kept,
+    )
+    return b"".join(properties.encode())
+
+
+def _popped(headers: dict[str, str], name: str) -> str | None:
+    """A header that fits into a property of its own; else it stays a header."""
+    return headers.pop(name) if 0 < len(headers.get(name, "")) <= _SHORT else None
 
 
 def received(properties: bytes, body: bytes, *, redelivered: bool, now: float) -> Received:
     """Read a message's properties. A strange one must not stop a queue: what cannot be read is left out."""
     if not redelivered and (envelope := _plain(properties, body)) is not None:
         return Received(envelope, 0, [])
+    kept = NOTHING
     try:
-        found = _quick(properties) or _thorough(properties)
+        found = _quick(properties)
+        if found is None:
+            found, kept = _thorough(properties)
     except (struct.error, ValueError, IndexError, KeyError, AMQPError, UnicodeDecodeError):
         found = {}
     id = found.pop("message_id", None)
@@ -83,6 +115,7 @@ def received(properties: bytes, body: bytes, *, redelivered: bool, now: float) -
         envelope,
         deliveries if isinstance(deliveries, int) else int(redelivered),
         [each for each in deaths if isinstance(each, dict)] if isinstance(deaths, list) else [],
+        kept,
     )
 
 
@@ -149,15 +182,15 @@ def _quick(properties: bytes) -> dict[str, Any] | None:
     return found
 
 
-def _thorough(properties: bytes) -> dict[str, Any]:
-    """Any properties, read by pika."""
+def _thorough(properties: bytes) -> tuple[dict[str, Any], Kept]:
+    """Any properties, read by pika, and those that are only kept."""
     read = BasicProperties()
     read.decode(properties)
     found = dict(read.headers or {})
     for name, value in (("content_type", _CONTENT_TYPE), ("message_id", "message_id"), ("timestamp", "timestamp")):
         if (given := getattr(read, name)) is not None:
             found[value] = given
-    return found
+    return found, {name: value for name in _KEPT if (value := getattr(read, name)) is not None}
 
 
 def _texts(found: Mapping[Any, Any]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from functools import partial
 from millrace.brokers.envelope import Envelope
 from millrace.brokers.rabbitmq import delays
 from millrace.brokers.rabbitmq.caller import Caller
-from millrace.brokers.rabbitmq.properties import written
+from millrace.brokers.rabbitmq.properties import NOTHING, Kept, written
 from millrace.brokers.rabbitmq.publisher import Copy, Publisher
 from millrace.brokers.rabbitmq.topology import Topology
 from millrace.clock import Clock
@@ -42,14 +42,14 @@ class Sender:
         self._stops: set[tuple[int, int]] = set()
         self._delayed: dict[str, Counter[int]] = {}
 
-    def copy(self, queue: str, envelope: Envelope, *, native_end: bool = True) -> Copy:
+    def copy(self, queue: str, envelope: Envelope, *, native_end: bool = True, kept: Kept = NOTHING) -> Copy:
         """A message on its way into a queue, which RabbitMQ itself moves to the dead letters when its time ends."""
         ttl_ms = None
         if native_end and envelope.expires_at != math.inf:
             ttl_ms = max(0, int((envelope.expires_at - self._clock.now()) * 1000))
-        return Copy("", self._prefix + queue, written(envelope, ttl_ms), envelope.message.body)
+        return Copy("", self._prefix + queue, written(envelope, ttl_ms, kept), envelope.message.body)
 
-    async def later(self, queue: str, envelope: Envelope, delay_s: float) -> Copy:
+    async def later(self, queue: str, envelope: Envelope, delay_s: float, *, kept: Kept = NOTHING) -> Copy:
         """A message on its way into a queue in delay_s. Raises BrokerError."""
         try:
             path = delays.digits(delay_s)
@@ -63,7 +63,7 @@ class Sender:
         counter[math.ceil((self._clock.monotonic() + delay_s) / _GRAIN_S)] += 1
         exchange = delays.exchange_name(self._prefix, stops[0][0])
         key = delays.routing_key(path, self._prefix + queue)
-        return Copy(exchange, key, written(envelope), envelope.message.body)
+        return Copy(exchange, key, written(envelope, kept=kept), envelope.message.body)
 
     async def send(self, copies: Sequence[Copy]) -> None:
         """Publish, and return when all are safe. Raises BrokerError, QueueFull where a queue refused one."""

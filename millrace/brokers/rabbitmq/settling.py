@@ -75,8 +75,9 @@ class Settling:
         native_end = shelf.settings.dead_to is None
         copies = []
         for item in items:
-            envelope = msgspec.structs.replace(shelf.read(item).envelope, attempts=shelf.attempts(item))
-            copies.append(self._sender.copy(shelf.settings.name, envelope, native_end=native_end))
+            found = shelf.read(item)
+            envelope = msgspec.structs.replace(found.envelope, attempts=shelf.attempts(item))
+            copies.append(self._sender.copy(shelf.settings.name, envelope, native_end=native_end, kept=found.kept))
         await self.replace(tap, items, copies)
 
     async def bury(self, tap: Tap, doomed: list[tuple[Item, Death]]) -> None:
@@ -111,28 +112,30 @@ class Settling:
         tap.wake()
 
     async def _again(self, shelf: Shelf, item: Item, outcome: Outcome) -> Copy:
+        found, settings = shelf.read(item), shelf.settings
         envelope = msgspec.structs.replace(
-            shelf.read(item).envelope,
+            found.envelope,
             attempts=shelf.attempts(item),
-            first_failed_at=shelf.read(item).envelope.first_failed_at or self._clock.now(),
+            first_failed_at=found.envelope.first_failed_at or self._clock.now(),
             first_taken_at=item.first_taken_at,
         )
         if outcome.delay_s > 0:
-            return await self._sender.later(shelf.settings.name, envelope, outcome.delay_s)
-        return self._sender.copy(shelf.settings.name, envelope, native_end=shelf.settings.dead_to is None)
+            return await self._sender.later(settings.name, envelope, outcome.delay_s, kept=found.kept)
+        return self._sender.copy(settings.name, envelope, native_end=settings.dead_to is None, kept=found.kept)
 
     async def _letters(self, shelf: Shelf, doomed: list[tuple[Item, Death]]) -> list[Copy]:
         settings = shelf.settings
         target = self._known(settings.dead_to) if settings.dead_to else None
         made = []
         for item, death in doomed:
-            envelope = shelf.read(item).envelope
+            envelope, kept = shelf.read(item).envelope, shelf.read(item).kept
             if target is None:
-                made.append(self._sender.copy(dead_letters(settings.name), deaths.letter(envelope, death, None)))
+                letter = deaths.letter(envelope, death, None)
+                made.append(self._sender.copy(dead_letters(settings.name), letter, kept=kept))
             else:
                 ends = math.inf if target.ttl_s is None else self._clock.now() + target.ttl_s
                 moved = deaths.letter(envelope, death, settings.name, ends)
-                made.append(self._sender.copy(target.name, moved, native_end=target.dead_to is None))
+                made.append(self._sender.copy(target.name, moved, native_end=target.dead_to is None, kept=kept))
         return made
 
 

@@ -14,10 +14,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 from millrace.broker import DEAD_SUFFIX, Queue
-from millrace.brokers.rabbitmq.acks import Acks
 from millrace.brokers.rabbitmq.caller import Caller
 from millrace.brokers.rabbitmq.consumer import Arrived, Consumer
-from millrace.brokers.rabbitmq.faults import NOT_FOUND, Closed, Lost
+from millrace.brokers.rabbitmq.faults import NOT_FOUND, Closed, Lost, advice
+from millrace.brokers.rabbitmq.pace import Pace
+from millrace.brokers.rabbitmq.returns import Returns
 from millrace.brokers.rabbitmq.shelf import RECALL_S, Item, Shelf
 from millrace.brokers.rabbitmq.window import Window
 from millrace.clock import Alarm, Clock
@@ -25,13 +26,9 @@ from millrace.errors import BrokerError
 from millrace.signals import Signals
 from millrace.types import Lease
 
-_AHEAD_S = 0.25  # of messages at the rate of late are asked for beyond what takers want
-_MANY = 100.0  # messages a second
-_MOST_AHEAD_BYTES = 32 << 20
-_WIDEST = 16_384
 _MOMENT_S, _MOMENTS = 0.005, 40
 _GIVE_BACK_S = 5.0
-_ACK_WITHIN_S = 0.02  # so long a message that is done may wait for one before it that is not
+_LOST = "%d leases of %s are lost, their messages are delivered again: %s%s"
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 Make = Callable[[str, Callable[[Arrived], None]], Consumer]
@@ -56,31 +53,30 @@ class Tap:
         self.shelf = Shelf(settings, clock, epoch)
         self.stale = False  # something was put that may not have arrived
         self._freed = False  # the broker was told that there is room again
-        self._acks = Acks()
         self._consumer = make(settings.name, self._arrived)
+        self._returns = Returns(self._consumer)
         self._caller = caller
         self._revive = revive
         self._recall = recall
         self._clock = clock
         self._signals = signals
-        self._window = Window()
         self._asked = 1
         self._asked_at = clock.monotonic()
         self._listeners = 0
         self._lock = asyncio.Lock()
         self._alarm: Alarm | None = None
         self._alarm_at = 0.0
-        self._ack_timer: asyncio.TimerHandle | None = None
-        self._since_s = clock.monotonic()
-        self._taken = 0
-        self._rate = 0.0  # messages a second
-        self._body_bytes = 0.0
+        self._pace = Pace(clock.monotonic())
         self._closed = False
 
     @property
     def name(self) -> str:
         """The queue's."""
         return self.shelf.settings.name
+
+    @property
+    def _window(self) -> Window:
+        return self._returns.window
 
     async def supply(self, count: int) -> None:
         """See to it that up to so many messages are ready here, if the queue has them. Raises BrokerError."""
@@ -91,7 +87,7 @@ class Tap:
             self._asked = max(1, count)
             self._asked_at = self._clock.monotonic()
             missing = count - self.shelf.ready
-            wanted = self.shelf.held + count + self._ahead(count)
+            wanted = self.shelf.held + count + self._pace.ahead(count)
             if missing > 0 and (self._window.free < missing or self._window.size < wanted // 2):
                 await self._widen(wanted)
                 await self._catch_up(count)
@@ -127,24 +123,14 @@ class Tap:
     def taken(self, leases: Sequence[Lease]) -> None:
         """These were given to a taker: what the rate is learnt from."""
         self.set_alarm()
-        self._taken += len(leases)
-        if leases:
-            self._body_bytes += (len(leases[0].message.body) - self._body_bytes) * 0.2
-        now_s = self._clock.monotonic()
-        if now_s - self._since_s >= _AHEAD_S:
-            self._rate = self._taken / (now_s - self._since_s)
-            self._since_s, self._taken = now_s, 0
+        self._pace.learn(leases, self._clock.monotonic())
 
     def done(self, items: list[Item]) -> None:
         """These may be deleted."""
         tags = [item.tag for item in items]
         self.shelf.remove(tags)
-        self._acks.done(tags)
-        self._window.went(tags)
         self._freed = True
-        self._tell_done(all=False)
-        if self._acks.waiting and self._ack_timer is None:
-            self._ack_timer = asyncio.get_running_loop().call_later(_ACK_WITHIN_S, self._tell_rest)
+        self._returns.done(tags)
 
     def wake(self) -> None:
         """Something may be taken."""
@@ -171,7 +157,7 @@ class Tap:
             with suppress(BrokerError, TimeoutError):
                 async with asyncio.timeout(_GIVE_BACK_S):
                     await self.idle()
-        self._tell_rest()
+        self._returns.tell_all()
         if self._alarm is not None:
             self._alarm.cancel()
         self.shelf.clear(-1)
@@ -185,8 +171,7 @@ class Tap:
     def _requeue(self, items: list[Item]) -> None:
         tags = [item.tag for item in items]
         self.shelf.remove(tags)
-        self._window.went(tags)
-        self._consumer.tell(self.shelf.generation, self._acks.requeued(tags))
+        self._returns.requeue(tags)
 
     def sweep(self) -> None:
         """Leases that are over make their messages ready; what lies here for too long goes back."""
@@ -224,15 +209,8 @@ class Tap:
                 self._window.shut()
                 await self._run(self._consumer.stop, f"stop taking from {self.name}")
 
-    def _ahead(self, count: int) -> int:
-        wanted = min(4 * count, int(self._rate * _AHEAD_S))
-        return min(wanted, int(_MOST_AHEAD_BYTES / max(1.0, self._body_bytes)))
-
-    async def _widen(self, window: int) -> None:
-        """To at least so much, and by a share of what it is, so that there are few consumers."""
-        share = 1.0 if self._rate > _MANY else 0.25
-        by = min(_WIDEST - self._window.size, max(window - self._window.size, int(share * self._window.size)))
-        if by > 0:
+    async def _widen(self, wanted: int) -> None:
+        if by := self._pace.wider(self._window.size, wanted):
             await self._run(partial(self._consumer.widen, by), f"take from {self.name}")
 
     async def _catch_up(self, count: int) -> None:
@@ -280,24 +258,15 @@ class Tap:
 
     def _begin(self, generation: int) -> None:
         self.shelf.clear(generation)
-        self._acks = Acks()
-        self._window = Window()
+        self._returns.begin(generation)
 
     def _lost(self, generation: int, error: Lost) -> None:
         """The leases are lost with the channel; the broker gives their messages to the next who takes."""
         held = self.shelf.held
         self._begin(generation + 1)
         level = logging.WARNING if isinstance(error, Closed) or held else logging.INFO
-        _log.log(level, "%d leases of %s are lost, their messages are delivered again: %s", held, self.name, error)
+        _log.log(level, _LOST, held, self.name, error, advice(error))
         self.wake()
-
-    def _tell_done(self, *, all: bool) -> None:
-        if orders := self._acks.orders(all=all):
-            self._consumer.tell(self.shelf.generation, orders)
-
-    def _tell_rest(self) -> None:
-        self._ack_timer = None
-        self._tell_done(all=True)
 
 
 def _seen(task: asyncio.Future[None]) -> None:

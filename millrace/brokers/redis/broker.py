@@ -20,7 +20,7 @@ import msgspec
 
 from millrace.broker import Broker, Capabilities, Peeked, Queue, Standing, Stats
 from millrace.brokers.limits import check_sizes, queue_full
-from millrace.brokers.names import check_dead_to, unknown_queue
+from millrace.brokers.names import check_dead_to, holds_letters, unknown_queue
 from millrace.brokers.redis import scripts
 from millrace.brokers.redis.fields import id_text
 from millrace.brokers.redis.intake import Intake
@@ -268,8 +268,7 @@ class RedisBroker(Broker):
                 f"queue {name} holds messages, so it can neither become a FIFO queue nor stop being one",
                 "work it off or purge it first, or declare a queue of another name",
             )
-        owner = name.rpartition(".")[0]
-        return BrokerError(f"{name} holds the dead letters of {owner}", f"drop {owner}, or purge {name}")
+        return holds_letters(name, name.rpartition(".")[0])
 
 
 def _ms(seconds: float) -> int:
