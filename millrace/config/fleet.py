@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
+from millrace.config import brokers
 from millrace.config.brokers import KnownBroker, known_broker, scheme_of, schemes, titles_that
 from millrace.config.events import TableEvent
 from millrace.config.faults import nearest, one_of
@@ -49,8 +50,8 @@ def _check_broker(project: Project) -> Iterator[Finding]:
         return
     broker = known_broker(project.broker)
     if broker is None:
-        near = nearest(scheme_of(project.broker), schemes())
-        expected = one_of([f"{each}://" for each in schemes()])
+        near = _nearest_scheme(scheme_of(project.broker))
+        expected = one_of([f"{each}://" for each in schemes()], near)
         yield Finding(
             ("broker",), f"broker: {_kind(project.broker)} is no broker that millrace knows", expected, near=near
         )
@@ -62,6 +63,13 @@ def _check_broker(project: Project) -> Iterator[Finding]:
     yield from _check_claims(project, broker)
     if is_elsewhere(project):
         yield from _check_sharing(project, broker)
+
+
+def _nearest_scheme(written: str) -> str:
+    """The scheme that was meant, quoted, also by whoever wrote the broker's name in its place; empty for none."""
+    meant = {each: each for each in schemes()} | {known.name: known.schemes[0] for known in brokers.KNOWN_BROKERS}
+    near = nearest(written, meant).strip("'")
+    return f"'{meant[near]}://'" if near else ""
 
 
 def _check_claims(project: Project, broker: KnownBroker) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ from millrace.errors import ConfigError
 
 NAMES = ("millrace.yml", "millrace.yaml")
 _ROUNDS = 8
+_OWN_OPTIONS = ("broker", "database")  # commands have --broker and --database, which are overrides too
 
 
 class Examination(msgspec.Struct):
@@ -118,8 +119,8 @@ def examine_tree(
 
 
 def _override(root: Node, override: str, faults: list[Fault]) -> None:
-    place = Place(f"--set {override.partition('=')[0]}" if "=" in override else f"--set {override}")
     key, equals, text = override.partition("=")
+    place = Place(f"--{key}" if equals and key in _OWN_OPTIONS else f"--set {key}")
     if not equals or not all(key.split(".")):
         faults.append(Fault(place, "not an override", "KEY=VALUE such as functions.classify.replicas=4"))
         return
@@ -185,7 +186,8 @@ def _located(finding: Finding, root: Node) -> Fault:
     node = walk(root, finding.path)[-1]
     place = node.key_place if finding.at_key else node.place
     got = node.shown if finding.got and node.written is not None else finding.got  # never what a variable held
-    return Fault(place, finding.what, finding.expected, got, finding.near, finding.severity)
+    what = finding.what.removeprefix(f"{place.source.removeprefix('--')}: ")  # the option says it already
+    return Fault(place, what, finding.expected, got, finding.near, finding.severity)
 
 
 def _is_hidden(node: Node) -> bool:

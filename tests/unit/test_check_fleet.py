@@ -30,7 +30,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two brokers of this test's own: their packages are there."""
     kinds = (
         KnownBroker("able", "Able", ("able", "ables"), "json", "able", ABLE),
-        KnownBroker("plain", "Plain", ("plain",), "json", "plain", PLAIN),
+        KnownBroker("unadorned", "Plain", ("plain",), "json", "plain", PLAIN),
         KnownBroker("absent", "Absent", ("absent",), "no_such_package", "absent", ABLE),
     )
     monkeypatch.setattr(brokers, "KNOWN_BROKERS", kinds)
@@ -49,11 +49,24 @@ def test_a_broker_of_this_machine_needs_no_warning(tmp_path: Path) -> None:
         assert told(tmp_path, f"service: x\nbroker: {url}\nbuckets: {{lake: {{url: ./lake}}}}\n") == ([], []), url
 
 
+@pytest.mark.parametrize("key", ["broker", "database"])
+def test_what_an_option_overrides_is_told_of_the_option(key: str, tmp_path: Path) -> None:
+    (tmp_path / "millrace.yml").write_text("service: x\n")
+    (fault,) = examine(tmp_path, overrides=[f'{key}="nosuch://host"']).faults
+    assert str(fault).startswith(f"--{key}: nosuch:// is no {key} that millrace knows; expected ")
+
+
+def test_the_name_of_a_broker_is_no_scheme_but_near_to_one(tmp_path: Path) -> None:
+    for written in ("unadorned", "unadornd", "plane"):
+        faults, _ = told(tmp_path, f"service: x\nbroker: {written}://host\n")
+        assert faults[0].endswith("did you mean 'plain://'?")
+
+
 def test_an_unknown_broker_names_those_that_are_known(tmp_path: Path) -> None:
     faults, _ = told(tmp_path, "service: x\nbroker: abel://me:secret@host\n")
     assert faults == [
         "2: broker: abel:// is no broker that millrace knows; expected one of able://, ables://, plain://, absent://; "
-        "did you mean 'able'?"
+        "did you mean 'able://'?"
     ]
     faults, _ = told(tmp_path, "service: x\nbroker: me:secret@host\n")
     assert "a text without a scheme" in faults[0]
