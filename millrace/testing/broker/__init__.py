@@ -5,13 +5,27 @@ A check that needs a capability is run where that is claimed; where it is not, t
 
 from __future__ import annotations
 
-from millrace.testing.broker import claims, commits, dead, dead_to, drop, ids, keys, leases, looks, order, puts, waits
+from millrace.testing.broker import (
+    claims,
+    commits,
+    dead,
+    dead_to,
+    drop,
+    handles,
+    ids,
+    keys,
+    leases,
+    looks,
+    order,
+    puts,
+    waits,
+)
 from millrace.testing.broker.check import CHECKS, Check, FreshBroker
 
 __all__ = ["CHECKS", "PARTS", "Check", "FreshBroker", "check_broker"]
 
 # Importing one adds its checks to CHECKS.
-PARTS = (puts, ids, keys, leases, dead, dead_to, drop, looks, waits, order, commits, claims)
+PARTS = (puts, ids, keys, leases, handles, dead, dead_to, drop, looks, waits, order, commits, claims)
 
 
 async def check_broker(fresh: FreshBroker) -> list[str]:
