@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,7 +46,7 @@ def queues(
 
     With --watch and --json each look is one array on a line of its own.
     """
-    from millrace.config.names import all_queues
+    from millrace.config.names import all_queues, call_queues
 
     found = load_project(project, stage, elsewhere(broker, database))
     names = all_queues(found)
@@ -53,6 +54,7 @@ def queues(
     async def look(backend: Backend) -> None:
         if found.aws is not None:
             names.extend(await _made(backend, names))
+        names.extend(await _present(backend, [name for name in call_queues(found) if name not in names]))
         if watch:
             await _watch(backend, names, interval, json)
         else:
@@ -66,6 +68,18 @@ async def _made(backend: Backend, names: list[str]) -> list[str]:
     from millrace.broker import DEAD_SUFFIX
 
     return [name for name in await backend.broker.queues() if not name.endswith(DEAD_SUFFIX) and name not in names]
+
+
+async def _present(backend: Backend, names: list[str]) -> list[str]:
+    """Those of some queues that the broker has; nothing is made by looking."""
+    from millrace.errors import UnknownQueue
+
+    found = []
+    for name in names:
+        with suppress(UnknownQueue):
+            await backend.broker.stats(name)
+            found.append(name)
+    return found
 
 
 async def _rows(backend: Backend, names: list[str]) -> list[dict[str, Any]]:

@@ -22,6 +22,11 @@ def all_queues(project: Project) -> list[str]:
     return list(dict.fromkeys([*queue_names(project), *own]))
 
 
+def call_queues(project: Project) -> list[str]:
+    """The queues of synchronous calls, which are there where a gateway and a worker have run apart."""
+    return [project.calls(name) for name, function in project.functions.items() if function.kind != "model"]
+
+
 def check_queue(project: Project, name: str) -> str:
     """The name, when it is a queue of the project or its dead letters; raises UnknownQueue.
 
@@ -29,7 +34,7 @@ def check_queue(project: Project, name: str) -> str:
     """
     known = all_queues(project)
     living = name.removesuffix(DEAD_SUFFIX)
-    if living in known or project.aws is not None:
+    if living in known or living in call_queues(project) or project.aws is not None:
         return name
     raise UnknownQueue(unknown("queue", living, known), "declare it under `queues:` in the project")
 
