@@ -70,7 +70,9 @@ class SqsBroker(Broker):
     async def take(
         self, queue: str, limit: int, *, max_bytes: int | None = None, lease_s: float | None = None
     ) -> list[Lease]:
-        return await self._taking.take(await self._directory.named(queue), limit, max_bytes, lease_s)
+        found = await self._directory.named(queue)
+        self._directory.tell(found)  # here, since commands that only look would say it each time
+        return await self._taking.take(found, limit, max_bytes, lease_s)
 
     async def wait(self, queue: str, timeout_s: float) -> None:
         await self._taking.wait(await self._directory.named(queue), timeout_s)

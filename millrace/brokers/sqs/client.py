@@ -33,13 +33,17 @@ Json = dict[str, Any]
 
 
 class Client:
-    """Asks one endpoint; there is one line in the log when it stops answering, and one when it answers again."""
+    """Asks one endpoint; there is one line in the log when it stops answering, and one when it answers again.
+
+    Until it has answered for the first time there is none: whoever opens the broker hears of it and says so.
+    """
 
     def __init__(self, access: Access, clock: Clock) -> None:
         self._access = access
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
         self._trouble = ""
+        self._answered = False
 
     async def call(
         self, action: str, members: Mapping[str, Any], *, wait_s: float = 0.0, patience_s: float = PATIENCE_S
@@ -94,14 +98,14 @@ class Client:
         return self._session
 
     def _ill(self, trouble: str) -> None:
-        if not self._trouble:
+        if self._answered and not self._trouble:
             _log.warning("SQS is asked again until it answers: %s", trouble)
         self._trouble = trouble
 
     def _well(self) -> None:
-        if self._trouble:
+        if self._answered and self._trouble:
             _log.warning("SQS answers again; before: %s", self._trouble)
-            self._trouble = ""
+        self._answered, self._trouble = True, ""
 
 
 def _told(text: bytes) -> Json:

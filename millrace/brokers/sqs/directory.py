@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -40,6 +40,7 @@ class Directory:
         self._account = account
         self._clock = clock
         self._known: dict[str, SqsQueue] = {}
+        self._told: set[str] = set()
 
     async def declare(self, queues: Sequence[Queue]) -> None:
         """Make queues and their dead-letter queues. Raises UnknownQueue, BrokerError."""
@@ -91,6 +92,13 @@ class Directory:
         await asyncio.gather(*(self._delete(each) for each in every))
         return every
 
+    def tell(self, queue: SqsQueue) -> None:
+        """Log what is to be known of a queue by those who run it, each line once."""
+        for notice in queue.notices:
+            if notice not in self._told:
+                self._told.add(notice)
+                _log.warning("%s", notice)
+
     def gone(self, name: str) -> None:
         """SQS says that there is no such queue: the next use looks for it again."""
         self._known.pop(name, None)
@@ -120,8 +128,6 @@ class Directory:
         return unknown_queue(queue.name, [name for name in await self.names() if name != queue.name])
 
     async def _made(self, queue: Queue) -> None:
-        if queue.ttl_s is not None and queue.ttl_s > RETENTION_S:
-            _log.warning("queue %s: SQS forgets messages after 14 days, its ttl is longer", queue.name)
         await self._one(queue)
         if not queue.name.endswith(DEAD_SUFFIX):
             await self._one(_dead_settings(queue))
@@ -172,9 +178,8 @@ class Directory:
         size, lease_s = told.get("MaximumMessageSize", ""), told.get("VisibilityTimeout", "")
         if not declared and lease_s.isdecimal():
             queue = msgspec.structs.replace(queue, lease_s=float(lease_s))
-        found = SqsQueue(queue, url, fifo, int(size) if size.isdecimal() else _OLD_MAX_BYTES)
-        if queue.name not in self._known:
-            _tell(found, told)
+        max_bytes = int(size) if size.isdecimal() else _OLD_MAX_BYTES
+        found = SqsQueue(queue, url, fifo, max_bytes, tuple(_notices(queue, told)))
         self._known[queue.name] = found
         return found
 
@@ -199,15 +204,15 @@ def _dead_settings(queue: Queue) -> Queue:
     return Queue(dead_letters(queue.name), queue.lease_s, None, dedupe_s=0.0)
 
 
-def _tell(queue: SqsQueue, told: Mapping[str, str]) -> None:
-    """Say what somebody else's settings mean for us; they stay as they are."""
+def _notices(queue: Queue, told: Mapping[str, str]) -> Iterator[str]:
+    """What SQS's settings, and those of whoever made a queue, mean for us; they stay as they are."""
+    if queue.ttl_s is not None and queue.ttl_s > RETENTION_S:
+        yield f"queue {queue.name}: SQS forgets messages after 14 days, its ttl is longer"
     if policy := told.get("RedrivePolicy"):
-        _log.warning(
-            "queue %s has a redrive policy of SQS's, which is left alone: what it moves is not among %s: %s",
-            queue.name,
-            dead_letters(queue.name),
-            policy,
+        yield (
+            f"queue {queue.name} has a redrive policy of SQS's, which is left alone: what it moves is not among "
+            f"{dead_letters(queue.name)}: {policy}"
         )
     kept_s = told.get("MessageRetentionPeriod", "")
     if kept_s.isdecimal() and int(kept_s) < RETENTION_S:
-        _log.warning("queue %s: SQS deletes its messages after %s s, as whoever made it has set", queue.name, kept_s)
+        yield f"queue {queue.name}: SQS deletes its messages after {kept_s} s, as whoever made it has set"

@@ -13,12 +13,16 @@ MAX_LEASE_S = 43_200
 
 
 class SqsQueue(msgspec.Struct, frozen=True):
-    """Where a queue is, how it was declared here, and what a message in it may weigh with its attributes."""
+    """Where a queue is, how it was declared here, and what a message in it may weigh with its attributes.
+
+    `notices` say, a line each, what SQS does with its messages that was not declared here.
+    """
 
     settings: Queue
     url: str
     fifo: bool
     max_bytes: int
+    notices: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
