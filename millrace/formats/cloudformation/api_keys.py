@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millrace.formats.cloudformation.stack import Resource
+from millrace.formats.cloudformation.resource import Resource
 from millrace.formats.cloudformation.values import is_false, text_of
 from millrace.formats.cloudformation.weave import Weave
 from millrace.formats.keys import Key, Keys

@@ -14,8 +14,9 @@ from millrace.formats.cloudformation.identities import IDENTITIES, identity_of
 from millrace.formats.cloudformation.invoke_configs import add_invoke_config
 from millrace.formats.cloudformation.lambdas import add_dead_letter, add_function
 from millrace.formats.cloudformation.queues import add_queue, add_redrive
+from millrace.formats.cloudformation.resource import Resource
 from millrace.formats.cloudformation.rules import add_rule, add_schedule, has_other_targets
-from millrace.formats.cloudformation.stack import Resource, Stack
+from millrace.formats.cloudformation.stack import Stack
 from millrace.formats.cloudformation.tables import add_table
 from millrace.formats.cloudformation.topics import add_own_subscriptions, add_subscription, add_topic
 from millrace.formats.cloudformation.weave import Weave

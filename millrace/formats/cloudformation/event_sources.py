@@ -6,7 +6,7 @@ from typing import Any
 
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.queues import external
-from millrace.formats.cloudformation.stack import Resource
+from millrace.formats.cloudformation.resource import Resource
 from millrace.formats.cloudformation.tables import view_of
 from millrace.formats.cloudformation.targets import destination
 from millrace.formats.cloudformation.values import below, integer, is_false, items, measured, text_of, truth

@@ -8,7 +8,7 @@ from typing import Any
 
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.cors import cors_of_http, cors_of_rest
-from millrace.formats.cloudformation.stack import Resource
+from millrace.formats.cloudformation.resource import Resource
 from millrace.formats.cloudformation.values import below, entries, is_true, items, text_of
 from millrace.formats.cloudformation.weave import Weave
 from millrace.formats.keys import Key, Keys

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from millrace.config.tree import Node
-from millrace.formats.cloudformation.stack import Resource, Stack
+from millrace.formats.cloudformation.resource import Resource
+from millrace.formats.cloudformation.stack import Stack
 from millrace.formats.cloudformation.values import below, items, text_of
 from millrace.formats.nodes import node
 

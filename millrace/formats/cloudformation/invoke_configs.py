@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millrace.formats.cloudformation.stack import Resource
+from millrace.formats.cloudformation.resource import Resource
 from millrace.formats.cloudformation.targets import destination
 from millrace.formats.cloudformation.values import below, integer
 from millrace.formats.cloudformation.weave import Weave

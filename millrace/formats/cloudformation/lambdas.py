@@ -6,7 +6,7 @@ import posixpath
 
 from millrace.config.tree import Node
 from millrace.formats.arns import parse_arn
-from millrace.formats.cloudformation.stack import Resource
+from millrace.formats.cloudformation.resource import Resource
 from millrace.formats.cloudformation.targets import destination
 from millrace.formats.cloudformation.values import below, entries, integer, items, measured, side_by_side, text_of
 from millrace.formats.cloudformation.weave import Weave

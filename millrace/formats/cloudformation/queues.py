@@ -7,7 +7,7 @@ from typing import Any
 
 from millrace.config.tree import Node
 from millrace.formats.arns import parse_arn
-from millrace.formats.cloudformation.stack import Resource
+from millrace.formats.cloudformation.resource import Resource
 from millrace.formats.cloudformation.values import document, integer, is_true, text_of, truth
 from millrace.formats.cloudformation.weave import Weave
 from millrace.formats.keys import Key, Keys

@@ -6,41 +6,21 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-import msgspec
-
 from millrace.config.faults import Fault, Place, nearest, one_of
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.conditions import holds
 from millrace.formats.cloudformation.functions import FUNCTIONS, as_text
 from millrace.formats.cloudformation.identities import IDENTITIES, Named, default_name, identity_of
+from millrace.formats.cloudformation.opened import Opened
 from millrace.formats.cloudformation.parameters import read_parameters
 from millrace.formats.cloudformation.resolver import Resolver
+from millrace.formats.cloudformation.resource import Resource
 from millrace.formats.cloudformation.surroundings import Surroundings
 from millrace.formats.cloudformation.trouble import Unresolved, unknown_here, wrong
 from millrace.formats.nodes import node
 
 NO_VALUE = "AWS::NoValue"
 FUNCTION_TYPES = ("AWS::Lambda::Function", "AWS::Serverless::Function")
-
-
-class Resource(msgspec.Struct, frozen=True):
-    """A resource that its condition lets exist; `properties` are resolved, `node` is as written.
-
-    A resource that was `generated` stands in no file: nothing is said of its keys.
-    """
-
-    logical_id: str
-    type: str
-    properties: Node
-    node: Node
-    generated: bool = False
-
-    def get(self, *keys: str) -> Node | None:
-        """A property, or what lies below it at a path of keys."""
-        found: Node | None = self.properties
-        for key in keys:
-            found = None if found is None else found.child(key)
-        return found
 
 
 class Stack:
@@ -89,7 +69,7 @@ class Stack:
         """What a resource is called in AWS; one whose name leads back to itself is called as if it had none."""
         if logical_id not in self._names:
             try:
-                with _Opened(self._open, ("the name of", logical_id), self._declared[logical_id]):
+                with Opened(self._open, ("the name of", logical_id), self._declared[logical_id]):
                     self._names[logical_id] = self._name(logical_id)
             except Unresolved as trouble:
                 self._resolver.note(trouble)
@@ -162,7 +142,7 @@ class Stack:
             declared = section.value if section is not None and isinstance(section.value, dict) else {}
             if name not in declared:
                 raise wrong(at, f"no condition is called {name}", near=nearest(name, declared), got="")
-            with _Opened(self._open, ("the condition", name), at):
+            with Opened(self._open, ("the condition", name), at):
                 self._conditions[name] = holds(self._resolver, declared[name])
         return self._conditions[name]
 
@@ -282,25 +262,6 @@ class Stack:
             name, value = properties.child("Name"), properties.child("Value")
             if name is not None and value is not None and isinstance(name.value, str) and isinstance(value.value, str):
                 yield name.value, value.value
-
-
-class _Opened:
-    """While something is being found out it must not be asked for again."""
-
-    def __init__(self, open_: list[tuple[str, str]], what: tuple[str, str], at: Node) -> None:
-        self._list = open_
-        self._what = what
-        self._at = at
-
-    def __enter__(self) -> None:
-        if self._what in self._list:
-            way = [name for _, name in self._list[self._list.index(self._what) :]]
-            circle = " → ".join([*way, self._what[1]])
-            raise wrong(self._at, f"{' '.join(self._what)} leads back to itself: {circle}", got="")
-        self._list.append(self._what)
-
-    def __exit__(self, *_: object) -> None:
-        self._list.pop()
 
 
 def _entries(template: Node, section: str, faults: list[Fault]) -> Iterator[tuple[str, Node]]:

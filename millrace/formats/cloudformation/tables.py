@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millrace.config.tree import Node
-from millrace.formats.cloudformation.stack import Resource
+from millrace.formats.cloudformation.resource import Resource
 from millrace.formats.cloudformation.values import below, items, text_of
 from millrace.formats.cloudformation.weave import Weave
 from millrace.formats.keys import Key, Keys

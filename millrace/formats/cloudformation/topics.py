@@ -6,7 +6,7 @@ from typing import Any
 
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.queues import external
-from millrace.formats.cloudformation.stack import Resource
+from millrace.formats.cloudformation.resource import Resource
 from millrace.formats.cloudformation.values import is_true, items, text_of, truth
 from millrace.formats.cloudformation.weave import Weave
 from millrace.formats.keys import Key, Keys

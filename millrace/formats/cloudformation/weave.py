@@ -8,7 +8,8 @@ from typing import Any
 from millrace.config.faults import Fault
 from millrace.config.tree import Node
 from millrace.formats.arns import Arn, parse_arn
-from millrace.formats.cloudformation.stack import Resource, Stack
+from millrace.formats.cloudformation.resource import Resource
+from millrace.formats.cloudformation.stack import Stack
 from millrace.formats.cloudformation.values import document, text_of
 from millrace.formats.keys import Keys, Tally, examine
 from millrace.formats.nodes import append, put

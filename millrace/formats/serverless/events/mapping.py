@@ -7,7 +7,7 @@ from typing import Any
 
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.event_sources import add_mapping
-from millrace.formats.cloudformation.stack import Resource
+from millrace.formats.cloudformation.resource import Resource
 from millrace.formats.cloudformation.values import below, items, text_of
 from millrace.formats.nodes import node as made
 from millrace.formats.serverless.events.asked import Asked
