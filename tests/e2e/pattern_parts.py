@@ -29,8 +29,9 @@ _BETWEEN_LOOKS_S = 0.05
 class Site:
     """A running project as its users see it from outside: Lambda's, SQS's and other clients, and the gateway."""
 
-    def __init__(self, running: RunningProject) -> None:
+    def __init__(self, running: RunningProject, broker: str | None = None) -> None:
         self.running = running
+        self._broker = broker
         self.http = httpx.Client(base_url=running.url, timeout=WITHIN_S, trust_env=False)
 
     def client(self, service: str) -> Any:
@@ -77,6 +78,14 @@ class Site:
             time.sleep(_BETWEEN_LOOKS_S)  # DynamoDB and an API have nothing to wait on
         return found
 
+    def ask(self, *words: str) -> str:
+        """What a command of millrace prints that is given beside it."""
+        elsewhere = ["--broker", self._broker] if self._broker else []
+        command = [sys.executable, "-m", "millrace", *words, "--project", str(self.running.folder), *elsewhere]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def close(self) -> None:
         self.http.close()
         self.running.stop()
@@ -98,7 +107,12 @@ def start(name: str, form: str, folder: Path) -> Site:
     if converted:
         convert(copied)
         (copied / source).unlink()
-    return Site(RunningProject(copied, folder / "run"))
+    return start_folder(copied, folder / "run")
+
+
+def start_folder(source: Path, folder: Path, broker: str | None = None) -> Site:
+    """A copy of a project, running in a folder that is made for it, on the embedded queue or on a broker elsewhere."""
+    return Site(RunningProject(source, folder, broker=broker), broker)
 
 
 def copy(name: str, source: str, folder: Path) -> Path:

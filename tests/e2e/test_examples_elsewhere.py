@@ -1,99 +1,106 @@
-"""The examples as they are, with nothing said but another broker."""
+"""The examples as they are, with nothing said but another broker: the same results as on the embedded queue.
+
+Each example meets a broker or two in every run, and each broker examples of every sort. With MILLRACE_TEST_MATRIX set,
+to whatever, every example meets every broker.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
+import os
 import sqlite3
-import subprocess
-import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from fleet_parts import BROKERS, Process, apart
+from fleet_parts import apart
 from needs import needs_module
-from pattern_parts import EXAMPLES, copy
+from pattern_checks import PATTERNS, SERVERLESS, ZAPPA
+from pattern_parts import EXAMPLES, Site, copy, start_folder
 
+from millrace import cli
 from tests.services import service
 
 pytestmark = pytest.mark.timeout(240)
 
+ALWAYS = {
+    "rabbitmq": ("digits", "image-labels", "partial-failures", "queue-to-queue"),
+    "redis": ("api-key", "partial-failures", "stream-aggregate", "timer-to-csv", "zappa-sales-filter"),
+    "nats": ("digits", "hello", "partial-failures", "timer-to-csv"),
+    "sqs": ("api-key", "queue-to-queue", "stream-aggregate", "zappa-sales-filter"),
+}
+UNORDERED = {  # they cannot keep a table's changes in order
+    "rabbitmq": ("RabbitMQ", "amqp://localhost"),
+    "nats": ("NATS JetStream", "nats://localhost"),
+    "kafka": ("Kafka", "kafka://localhost"),
+}
+ORDERED = "stream-aggregate"
 
-@pytest.fixture(params=BROKERS)
-def broker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of a broker, which every process of the test is told by MILLRACE_BROKER."""
-    url = apart(service(request.param))
-    monkeypatch.setenv("MILLRACE_BROKER", url)
-    return url
+
+def pairs() -> Iterator[tuple[str, str]]:
+    """Which example meets which broker in this run."""
+    every = bool(os.environ.get("MILLRACE_TEST_MATRIX"))
+    for broker, chosen in ALWAYS.items():
+        for name in PATTERNS if every else chosen:
+            if name != ORDERED or broker not in UNORDERED:
+                yield broker, name
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """examples/digits with its model."""
-    needs_module("onnxruntime", "sklearn", "skl2onnx", "PIL")
-    folder = tmp_path_factory.mktemp("examples") / "digits"
-    shutil.copytree(EXAMPLES / "digits", folder)
-    subprocess.run([sys.executable, "train.py"], cwd=folder, capture_output=True, timeout=100, check=True)
-    return folder
+def own_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The AWS endpoint of another project: its SQS is a broker for the examples."""
+    folder = tmp_path_factory.mktemp("endpoint")
+    site = start_folder(copy("hello", SERVERLESS, folder / "source"), folder / "run")
+    yield site.running.aws_url
+    site.close()
 
 
-def embedded_queues(folder: Path) -> list[str]:
-    """The queues that were declared in the project's own file."""
-    with contextlib.closing(sqlite3.connect(folder / ".millrace" / "millrace.db")) as connection:
+def address(broker: str, request: pytest.FixtureRequest) -> str:
+    """The broker's URL, under a prefix of this test's own."""
+    if broker == "sqs":
+        return apart(f"sqs://any:any@us-east-1?endpoint={request.getfixturevalue('own_endpoint')}")
+    return apart(service(broker))
+
+
+@pytest.mark.parametrize(("broker", "name"), list(pairs()))
+def test_it_does_the_same_on_another_broker(
+    broker: str, name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    pattern = PATTERNS[name]
+    needs_module("moto", *(["flask", "apig_wsgi"] if pattern.form == ZAPPA else []))
+    given = {each: request.getfixturevalue(each) for each in pattern.given}
+    source = given["digits"] if name == "digits" else copy(name, pattern.form, tmp_path / "source")
+    site = start_folder(source, tmp_path / "run", address(broker, request))
+    try:
+        pattern.check(site, *given.values())
+    finally:
+        site.close()
+    assert embedded_queues(site) == []
+
+
+def embedded_queues(site: Site) -> list[str]:
+    """The queues that were made in the project's own folder."""
+    with contextlib.closing(sqlite3.connect(site.running.folder / ".millrace" / "millrace.db")) as connection:
         return [name for (name,) in connection.execute("SELECT name FROM queues")]
 
 
-def test_digits(broker: str, digits: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(digits, tmp_path / "digits")
-    images = sorted((folder / "held-out").iterdir())[:20]
-    up = Process(folder, ["up", "--port", "0", "--broker", broker], {})
-    try:
-        up.until("read is ready")
-        with up.client() as client:
-            for image in images:
-                answer = client.post("/digits", files={"file": image.read_bytes()}, headers={"prefer": "wait=30"})
-                assert answer.status_code == 200, answer.text
-            nothing = client.post("/digits", content=b"no image", headers={"prefer": "wait=30"})
-            assert nothing.json()["type"] == "urn:millrace:problem:function-failed"
-        assert up.stop() == 0
-        words = [sys.executable, "-m", "millrace", "table", "export", "predictions"]
-        rows = json.loads(subprocess.run(words, cwd=folder, capture_output=True, check=True, timeout=60).stdout)
-        assert len(rows) == len(images)
-        assert embedded_queues(folder) == []
-    finally:
-        up.close()
+@pytest.mark.parametrize(("title", "url"), UNORDERED.values(), ids=UNORDERED)
+@pytest.mark.parametrize("command", [("check", "--no-code"), ("up",)], ids=["check", "up"])
+def test_a_stream_is_refused_by_brokers_that_keep_no_order(
+    command: tuple[str, ...], title: str, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = EXAMPLES / "serverless" / ORDERED / SERVERLESS
+    assert cli.run([*command, "--project", str(file), "--broker", url]) == 2
+    captured = capsys.readouterr()
+    (told,) = (line for line in (captured.out + captured.err).splitlines() if "follows a table in order" in line)
+    place, _, what = told.partition(": ")
+    line = next(number for number, text in enumerate(file.read_text().splitlines(), 1) if "UserTable.StreamArn" in text)
+    assert f"{SERVERLESS}:{line}:" in place
+    assert f"{title} cannot keep order within groups" in what
+    assert what.endswith("expected one of the embedded queue, Redis and Valkey, Amazon SQS")
 
 
-def test_a_serverless_project(broker: str, tmp_path: Path) -> None:
-    needs_module("moto")
-    folder = copy("queue-to-queue", "serverless.yml", tmp_path / "project")
-    up = Process(folder, ["up", "--port", "0", "--set", "aws.port=0", "--broker", broker], {})
-    try:
-        aws_url = up.until(r"AWS endpoint on (http://\S+)")[1]
-        up.until("is ready")
-        sqs = boto3.client("sqs", "us-east-1", endpoint_url=aws_url, aws_access_key_id="a", aws_secret_access_key="b")
-        urls = {name: sqs.get_queue_url(QueueName=name)["QueueUrl"] for name in ("ReadSQS", "WriteSQS")}
-        sent = [f"Hello world{number}" for number in range(10)]
-        for body in sent:
-            sqs.send_message(QueueUrl=urls["ReadSQS"], MessageBody=body)
-        assert sorted(received(sqs, urls["WriteSQS"], len(sent))) == sent
-        assert up.stop() == 0
-        assert embedded_queues(folder) == []
-    finally:
-        up.close()
-
-
-def received(sqs: Any, url: str, count: int) -> list[str]:
-    """The bodies of messages that are taken and deleted, each once."""
-    bodies: list[str] = []
-    end = time.monotonic() + 60
-    while len(bodies) < count:
-        assert time.monotonic() < end, bodies
-        for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=5).get("Messages", []):
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            bodies.append(message["Body"])
-    return bodies
+def test_every_example_and_every_broker_is_among_them() -> None:
+    served = {folder.name for folder in EXAMPLES.glob("serverless/*/")} | {"digits"}
+    assert {name for chosen in ALWAYS.values() for name in chosen} == served
+    assert all(len(chosen) >= 4 for chosen in ALWAYS.values())

@@ -64,6 +64,11 @@ def test_a_project_that_does_not_load(millrace_project, tmp_path):
     (tmp_path / "bad" / "millrace.yml").write_text("service: x\\nfunctionss: {}")
     with pytest.raises(Exception, match="functionss"):
         millrace_project(tmp_path / "bad")
+
+
+def test_another_broker(millrace_project):
+    with pytest.raises(Exception, match="ampq:// is no broker"):
+        millrace_project(broker="ampq://localhost")
 """
 
 
@@ -72,7 +77,7 @@ def test_a_users_tests_pass_without_any_setting_up(pytester: pytest.Pytester) ->
     pytester.makepyfile(app=APP, test_app=TESTS)
     (pytester.path / "circle").symlink_to(pytester.path)
     result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider", "test_app.py")
-    result.assert_outcomes(passed=5)
+    result.assert_outcomes(passed=6)
 
 
 def test_a_running_project_is_gone_after_the_test(pytester: pytest.Pytester) -> None:
