@@ -95,6 +95,24 @@ async def test_one_id_or_key_at_once_is_new_to_one_client(bench: Bench) -> None:
     assert await bench.ids() == ["a", "b"]
 
 
+async def test_one_id_of_two_processes_in_one_instant_is_new_to_both_and_done_once(bench: Bench) -> None:
+    other = Outbox(bench.inner, bench.ledger)
+    await other.declare([Queue("q")])
+    bench.go_on.clear()
+    puts = [asyncio.create_task(outbox.put([put("a")])) for outbox in (bench.outbox, other)]
+    while bench.calls["note"] < 2:
+        await asyncio.sleep(0)
+    bench.go_on.set()
+    told = [answer for answers in await asyncio.gather(*puts) for answer in answers]
+    assert [(answer.id, answer.duplicate) for answer in told] == [("a", False)] * 2
+    assert await bench.ids() == ["a", "a"]
+    (lease,) = await other.take("q", 10)
+    assert await other.settle(Commit("q", [outcome(lease)])) == []
+    assert await bench.outbox.take("q", 10) == []
+    assert await bench.ids() == []
+    assert (await bench.outbox.put([put("a")]))[0].duplicate
+
+
 async def test_a_client_that_is_refused_is_refused_alone(bench: Bench) -> None:
     full = [put("s1", "small"), put("s2", "small"), put("s3", "small")]
     told = await bench.together([put("a")], [put("b"), put("c", "nowhere")], full, [put("d", "small")])
