@@ -6,7 +6,7 @@ Only parent processes import this. Each Telemetry has a registry of its own, so 
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -121,6 +121,16 @@ class Telemetry:
         if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
             return nullcontext(trace.INVALID_SPAN)
         return self._tracer.start_as_current_span(name, attributes=attributes)
+
+    def opened(self, names: Iterable[SpanName], attributes: Mapping[str, str | int | float]) -> list[Span]:
+        """Spans, each inside the one before, that somebody else ends; none without an SDK."""
+        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+            return []
+        spans: list[Span] = []
+        for name in names:
+            around = trace.set_span_in_context(spans[-1]) if spans else None
+            spans.append(self._tracer.start_span(name, around, attributes=attributes))
+        return spans
 
     def accepted(self, queue: str, count: int) -> None:
         """So many messages of a request were stored durably."""

@@ -16,7 +16,7 @@ from millrace.clock import Clock
 from millrace.config.schema import Project
 from millrace.flow.inherited import TOKEN_VARIABLE
 from millrace.flow.replicas import ReplicaSet
-from millrace.sources.http import Server, Settings, create_app, starting
+from millrace.sources.http import Caller, Server, Settings, create_app, starting
 from millrace.telemetry import Telemetry
 
 
@@ -53,12 +53,13 @@ class Listener:
         self,
         backend: Backend,
         calls: Calls,
+        callers: Mapping[str, Caller],
         replicas: Mapping[str, ReplicaSet],
         reach: Reach,
         telemetry: Telemetry,
         clock: Clock,
     ) -> None:
-        """Answer with the project's paths from now on; handlers are called the way of `calls`.
+        """Answer with the project's paths from now on; handlers are called by `callers`, else the way of `calls`.
 
         Raises MillraceError for paths that cannot be, StorageError where keys cannot be kept.
         """
@@ -83,6 +84,7 @@ class Listener:
             telemetry=telemetry,
             readiness=lambda: readiness(replicas, reach),
             draining=lambda: self._draining,
+            callers=callers,
             clock=clock,
         )
 

@@ -14,6 +14,7 @@ from millrace.clock import Clock
 from millrace.config.schema import FunctionConfig, Project
 from millrace.flow.batcher import Batcher
 from millrace.flow.commit import Committer
+from millrace.flow.dispatcher import Dispatcher
 from millrace.flow.outcomes import Decider
 from millrace.flow.pipeline import Pipeline
 from millrace.flow.process import Process
@@ -64,7 +65,9 @@ class Mill:
         if shared:  # which others take over when this worker drains
             pipelines += self._calls(self._backend.calls_elsewhere, replicas, shared=True)
         calls = list(self._calls(self._backend.calls, replicas, shared=False))
-        return Worker(replicas, pipelines, calls=calls, clock=self._clock)
+        called = self._backend.calls.queues.keys() & replicas.keys()
+        dispatchers = {name: self._dispatcher(name, replicas[name]) for name in called}
+        return Worker(replicas, pipelines, calls=calls, dispatchers=dispatchers, clock=self._clock)
 
     def _replicas(self, name: str, function: FunctionConfig) -> ReplicaSet:
         return ReplicaSet(
@@ -89,6 +92,19 @@ class Mill:
         for name in calls.queues.keys() & replicas.keys():
             way = call_way(self._project.functions[name], calls.queues[name], shared=shared)
             yield self._pipeline(name, way, replicas[name], calls.broker, committer, Sinks(name, [], {}))
+
+    def _dispatcher(self, name: str, replicas: ReplicaSet) -> Dispatcher:
+        way = call_way(self._project.functions[name], self._backend.calls.queues[name], shared=False)
+        return Dispatcher(
+            name,
+            way.queue.name,
+            replicas=replicas,
+            decider=Decider(name, way.rules, Sinks(name, [], {}), self._clock),
+            mapping=way.mapping,
+            clock=self._clock,
+            telemetry=self._telemetry,
+            on_line=self._witness.writer(name),
+        )
 
     def _pipeline(
         self, name: str, way: Way, replicas: ReplicaSet, broker: Broker, committer: Committer, sinks: Sinks

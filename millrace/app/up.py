@@ -100,7 +100,8 @@ async def up(
         replicas |= worker.replicas
         if listener is not None:
             calls = backend.calls if functions is None else backend.calls_elsewhere
-            listener.open(backend, calls, replicas, reach, telemetry, clock)
+            callers = {name: each.call for name, each in worker.dispatchers.items()} if functions is None else {}
+            listener.open(backend, calls, callers, replicas, reach, telemetry, clock)
         reach.away = ""
         return await _Parts(project, backend, worker, listener, witness, reach, telemetry, clock).run(stop)
 

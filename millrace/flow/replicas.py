@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import random
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from millrace.flow.process import Process, Spawn
 from millrace.flow.replica import Lost, Replica, Request
 from millrace.flow.seat import ReplicaStatus, Seat, State, backoff_s
 from millrace.flow.waiting import WaitingLine
+from millrace.pauses import spread
 from millrace.types import Failure
 from millrace.wire import Line, Ran, Run, Spec
 
@@ -105,16 +105,31 @@ class ReplicaSet:
         begins, or a handler is given it. `run.batch` is numbered here. Raises Draining when the set is closed, or
         `unless` is done, before the batch is inside a replica, or when the set is killed before it is answered.
         """
-        if self._closed or (unless is not None and unless.done()):
+        if unless is not None and unless.done():
+            raise self._draining()
+        request = self.ask(run, alone=alone, impatient=impatient, on_began=on_began)
+        if unless is not None and request in self._waiting:
+            return await self._answer_unless(request, unless)
+        return await request.answer
+
+    def ask(
+        self, run: Run, *, alone: bool = False, impatient: bool = False, on_began: Callable[[], None] | None = None
+    ) -> Request:
+        """As `run`, for who waits for the request's `answer` himself. Raises Draining when the set is closed."""
+        if self._closed:
             raise self._draining()
         request = Request(
             msgspec.structs.replace(run, batch=next(self._numbers)), alone, impatient=impatient, on_began=on_began
         )
         self._waiting.add(request)
         self._waiting.assign()
-        if unless is not None and request in self._waiting:
-            return await self._answer_unless(request, unless)
-        return await request.answer
+        return request
+
+    def withdraw(self, request: Request) -> None:
+        """Cancel the answer to a batch that still waits for a replica; what is inside one goes on."""
+        if request in self._waiting:
+            self._waiting.remove(request)
+            request.answer.cancel()
 
     def close(self) -> None:
         """Turn away what waits for a replica and what comes from now on; what is inside goes on."""
@@ -269,7 +284,7 @@ class ReplicaSet:
     async def _back_off(self, seat: Seat) -> None:
         delay_s = backoff_s(seat.misses, loaded=seat.state == "backoff")
         if delay_s:
-            await self._within(delay_s * random.uniform(0.5, 1.0), self._stopping.wait())  # noqa: S311 - jitter
+            await self._within(spread(delay_s), self._stopping.wait())
         if seat.state == "failed":
             await self.until(lambda found: found._may_try(seat))
 

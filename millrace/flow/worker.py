@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from millrace.clock import Clock
+from millrace.flow.dispatcher import Dispatcher
 from millrace.flow.pipeline import Pipeline
 from millrace.flow.replicas import ReplicaSet
 
@@ -14,7 +15,10 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Replicas by function and their pipelines; `calls` are those whose callers wait for the answer."""
+    """Replicas by function and their pipelines; `calls` are those whose callers wait for the answer.
+
+    So do those of `dispatchers`, by function, which no queue feeds.
+    """
 
     def __init__(
         self,
@@ -22,12 +26,14 @@ class Worker:
         pipelines: Sequence[Pipeline],
         *,
         calls: Sequence[Pipeline] = (),
+        dispatchers: Mapping[str, Dispatcher] | None = None,
         clock: Clock,
     ) -> None:
         self.replicas = replicas
         self.broken = asyncio.Event()  # a pipeline ended in an error of ours: this process is of no more use
+        self.dispatchers = dispatchers or {}
         self._pipelines = pipelines
-        self._calls = calls
+        self._calls: list[Pipeline | Dispatcher] = [*calls, *self.dispatchers.values()]
         self._clock = clock
         self._running: list[asyncio.Task[None]] = []
 

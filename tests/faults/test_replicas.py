@@ -497,6 +497,21 @@ async def test_what_waits_is_given_up_by_a_signal_of_its_own_and_what_is_inside_
         await other
 
 
+async def test_what_waits_can_be_withdrawn_and_what_is_inside_goes_on(bench: Bench) -> None:
+    replicas = await bench.replicas("Slow", ready=False)
+    waiting = replicas.ask(batch("x"))
+    replicas.withdraw(waiting)
+    assert waiting.answer.cancelled()
+    await replicas.kill()
+    other = await bench.replicas("Echo")
+    inside = other.ask(batch("y"))
+    other.withdraw(inside)
+    assert values(await inside.answer) == ["y"]
+    other.close()
+    with pytest.raises(Draining):
+        other.ask(batch("z"))
+
+
 async def test_what_was_given_to_a_replica_is_answered_whatever_is_signalled(bench: Bench) -> None:
     replicas = await bench.replicas("Echo", ready=False)
     leaving = asyncio.get_running_loop().create_future()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -12,7 +12,8 @@ from starlette.types import ASGIApp
 
 from millrace.broker import Broker, Peeked
 from millrace.brokers.memory import MemoryBroker
-from millrace.sources.http import PushRoute, Readiness, Route, Settings, create_app
+from millrace.clock import Clock
+from millrace.sources.http import Caller, PushRoute, Readiness, Route, Settings, create_app
 from millrace.store import Results
 from millrace.telemetry import Telemetry
 from millrace.types import Accepted, Failure, Message, Put, Record
@@ -124,6 +125,8 @@ class Parts:
         routes: Sequence[Route] | None = None,
         pushes: Sequence[PushRoute] = (),
         queues: Sequence[str] = ("images", "labels"),
+        callers: Mapping[str, Caller] | None = None,
+        clock: Clock | None = None,
         **settings: Any,
     ) -> None:
         self.results, self.memory_results = Records(), Records()
@@ -145,6 +148,8 @@ class Parts:
             telemetry=self.telemetry,
             readiness=lambda: self.ready,
             draining=lambda: self.is_draining,
+            callers=callers or {},
+            clock=clock,
         )
 
     def _answer(self, results: Records, put: Put) -> None:

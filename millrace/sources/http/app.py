@@ -7,7 +7,7 @@ request twice more, and answer in plain text.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,7 +17,7 @@ from millrace.source import DEFAULT_ROUTE
 from millrace.sources.http import health, problems
 from millrace.sources.http.auth import Guard
 from millrace.sources.http.bodies import Bodies
-from millrace.sources.http.calls import Calls, HandlerEndpoint
+from millrace.sources.http.calls import Caller, Calls, HandlerEndpoint
 from millrace.sources.http.intake import Intake, ModelEndpoint, QueueEndpoint
 from millrace.sources.http.keys import KeyedEndpoint
 from millrace.sources.http.lingering import send_and_linger
@@ -50,12 +50,14 @@ def create_app(
     telemetry: Telemetry,
     readiness: Callable[[], Readiness],
     draining: Callable[[], bool],
+    callers: Mapping[str, Caller] = {},
     clock: Clock | None = None,
 ) -> ASGIApp:
     """The gateway of one project.
 
-    `queues` are those that /queues/{name} puts into. Handlers are called through `memory` and `memory_results`,
-    where a queue named by each handler's route must be declared. Raises MillraceError for paths that cannot be.
+    `queues` are those that /queues/{name} puts into. Handlers are called by `callers`, under their functions' names.
+    Others, and calls with a key, go through `memory` and `memory_results`, where a queue named by each handler's route
+    must be declared. Raises MillraceError for paths that cannot be.
     """
     clock = clock or SystemClock()
     bodies = Bodies(settings)
@@ -63,7 +65,7 @@ def create_app(
     # A drain lets calls finish: their answers are nowhere else.
     calling = Waiting(memory_results, lambda: False, clock, settings.max_waiting)
     intake = Intake(broker, waiting, bodies, telemetry, draining, clock)
-    calls = Calls(memory, calling, bodies, draining, clock)
+    calls = Calls(memory, callers, calling, bodies, draining, clock)
 
     guard = Guard(settings.token, OPEN_PATHS.union(push.path for push in pushes if push.token))
     paths = Paths()

@@ -1,9 +1,15 @@
-"""A handler's path: the request waits, as one message of a queue, for what the function answers."""
+"""A handler's path: the request waits, as one message, for what the function answers.
+
+Where the function runs in this process the message goes straight to it. One that a second request may ask for (by its
+key), or that another process answers, goes through a queue.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -15,7 +21,7 @@ from millrace.source import DEFAULT_ROUTE, EVENT_ATTRIBUTE, PAYLOAD_ATTRIBUTE, H
 from millrace.sources.http import problems
 from millrace.sources.http.bodies import Bodies
 from millrace.sources.http.preferences import keyed_id
-from millrace.sources.http.presence import while_connected
+from millrace.sources.http.presence import answered, while_connected
 from millrace.sources.http.replies import Reply
 from millrace.sources.http.requests import Request
 from millrace.sources.http.settings import Route
@@ -25,27 +31,63 @@ from millrace.types import JSON, Message, Put, Record, new_id
 _log = logging.getLogger("millrace.gateway")
 
 
+class Pending(Protocol):
+    """A call that was begun; `answer` gets its record, or an error when there will be none."""
+
+    @property
+    def answer(self) -> asyncio.Future[Record]: ...
+
+    def withdraw(self) -> None:
+        """Nobody waits any more: if it has not begun, it need not; harmless when it is over."""
+        ...
+
+
+Caller = Callable[[Message], Pending]
+
+
 class Calls:
-    """Synchronous calls: through a broker that keeps nothing, or one that another process answers."""
+    """Synchronous calls: straight to those of `callers`, by function; else through the broker."""
 
     def __init__(
-        self, broker: Broker, waiting: Waiting, bodies: Bodies, draining: Callable[[], bool], clock: Clock
+        self,
+        broker: Broker,
+        callers: Mapping[str, Caller],
+        waiting: Waiting,
+        bodies: Bodies,
+        draining: Callable[[], bool],
+        clock: Clock,
     ) -> None:
         self._broker = broker
+        self._callers = callers
         self._waiting = waiting
         self._bodies = bodies
         self._draining = draining
         self._clock = clock
 
     async def call(self, request: Request, route: Route) -> Reply:
-        """Put, wait for the record, and answer with what it means as an HTTP response."""
+        """Begin, wait for the record, and answer with what it means as an HTTP response."""
         if self._draining():
             raise problems.draining()
+        caller = None if request.header(b"idempotency-key") is not None else self._callers.get(route.function)
         with self._bodies.open(request) as body:
             message = self._message(request, route, await body.read())
-            (accepted,) = await self._broker.put([Put(route.queue, message)])
-            record = await self._answered(request, accepted.id, route)
+            if caller is not None:
+                record = await self._straight(request, caller, message, route)
+            else:
+                (accepted,) = await self._broker.put([Put(route.queue, message)])
+                record = await self._answered(request, accepted.id, route)
         return _reply(route, record)
+
+    async def _straight(self, request: Request, caller: Caller, message: Message, route: Route) -> Record:
+        with self._waiting:
+            pending = caller(message)
+            try:
+                record = await answered(request, pending.answer, route.timeout_s, self._clock)
+            finally:
+                pending.withdraw()
+        if record is None:
+            raise _no_answer(route, message.id)
+        return record
 
     def _message(self, request: Request, route: Route, content: bytes) -> Message:
         now = self._clock.now()
@@ -77,7 +119,7 @@ class Calls:
             ):
                 await self._broker.purge(route.queue, [id])
         if record is None or not finished(record):
-            raise _too_long(route, f"no answer from {route.function!r} within {route.timeout_s:g} s", id)
+            raise _no_answer(route, id)
         return record
 
 
@@ -101,6 +143,10 @@ def _header_value(text: str) -> bytes:
         return text.encode("latin-1")
     except UnicodeEncodeError:
         return text.encode(errors="replace")
+
+
+def _no_answer(route: Route, id: str) -> problems.Problem:
+    return _too_long(route, f"no answer from {route.function!r} within {route.timeout_s:g} s", id)
 
 
 def _too_long(route: Route, why: str, id: str) -> problems.Problem:

@@ -19,7 +19,7 @@ def finished(record: Record | None) -> bool:
 
 
 class Waiting:
-    """All requests that are held until a result is there."""
+    """All requests that are held until a result is there; `with` it one more is, if it may: else a 429 problem."""
 
     def __init__(self, results: Results, draining: Callable[[], bool], clock: Clock, limit: int) -> None:
         self._results = results
@@ -39,14 +39,16 @@ class Waiting:
 
         Raises a 429 problem when too many requests wait already.
         """
+        with self:
+            return await self._each(ids, self._clock.monotonic() + wait_s)
+
+    def __enter__(self) -> None:
         if self._held >= self._limit:
             raise problems.busy(f"{self._limit} requests already wait for results.")
         self._held += 1
-        try:
-            until = self._clock.monotonic() + wait_s
-            return await self._each(ids, until)
-        finally:
-            self._held -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self._held -= 1
 
     async def _each(self, ids: Sequence[str], until: float) -> list[Record | None]:
         # One after the other: all are waited for in the end, and a request of 10,000 lines costs one waiter.
