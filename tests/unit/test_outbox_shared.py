@@ -112,3 +112,21 @@ async def test_when_the_loop_ends_nobody_waits_for_ever() -> None:
     shared._newest.cancel()
     done = await asyncio.gather(*tasks, later, return_exceptions=True)
     assert {type(each) for each in done} == {asyncio.CancelledError}
+
+
+async def test_who_is_gone_before_a_call_departs_is_not_in_it() -> None:
+    doubling = Doubling()
+    shared = Shared(doubling)
+    doubling.go_on.set()
+    tasks = [asyncio.create_task(shared([number])) for number in (1, 2)]
+    while not shared._waiting:
+        await asyncio.sleep(0)
+    tasks[0].cancel()
+    assert await tasks[1] == [4]
+    gone = asyncio.create_task(shared([3]))
+    await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert await shared([5]) == [10]
+    assert doubling.calls == [[2], [5]], "expected no call for nobody"

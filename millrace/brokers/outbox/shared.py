@@ -10,7 +10,7 @@ from typing import Generic, TypeAlias, TypeVar
 A = TypeVar("A")
 R = TypeVar("R")
 _Caller: TypeAlias = tuple[Sequence[A], asyncio.Future[Sequence[R]]]
-_MOST = 1000  # items of one call, where no single caller has more
+_MOST = 1000  # items of one call, where no single caller has more and nothing else is said
 
 
 class Shared(Generic[A, R]):
@@ -18,17 +18,19 @@ class Shared(Generic[A, R]):
 
     So nobody suffers for another's item; and the function may be called twice with the same ones. A failure that took
     `late_s` is everybody's: what is called is away, and they have waited for it already. Those who came meanwhile wait
-    for a call to end, but for no longer than `overlap_s`.
+    for a call to end, but for no longer than `overlap_s`; who is cancelled before a call departs is not in it.
     """
 
     def __init__(
         self,
         call: Callable[[Sequence[A]], Awaitable[Sequence[R]]],
         *,
+        most: int = _MOST,
         overlap_s: float | None = None,
         late_s: float = math.inf,
     ) -> None:
         self._call = call
+        self._most = most
         self._overlap_s = overlap_s
         self._late_s = late_s
         self._waiting: list[_Caller[A, R]] = []
@@ -69,7 +71,8 @@ class Shared(Generic[A, R]):
             self._go_on()
 
     async def _next_call(self) -> None:
-        await self._together(self._next())
+        if group := self._next():
+            await self._together(group)
 
     async def _together(self, group: Sequence[_Caller[A, R]]) -> None:
         began_s = asyncio.get_running_loop().time()
@@ -92,11 +95,12 @@ class Shared(Generic[A, R]):
             start += len(items)
 
     def _next(self) -> list[_Caller[A, R]]:
-        """As many callers as fit into one call, at least one."""
+        """As many callers as fit into one call; none where all have gone."""
+        self._waiting = [(items, future) for items, future in self._waiting if not future.done()]
         count, total = 0, 0
         for items, _ in self._waiting:
             total += len(items)
-            if count and total > _MOST:
+            if count and total > self._most:
                 break
             count += 1
         group, self._waiting = self._waiting[:count], self._waiting[count:]
