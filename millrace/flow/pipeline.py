@@ -26,6 +26,7 @@ from millrace.flow.insist import insist
 from millrace.flow.leases import Hold, LeaseKeeper
 from millrace.flow.mapping import Mapping
 from millrace.flow.outcomes import Decider, Result, is_left_to_its_lease
+from millrace.flow.places import MOST_AHEAD, Place, Places
 from millrace.flow.replicas import Lost, ReplicaSet
 from millrace.flow.timing import Timing
 from millrace.telemetry import SpanName, Step, Telemetry
@@ -69,9 +70,9 @@ class Pipeline:
         self._on_line = on_line
         self._handles = replicas.spec.kind != "model"  # a model has no use for receipt handles
         self._keeper = LeaseKeeper(broker, batcher, queue.lease_s, clock)
-        # Beside the batches inside replicas, one is being taken and one is being committed.
+        # Beside the batches inside replicas, one is being taken and one is being committed; small ones go on without.
         places = replicas.slots + 2
-        self._places = asyncio.Semaphore(min(places, mapping.concurrency or places))
+        self._places = Places(min(places, mapping.concurrency or places), 0 if mapping.concurrency else MOST_AHEAD)
         self._draining: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -79,10 +80,11 @@ class Pipeline:
         """Move messages until `drain` is called; return once every batch under way is committed."""
         keeping = asyncio.create_task(self._keeper.run())
         try:
-            while (batch := await self.next_batch()) is not None:
-                task = asyncio.create_task(self.process(batch))
+            while (found := await self.next_batch()) is not None:
+                batch, place = found
+                task = asyncio.create_task(self.process(batch, place))
                 self._under_way.add(task)
-                task.add_done_callback(self._finished)
+                task.add_done_callback(partial(self._finished, place))
             # Upstream first: nothing is taken any more, now give back what was not begun, then let the rest finish.
             await self.commit([Outcome(lease, "release") for lease in self._batcher.drain()])
             if self._under_way:
@@ -100,10 +102,11 @@ class Pipeline:
         for task in self._under_way:
             task.cancel()
 
-    async def next_batch(self) -> Batch | None:
+    async def next_batch(self) -> tuple[Batch, Place] | None:
         """Gather a batch as soon as there is a place for it: until then its messages are better off in the queue."""
-        await self._places.acquire()
-        return await self.gather()
+        place = await self._places.take()
+        batch = await self.gather()
+        return None if batch is None else (batch, place)
 
     async def gather(self) -> Batch | None:
         """Take leases until they are a batch; None when draining."""
@@ -134,7 +137,7 @@ class Pipeline:
         await self.commit([*(Outcome(lease, "done") for lease in filtered), *outcomes])
         return kept
 
-    async def process(self, batch: Batch) -> None:
+    async def process(self, batch: Batch, place: Place) -> None:
         """Run, decide and commit one batch, in parts as blame is settled, its leases renewed meanwhile."""
         held: set[str] = set()
         started_at = self._clock.now()
@@ -153,9 +156,11 @@ class Pipeline:
                         request_id=batch.request_id,
                     )
                     self._telemetry.step(Step.AFTER_DECIDE)
+                    left = _less(left, leases)
+                    if not left:
+                        place.ran(len(batch.leases))
                     await self.commit(outcomes)
                     self._tell(batch, leases, answers, outcomes)
-                    left = _less(left, leases)
             except Draining:
                 await self.commit([Outcome(lease, "release") for lease in left])
 
@@ -238,9 +243,9 @@ class Pipeline:
         await asyncio.wait({waiting, self._draining}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _finished(self, place: Place, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
-        self._places.release()
+        place.ended()
         if not task.cancelled() and (error := task.exception()):
             _log.error(
                 "a batch of %s ended in an error of ours; its leases will run out", self.function, exc_info=error

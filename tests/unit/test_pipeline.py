@@ -15,13 +15,14 @@ from millrace.flow.batcher import Batcher, Policy
 from millrace.flow.commit import Committer
 from millrace.flow.outcomes import Decider, Rules
 from millrace.flow.pipeline import Pipeline
+from millrace.flow.places import MOST_AHEAD
 from millrace.flow.replicas import Lost
 from millrace.flow.sinks import Sinks
 from millrace.flow.timing import Timing
 from millrace.stores.memory import MemoryResults
 from millrace.telemetry import Step, Telemetry
 from millrace.testing import ManualClock
-from millrace.types import Failure, Lease, Message, Put
+from millrace.types import Commit, Failure, Lease, Message, Put
 from millrace.wire import Line, Ran, Run, Spec
 
 QUEUE = Queue("q", lease_s=30.0, max_receives=2)
@@ -358,3 +359,24 @@ async def test_an_error_of_ours_is_logged_and_the_pipeline_goes_on(caplog: pytes
     async with running(Replicas(broken), size=1, before=("a", "b")) as bench:
         assert await bench.states("b") == ["done"]
     assert "ended in an error of ours" in caplog.text
+
+
+async def test_small_batches_run_on_while_others_wait_for_their_commit() -> None:
+    """The disk answers nobody: 64 messages wait for it, and then each batch keeps its place."""
+    ids = [f"{number:03}" for number in range(100)]
+    replicas, disk = Replicas(), asyncio.Event()
+    async with running(replicas, before=tuple(ids), size=1) as bench:
+        settle = bench.broker.settle
+
+        async def slow(commit: Commit) -> list[Lease]:
+            await disk.wait()
+            return await settle(commit)
+
+        bench.broker.settle = slow  # type: ignore[method-assign]
+        while len(replicas.runs) < MOST_AHEAD + replicas.slots + 2:
+            await asyncio.sleep(0)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(replicas.runs) == MOST_AHEAD + replicas.slots + 2
+        disk.set()
+        assert await bench.states(*ids) == ["done"] * len(ids)
