@@ -9,23 +9,17 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
-from typing import Any, TypeVar
 
 from opentelemetry import trace
 from opentelemetry.trace import Span
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.metrics import MetricWrapperBase
 
+from millrace.series import Count, Spread
 from millrace.types import Commit
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 10_000)
-
-_Metric = TypeVar("_Metric", bound=MetricWrapperBase)
-
-
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, of when it began, which no dashboard reads
 
 
 class Step(StrEnum):
@@ -60,52 +54,45 @@ class Telemetry:
         self.registry = registry = CollectorRegistry()
         self._observer = observer
         self._tracer = trace.get_tracer("millrace")
-        self._children: dict[tuple[MetricWrapperBase, tuple[str, ...]], Any] = {}
         function = ["function"]
-        self._accepted = Counter(
-            "millrace_messages_accepted", "Messages stored through the gateway.", ["queue"], registry=registry
+        self._accepted = Count(
+            "millrace_messages_accepted", "Messages stored through the gateway.", ["queue"], registry
         )
-        self._taken = Counter("millrace_messages_taken", "Messages leased.", function, registry=registry)
-        self._filtered = Counter(
-            "millrace_messages_filtered", "Messages that a filter kept from running.", function, registry=registry
+        self._taken = Count("millrace_messages_taken", "Messages leased.", function, registry)
+        self._filtered = Count(
+            "millrace_messages_filtered", "Messages that a filter kept from running.", function, registry
         )
-        self._settled = Counter(
+        self._settled = Count(
             "millrace_messages_settled",
             "Messages by what became of them; fenced: the lease was lost and the late result thrown away.",
             ["function", "verdict"],
-            registry=registry,
+            registry,
         )
-        self._batches = Counter(
-            "millrace_batches", "Batches by why they were released.", ["function", "reason"], registry=registry
+        self._batches = Count(
+            "millrace_batches", "Batches by why they were released.", ["function", "reason"], registry
         )
-        self._batch_size = Histogram(
-            "millrace_batch_size", "Messages in a batch.", function, buckets=_SIZES, registry=registry
-        )
-        self._queue_wait = Histogram(
+        self._batch_size = Spread("millrace_batch_size", "Messages in a batch.", function, _SIZES, registry)
+        self._queue_wait = Spread(
             "millrace_queue_wait_seconds",
             "From being sent to being run, of the first message of each commit.",
             function,
-            buckets=_SECONDS,
-            registry=registry,
+            _SECONDS,
+            registry,
         )
-        self._predict = Histogram(
-            "millrace_predict_seconds", "One batch in predict.", function, buckets=_SECONDS, registry=registry
-        )
-        self._commit = Histogram(
-            "millrace_commit_seconds", "One commit, durable.", function, buckets=_SECONDS, registry=registry
-        )
-        self._restarts = Counter(
+        self._predict = Spread("millrace_predict_seconds", "One batch in predict.", function, _SECONDS, registry)
+        self._commit = Spread("millrace_commit_seconds", "One commit, durable.", function, _SECONDS, registry)
+        self._restarts = Count(
             "millrace_replica_restarts",
             "Replicas that died or did not load, by the type of the failure.",
             ["function", "cause"],
-            registry=registry,
+            registry,
         )
         self._replicas = Gauge("millrace_replicas", "Replicas by state.", ["function", "state"], registry=registry)
-        self._requests = Counter(
-            "millrace_http_requests", "Requests by route and status.", ["method", "route", "status"], registry=registry
+        self._requests = Count(
+            "millrace_http_requests", "Requests by route and status.", ["method", "route", "status"], registry
         )
-        self._request_seconds = Histogram(
-            "millrace_http_request_seconds", "Requests.", ["method", "route"], buckets=_SECONDS, registry=registry
+        self._request_seconds = Spread(
+            "millrace_http_request_seconds", "Requests.", ["method", "route"], _SECONDS, registry
         )
         self._depth = Gauge("millrace_queue_messages", "Messages in a queue.", ["queue", "state"], registry=registry)
 
@@ -134,66 +121,63 @@ class Telemetry:
 
     def accepted(self, queue: str, count: int) -> None:
         """So many messages of a request were stored durably."""
-        self._child(self._accepted, queue).inc(count)
+        self._accepted.add((queue,), count)
 
     def taken(self, function: str, count: int) -> None:
         """Messages were leased."""
         if count:
-            self._child(self._taken, function).inc(count)
+            self._taken.add((function,), count)
 
     def filtered(self, function: str, count: int) -> None:
         """Messages were deleted without running, since they match no filter."""
         if count:
-            self._child(self._filtered, function).inc(count)
+            self._filtered.add((function,), count)
 
     def batch_released(self, function: str, reason: str, size: int) -> None:
         """The batcher let a batch go."""
-        self._child(self._batches, function, reason).inc()
-        self._child(self._batch_size, function).observe(size)
+        self._batches.add((function, reason))
+        self._batch_size.observe((function,), size)
 
     def predicted(self, function: str, size: int, predict_s: float) -> None:
         """A batch of `size` ran without failing as a whole."""
         if size:
-            self._child(self._predict, function).observe(predict_s)
+            self._predict.observe((function,), predict_s)
 
     def committed(self, function: str, commit: Commit, lost: int, commit_s: float) -> None:
         """A commit is durable; `lost` of its leases had gone to somebody else."""
-        self._child(self._commit, function).observe(commit_s)
-        for verdict, count in Tally(outcome.verdict for outcome in commit.outcomes).items():
-            self._child(self._settled, function, verdict).inc(count)
+        self._commit.observe((function,), commit_s)
+        self.settled(function, commit)
         if lost:
-            self._child(self._settled, function, "fenced").inc(lost)
+            self._settled.add((function, "fenced"), lost)
+
+    def settled(self, function: str, commit: Commit) -> None:
+        """Messages came to their end, or will be tried again."""
+        for verdict, count in Tally([outcome.verdict for outcome in commit.outcomes]).items():
+            self._settled.add((function, verdict), count)
         first = commit.outcomes[0].record if commit.outcomes else None
         if first is not None and first.started_at:
-            self._child(self._queue_wait, function).observe(max(0.0, first.started_at - first.accepted_at))
+            self._queue_wait.observe((function,), max(0.0, first.started_at - first.accepted_at))
 
     def replica_restarted(self, function: str, cause: str) -> None:
         """A replica died or did not load; `cause` is the failure's type."""
-        self._child(self._restarts, function, cause).inc()
+        self._restarts.add((function, cause))
 
     def replica_moved(self, function: str, before: str, after: str) -> None:
         """A replica changed its state; every replica begins and ends as `stopped`, which is not counted."""
         for state, step in ((before, -1), (after, 1)):
             if state != "stopped":
-                self._child(self._replicas, function, state).inc(step)
+                self._replicas.labels(function, state).inc(step)
 
     def queue_messages(self, queue: str, by_state: Mapping[str, int]) -> None:
         """How many messages of a queue are in each state."""
         for state, count in by_state.items():
-            self._child(self._depth, queue, state).set(count)
+            self._depth.labels(queue, state).set(count)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An HTTP request was answered; `route` is the pattern, never the path that was asked for."""
-        self._child(self._requests, method, route, str(status)).inc()
-        self._child(self._request_seconds, method, route).observe(seconds)
+        self._requests.add((method, route, str(status)))
+        self._request_seconds.observe((method, route), seconds)
 
     def exposition(self) -> tuple[bytes, str]:
         """Everything in Prometheus's text format, and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
-
-    def _child(self, metric: _Metric, *labels: str) -> _Metric:
-        """The series of these labels: the library would take a lock and make new text of them each time."""
-        found: _Metric | None = self._children.get((metric, labels))
-        if found is None:
-            found = self._children[metric, labels] = metric.labels(*labels)
-        return found

@@ -161,7 +161,7 @@ class Dispatcher:
         (outcome,) = outcomes
         assert outcome.record is not None  # a call is done, whether or not it failed
         call.finish(outcome.record)
-        self._telemetry.committed(self._function, Commit(self._queue, outcomes), 0, 0.0)
+        self._telemetry.settled(self._function, Commit(self._queue, outcomes))
         for line in failure_lines(leases, results, outcomes, request_id=call.batch.request_id, at=self._clock.now()):
             self._on_line(line)
 

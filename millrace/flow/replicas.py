@@ -80,7 +80,10 @@ class ReplicaSet:
         return [seat.status() for seat in self._seats]
 
     async def until(self, holds: Callable[[ReplicaSet], bool]) -> None:
-        """Return as soon as `holds(self)`: it is asked again whenever a replica's state or load changes."""
+        """Return as soon as `holds(self)`: it is asked again whenever a replica's state changes.
+
+        Once the set is closed it is asked when a replica's load changes, too.
+        """
         while not holds(self):
             await self._pulse.wait()
 
@@ -243,6 +246,10 @@ class ReplicaSet:
             self._move(seat, "ready")
             seat.failure = self._told = None
             self.version = replica.loaded.version
+        elif not self._closed:
+            # A batch has ended: that is waited for only to drain, and those who wait for states need not look.
+            self._waiting.assign()
+            return
         self._change()
 
     def _bury(self, seat: Seat, replica: Replica) -> None:

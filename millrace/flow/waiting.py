@@ -70,13 +70,11 @@ class WaitingLine:
         return next((seat.failure for seat in self._seats if seat.state == "failed"), None)
 
     def _emptiest(self, held: list[Replica]) -> Replica | None:
-        free = [
-            seat.replica
-            for seat in self._seats
-            if seat.replica is not None
-            and seat.replica.usable
-            and seat.replica not in held
-            and len(seat.replica.inside) < self._depth
-            and not any(request.alone for request in seat.replica.inside)
-        ]
-        return min(free, key=lambda replica: len(replica.inside), default=None)
+        found, fewest = None, self._depth
+        for seat in self._seats:
+            replica = seat.replica
+            if replica is None or len(replica.inside) >= fewest or not replica.usable or replica in held:
+                continue
+            if not any(request.alone for request in replica.inside):
+                found, fewest = replica, len(replica.inside)
+        return found
