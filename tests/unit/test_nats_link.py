@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -168,3 +168,38 @@ async def test_a_server_that_greets_and_says_no_more(monkeypatch: pytest.MonkeyP
     async with played(lambda line: b"") as server:
         with pytest.raises(BrokerError, match="nobody answers"):
             await link_to(server.port).connect()
+
+
+async def test_who_is_refused_knocks_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is away is back in seconds; one that lets nobody in stays so until a person has done something."""
+    drawn: list[float] = []
+    refused_twice = asyncio.Event()
+
+    def pauses(first_s: float = 0.1, longest_s: float = 10.0) -> Iterator[float]:
+        while True:
+            drawn.append(longest_s)
+            yield 0.0
+
+    monkeypatch.setattr(link_module, "pauses", pauses)
+    async with played() as server, asyncio.timeout(30.0):
+        link = link_to(server.port, userinfo="me:secret@")
+        await link.connect()
+        welcome = server.answer
+
+        def refuse(line: str) -> bytes:
+            if line != "PING":
+                return b""
+            asyncio.get_running_loop().call_soon(server.writers[-1].close)
+            if len(drawn) > 2:
+                server.answer = welcome
+                refused_twice.set()
+            return b"-ERR 'Authorization Violation'\r\n"
+
+        server.answer = refuse
+        server.writers[0].close()
+        await refused_twice.wait()
+        await link.up()
+        while link.connections < 2:
+            await asyncio.sleep(0)
+        await link.close()
+    assert drawn[:3] == [1.0, 10.0, 10.0]

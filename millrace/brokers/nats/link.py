@@ -13,11 +13,12 @@ from millrace.brokers.address import Address
 from millrace.brokers.nats.asked import Answer, Cut, Inbox, OnReply, Request, Silent
 from millrace.brokers.nats.greeting import greet
 from millrace.brokers.nats.wire import Wire, hpub, pub
-from millrace.errors import BrokerError
+from millrace.errors import BrokerDenied, BrokerError
 from millrace.pauses import pauses
 
 _log = logging.getLogger(__name__)
 _CONNECT_S = 5.0
+_LONGEST_PAUSE_S = 1.0  # while nobody answers: a server that restarts is back in seconds
 PATIENCE_S = 10.0  # without any answer, or without a connection, until a request fails
 _SILENCE_S = 15.0  # after which the server is asked whether it is there; twice that is an end
 _CHUNK = 256_000  # bytes, written at once
@@ -180,11 +181,14 @@ class Link:
             reason = await self._watch(self._wire)
             self._lost()
             _log.warning("%s: connection lost (%s); trying again until it is back", self.address, reason)
-            waits = pauses()
+            away, denied = pauses(longest_s=_LONGEST_PAUSE_S), pauses()
+            waits = away
             while not self._up.is_set():
                 await asyncio.sleep(next(waits))
-                with contextlib.suppress(BrokerError):
+                try:
                     await self._connect()
+                except BrokerError as error:
+                    waits = denied if isinstance(error, BrokerDenied) else away
             _log.warning("%s: connected again", self.address)
 
     async def _watch(self, wire: Wire) -> str:

@@ -18,6 +18,7 @@ from millrace.pauses import pauses
 
 _log = logging.getLogger(__name__)
 _LONGEST_RETRY_S = 0.5
+_LONGEST_PAUSE_S = 1.0  # while nobody answers, or nobody is ready: a server that restarts is back in seconds
 PATIENCE_S = 5.0  # how long a verb waits for a server that is away before it raises
 ANSWER_S = 15.0
 
@@ -123,15 +124,16 @@ class Link:
             _log.warning("redis %s: connected again after %.1f s", self.address, away_s)
 
     async def _reconnect(self) -> None:
-        waits = pauses()
+        away, denied = pauses(longest_s=_LONGEST_PAUSE_S), pauses()
+        waits = away
         while True:
             try:
                 await self._connect()
                 return
             except (OSError, Transient) as error:
-                self._reason = str(error)
+                self._reason, waits = str(error), away
             except MillraceError as error:
-                self._reason = error.problem
+                self._reason, waits = error.problem, denied
             await asyncio.sleep(next(waits))
 
     async def _connect(self) -> None:

@@ -26,6 +26,7 @@ FOR_EVER_S = math.inf
 SENT_AT = "SentAt"  # of every answer: when the request left that got it, monotonic seconds
 _ANSWER_S = 10.0  # of silence beyond the wait that was asked for
 _CONNECT_S = 5.0
+_LONGEST_PAUSE_S = 2.0  # while nobody answers
 _CONNECTIONS = 64
 _log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Client:
         """The answer to an action. Raises Fault for a refusal, BrokerError where none came within patience_s."""
         body = msgspec.json.encode(members)
         give_up_at = self._clock.monotonic() + patience_s
-        waits = pauses()
+        away, throttled = pauses(longest_s=_LONGEST_PAUSE_S), pauses()
         cause: Exception
         while True:
             sent_at = self._clock.monotonic()
@@ -59,10 +60,12 @@ class Client:
                 answer = await self._once(action, body, wait_s)
             except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
                 trouble, cause = f"no answer from {self._access.endpoint}: {error or type(error).__name__}", error
+                waits = away
             except Fault as fault:
                 if not fault.passing:
                     raise
                 trouble, cause = f"{self._access.endpoint} says {fault}", fault
+                waits = throttled
             else:
                 self._well()
                 return answer | {SENT_AT: sent_at}
