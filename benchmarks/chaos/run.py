@@ -46,7 +46,7 @@ async def survive(
             await audit.until(lambda done: done >= len(load.accepted), _PATIENCE_S)
             sampling.cancel()
             codes = await fleet.stop()
-            struck = [Struck(fault, recovery_s(audit.samples, at)) for fault, at in moments]
+            struck = [Struck(fault, recovery_s(audit.samples, at, rate_per_s)) for fault, at in moments]
             counted = await audit.count(load.accepted, folder / "executions.log")
             return Survived(name, kind.settings, counted, struck, load.refusals, codes)
         finally:

@@ -43,6 +43,12 @@ def test_a_fault_that_was_not_felt_took_no_time() -> None:
     assert recovery_s(flow((20, 100)), 10.0) == 0.0
 
 
+def test_what_was_caught_up_before_a_fault_is_not_expected_again() -> None:
+    samples = flow((5, 300), (2, 0), (10, 100))
+    assert recovery_s(samples, 5.0) is None
+    assert recovery_s(samples, 5.0, 100.0) == 3.0
+
+
 def test_a_flow_that_never_comes_back_is_told() -> None:
     assert recovery_s(flow((10, 100), (5, 10)), 10.0) is None
 
