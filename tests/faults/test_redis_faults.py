@@ -14,7 +14,7 @@ from millrace.broker import Broker, Queue
 from millrace.brokers.redis import link as link_module
 from millrace.brokers.redis import open_broker
 from millrace.brokers.redis.broker import RedisBroker
-from millrace.errors import BrokerError, StorageFull
+from millrace.errors import BrokerDenied, BrokerError, StorageFull
 from millrace.types import Commit, Lease, Message, Outcome, Put, new_id
 from tests.certificates import certificate
 from tests.needs import needs
@@ -298,6 +298,28 @@ async def test_an_encrypted_connection(tmp_path: Path) -> None:
         async with broker_at(f"{url}?cafile={certificate_path}") as broker:
             assert await put(broker, "a") == [False]
             assert len(await broker.take("work", 1)) == 1
+            await broker.link.command("ACL", "SETUSER", "app", "on", ">open:sesame", "~*", "&*", "+@all")
+        async with broker_at(f"rediss://app:open%3Asesame@localhost:{port}/0?cafile={certificate_path}") as broker:
+            assert await broker.link.command("ACL", "WHOAMI") == b"app"
+        with pytest.raises(BrokerDenied, match="password") as denied:
+            await open_broker(f"rediss://app:opensesame@localhost:{port}/0?cafile={certificate_path}")
+        assert "MILLRACE_BROKER_PASSWORD" in denied.value.hint
+        assert "opensesame" not in str(denied.value)
+
+
+async def test_a_clients_certificate(tmp_path: Path) -> None:
+    needs("redis-server or valkey-server", Redis.program())
+    shown, key = map(str, certificate(tmp_path))
+    port = free_port()
+    files = {"tls-cert-file": shown, "tls-key-file": key, "tls-ca-cert-file": shown, "tls-auth-clients": "yes"}
+    with Redis({"tls-port": str(port), **files}) as server:
+        server.start()
+        url = f"rediss://localhost:{port}/0?cafile={shown}"
+        async with broker_at(f"{url}&certfile={shown}&keyfile={key}") as broker:
+            assert await put(broker, "a") == [False]
+        with pytest.raises(BrokerError) as refused:
+            await open_broker(url)
+        assert "?certfile=" in refused.value.hint, "expected what the server may want, which just hangs up"
 
 
 async def test_a_cluster_of_one_shard_will_do(monkeypatch: pytest.MonkeyPatch) -> None:

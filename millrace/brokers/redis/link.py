@@ -171,6 +171,8 @@ class Link:
     def _unreachable(self, reason: str) -> BrokerError:
         text = f"redis {self.address} does not answer: {reason}"
         hint = "start it, or correct the URL: redis://USER:PASSWORD@HOST:PORT/DATABASE"
+        if self.address.tls and "certfile" not in self.address.options:
+            hint += "; where it asks for this client's certificate, ?certfile=&keyfile="
         return BrokerError(text, hint)
 
 
