@@ -27,6 +27,7 @@ EXPIRES_AT = "millrace-expires-at"
 DEATH = "millrace-death"
 ATTRIBUTES = "millrace-attributes"
 _OWN = frozenset({ID, SENT_AT, GROUP, ATTEMPTS, FIRST_FAILED_AT, FIRST_TAKEN_AT, EXPIRES_AT, DEATH, ATTRIBUTES})
+_OF_ALL = frozenset({ID, SENT_AT, GROUP, ATTRIBUTES})
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _VALUE = re.compile(r"[!-~]([ -~]{0,1022}[!-~])?")
 
@@ -75,8 +76,9 @@ def headers_of(envelope: Envelope) -> dict[str, str]:
 
 def envelope_of(headers: Mapping[str, str], body: bytes, *, id: str, sent_at: float) -> Envelope:
     """What came out of a broker; `id` and `sent_at` are the broker's own, for messages that others have put."""
-    attributes = {name: value for name, value in headers.items() if name not in _OWN}
-    if ATTRIBUTES in headers:
+    own = _OWN.intersection(headers)
+    attributes = {name: value for name, value in headers.items() if name not in own}
+    if ATTRIBUTES in own:
         attributes |= _read(headers, ATTRIBUTES, dict[str, str], {})
     message = Message(
         _read_text(headers.get(ID), id),
@@ -85,6 +87,8 @@ def envelope_of(headers: Mapping[str, str], body: bytes, *, id: str, sent_at: fl
         _read(headers, SENT_AT, float, sent_at),
         _read_text(headers.get(GROUP), ""),
     )
+    if own <= _OF_ALL:  # on its first way, as most are
+        return Envelope(message)
     return Envelope(
         message,
         _read(headers, ATTEMPTS, Count, 0),

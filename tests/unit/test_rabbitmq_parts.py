@@ -22,13 +22,14 @@ from millrace.brokers.envelope import Envelope  # noqa: E402
 from millrace.brokers.rabbitmq import deaths, delays, open_broker, wire  # noqa: E402
 from millrace.brokers.rabbitmq.acks import Acks  # noqa: E402
 from millrace.brokers.rabbitmq.channel import Delivery  # noqa: E402
-from millrace.brokers.rabbitmq.faults import Closed, refused  # noqa: E402
+from millrace.brokers.rabbitmq.faults import Closed, Lost, advice, is_denied, refused  # noqa: E402
+from millrace.brokers.rabbitmq.pace import Pace  # noqa: E402
 from millrace.brokers.rabbitmq.properties import received, written  # noqa: E402
 from millrace.brokers.rabbitmq.shelf import RECALL_S, Shelf  # noqa: E402
 from millrace.brokers.rabbitmq.window import Window  # noqa: E402
 from millrace.errors import BrokerDenied, BrokerError  # noqa: E402
 from millrace.testing import ManualClock  # noqa: E402
-from millrace.types import Death, Failure, Message  # noqa: E402
+from millrace.types import Death, Failure, Lease, Message  # noqa: E402
 
 # ---- delays
 
@@ -129,6 +130,31 @@ def test_only_what_the_present_consumer_sent_uses_its_window() -> None:
     assert window.free == 0
 
 
+# ---- the pace
+
+
+def _leases(count: int, size: int) -> list[Lease]:
+    return [Lease("q", Message("a", b"x" * size), (), 1, 0.0)] * count
+
+
+def test_who_comes_back_quickly_is_sent_more_than_he_asks_for() -> None:
+    pace = Pace(0.0)
+    assert (pace.ahead(10), pace.wider(0, 10), pace.wider(100, 90)) == (0, 10, 25)
+    pace.learn(_leases(100, 200), 0.1)
+    assert pace.ahead(10) == 0, "expected no rate after so short a time"
+    pace.learn(_leases(100, 200), 0.25)
+    assert (pace.ahead(10), pace.ahead(1000)) == (40, 200)  # 800 a second for a quarter of one
+    assert pace.wider(100, 90) == 100
+    assert pace.wider(16_380, 20_000) == 4, "expected an end to it"
+
+
+def test_large_bodies_are_not_sent_ahead() -> None:
+    pace = Pace(0.0)
+    for turn in range(1, 21):
+        pace.learn(_leases(100, 16 << 20), 0.25 * turn)
+    assert pace.ahead(10) == 2
+
+
 # ---- messages
 
 _TEXT = st.text(max_size=30)
@@ -171,6 +197,34 @@ def test_what_others_put_is_read() -> None:
     attributes = {"content-type": "text/plain", "n": "5", "yes": "true", "when": "2026-01-02T00:00:00+00:00", "s": "t"}
     assert found.envelope == Envelope(Message("theirs", b"body", attributes, 1700000000.0))
     assert found.deliveries == 1
+
+
+def test_what_is_said_to_other_programs_is_kept() -> None:
+    said = {
+        "content_encoding": "gzip",
+        "priority": 3,
+        "correlation_id": "call-7",
+        "reply_to": "amq.rabbitmq.reply-to.g1h2",
+        "timestamp": 1700000000,
+        "type": "order",
+        "app_id": "shop",
+    }
+    theirs = spec.BasicProperties(content_type="text/plain", message_id="theirs", user_id="shop", **said)
+    found = received(b"".join(theirs.encode()), b"", redelivered=False, now=9.0)
+    assert found.kept == said
+    again = spec.BasicProperties()
+    again.decode(written(found.envelope, 1500, found.kept))
+    assert {name: getattr(again, name) for name in said} == said
+    assert (again.content_type, again.message_id, again.expiration) == ("text/plain", "theirs", "1500")
+    assert (again.delivery_mode, again.user_id) == (2, None)
+    assert received(written(found.envelope, None, found.kept), b"", redelivered=False, now=10.0) == found
+
+
+def test_properties_cut_short_stop_no_queue() -> None:
+    for attributes in ({}, {"content-type": "text/plain"}):
+        whole = written(Envelope(Message("an-id", b"", attributes, 7.5)))
+        for end in range(len(whole)):
+            assert received(whole[:end], b"x", redelivered=False, now=9.0).envelope.message.body == b"x"
 
 
 def test_a_message_without_an_id_gets_one_each_time() -> None:
@@ -260,11 +314,11 @@ def test_a_lease_that_runs_out_is_ready_in_its_old_place_and_still_known() -> No
     first = _take(shelf, clock)
     clock.advance(10.5)
     assert shelf.sweep() == (True, True)  # tag 2 has been waiting for longer than a lease
-    assert shelf.standing(first) == "over"
+    assert shelf.standing(first, clock.monotonic()) == "over"
     again = _take(shelf, clock)
     assert (again.attempt, again.receipt[2]) == (2, 1)
     assert shelf.find(first) is None
-    assert shelf.standing(first) == "lost"
+    assert shelf.standing(first, clock.monotonic()) == "lost"
     assert shelf.find(again) is not None
 
 
@@ -287,7 +341,7 @@ def test_a_generation_ends_all_leases() -> None:
     lease = _take(shelf, clock)
     shelf.clear(2)
     assert shelf.find(lease) is None
-    assert shelf.standing(lease) == "gone"
+    assert shelf.standing(lease, clock.monotonic()) == "gone"
     assert (shelf.ready, shelf.held, shelf.next_at) == (0, 0, math.inf)
 
 
@@ -354,6 +408,28 @@ def test_who_is_never_let_in_and_who_may_come_later(code: int, text: str, kind: 
     assert type(error) is kind
     assert said in str(error)
     assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "denied"),
+    [
+        (Closed(403, "ACCESS_REFUSED - Login was refused"), True),
+        (Closed(530, "NOT_ALLOWED - vhost pets not found"), True),
+        (Closed(530, "NOT_ALLOWED - vhost 'pets' is down"), False),
+        (Closed(320, "CONNECTION_FORCED"), False),
+        (Lost("the connection was cut"), False),
+        (ConnectionRefusedError(), False),
+    ],
+)
+def test_who_is_denied_asks_less_often(error: Exception, denied: bool) -> None:
+    assert is_denied(error) is denied
+
+
+def test_a_lost_channel_names_the_setting_that_took_it() -> None:
+    late = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out. Timeout value used: 1000 ms"
+    assert "raise it in rabbitmq.conf" in advice(Closed(406, late))
+    assert advice(Closed(406, "PRECONDITION_FAILED - unknown delivery tag 5")) == ""
+    assert advice(Lost("the connection was cut")) == ""
 
 
 def test_what_is_no_amqp_is_refused() -> None:

@@ -192,7 +192,9 @@ class RabbitBroker(Broker):
         return extended
 
     async def standing(self, leases: Sequence[Lease]) -> list[Standing]:
-        return [(await self._tap(lease.queue)).shelf.standing(lease) for lease in leases]
+        shelves = {name: (await self._tap(name)).shelf for name in {lease.queue for lease in leases}}
+        now_s = self._clock.monotonic()
+        return [shelves[lease.queue].standing(lease, now_s) for lease in leases]
 
     # ---- for people
 

@@ -31,6 +31,9 @@ _CONTENT_TYPE = "content-type"
 _SHORT = 255  # bytes
 _HEADERS_AND_MODE = BasicProperties.FLAG_HEADERS | BasicProperties.FLAG_DELIVERY_MODE
 _PLAIN_FLAGS = (_HEADERS_AND_MODE | BasicProperties.FLAG_MESSAGE_ID).to_bytes(2, "big")
+_TYPED_FLAGS = (_HEADERS_AND_MODE | BasicProperties.FLAG_MESSAGE_ID | BasicProperties.FLAG_CONTENT_TYPE).to_bytes(
+    2, "big"
+)
 _PLAIN_HEADER = bytes([len(SENT_AT)]) + SENT_AT.encode() + b"S"
 _LONG_STRING = ord("S")
 _U32 = struct.Struct(">I")
@@ -133,17 +136,27 @@ def _table(headers: Mapping[str, str]) -> bytes:
 
 
 def _plain(properties: bytes, body: bytes) -> Envelope | None:
-    """A message of millrace's own on its first way, without attributes: by far the most; None for any other."""
-    if properties[:2] != _PLAIN_FLAGS or properties[6:24] != _PLAIN_HEADER:
+    """A message of millrace's own on its first way, without attributes beside `content-type`; None for any other.
+
+    By far the most are: flags, content type, the table's size and its one header, delivery mode, id.
+    """
+    flags, at = properties[:2], 2
+    if flags == _TYPED_FLAGS:
+        at = 3 + int.from_bytes(properties[2:3], "big")
+    elif flags != _PLAIN_FLAGS:
         return None
-    end = 28 + _U32.unpack_from(properties, 24)[0]
-    if _U32.unpack_from(properties, 2)[0] != end - 6:
+    if properties[at + 4 : at + 22] != _PLAIN_HEADER:
+        return None
+    end = at + 26 + int.from_bytes(properties[at + 22 : at + 26], "big")
+    if int.from_bytes(properties[at : at + 4], "big") != end - at - 4:
         return None
     try:
-        sent_at, id = float(properties[28:end]), properties[end + 2 :].decode()
+        sent_at, id = float(properties[at + 26 : end]), properties[end + 2 :].decode()
+        attributes = {_CONTENT_TYPE: properties[3:at].decode()} if at > 2 else {}
     except ValueError:
         return None
-    return Envelope(Message(id, body, {}, sent_at)) if id and not id.startswith('"') and isfinite(sent_at) else None
+    plain = id and not id.startswith('"') and isfinite(sent_at)
+    return Envelope(Message(id, body, attributes, sent_at)) if plain else None
 
 
 def _quick(properties: bytes) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ class Item(msgspec.Struct, eq=False, gc=False):
     delivery: Delivery
     back_at: float  # monotonic seconds: goes back to the broker then if nobody has taken it
     state: State = "ready"
-    token: int = 0
+    receipt: tuple[int, int, int, int] | None = None  # of its last lease, None where that is over without a trace
     due_at: float = math.inf
     given: int = 0
     first_taken_at: float = 0.0
@@ -120,7 +120,7 @@ class Shelf:
         found = self.read(item)
         envelope = found.envelope
         self._token += 1
-        item.token = self._token
+        item.receipt = receipt = (self._epoch, self.generation, item.delivery.tag, self._token)
         attempt = envelope.attempts + found.deliveries + item.given + 1
         item.given += 1
         if not item.first_taken_at:
@@ -136,7 +136,7 @@ class Shelf:
         return Lease(
             self.settings.name,
             envelope.message,
-            (self._epoch, self.generation, item.delivery.tag, item.token),
+            receipt,
             attempt,
             until_s,
             envelope.first_failed_at,
@@ -146,23 +146,25 @@ class Shelf:
 
     def find(self, lease: Lease) -> Item | None:
         """The item of a lease that nobody else got since; None when it is lost or gone."""
-        match lease.receipt:
-            case (self._epoch, self.generation, int(tag), int(token)) if lease.queue == self.settings.name:
-                item = self.items.get(tag)
-                return item if item is not None and item.token == token and item.state != "settling" else None
-        return None
+        receipt = lease.receipt
+        if type(receipt) is not tuple or len(receipt) != 4:
+            return None
+        item = self.items.get(receipt[2])
+        if item is None or item.receipt != receipt or item.state == "settling" or lease.queue != self.settings.name:
+            return None
+        return item
 
-    def standing(self, lease: Lease) -> Standing:
+    def standing(self, lease: Lease, now_s: float) -> Standing:
         """What a lease is worth; one of an earlier generation, or of another process, is gone from here."""
-        match lease.receipt:
-            case (self._epoch, self.generation, int(tag), int(token)) if lease.queue == self.settings.name:
-                item = self.items.get(tag)
-                if item is None:
-                    return "gone"
-                if item.token != token:
-                    return "lost"
-                return "over" if item.state == "ready" or item.due_at <= self._clock.monotonic() else "held"
-        return "gone"
+        receipt = lease.receipt
+        if type(receipt) is not tuple or len(receipt) != 4 or lease.queue != self.settings.name:
+            return "gone"
+        item = self.items.get(receipt[2])
+        if item is None or receipt[0] != self._epoch or receipt[1] != self.generation:
+            return "gone"
+        if item.receipt != receipt:
+            return "lost"
+        return "over" if item.state == "ready" or item.due_at <= now_s else "held"
 
     def oldest_sent_at(self) -> float | None:
         """When the oldest of what is here was sent."""
@@ -186,7 +188,7 @@ class Shelf:
     def release(self, item: Item) -> None:
         """Its last lease did not count."""
         item.given -= 1
-        item.token = 0
+        item.receipt = None
         if not self.attempts(item):
             item.first_taken_at = 0.0
         self.put_back(item)
