@@ -21,8 +21,7 @@ PAGES = [
     *[DOCS / name for name in ("index.md", "tutorial.md", "semantics.md")],
     *sorted((DOCS / "how-to").glob("*.md")),
 ]
-# Their sessions need servers or several terminals. Three are tested apart (test_*_page.py), fleet in part;
-# upgrade-without-loss has no walk.
+# Their sessions need servers or several terminals: each is walked by a module of its own (test_*_page.py).
 WITH_SERVERS = {"fleet", "move-a-queue", "other-languages", "upgrade-without-loss"}
 
 
