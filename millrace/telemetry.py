@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from millrace.series import Count, Spread
-from millrace.types import Commit
+from millrace.types import Commit, Record
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 10_000)
@@ -146,17 +146,24 @@ class Telemetry:
     def committed(self, function: str, commit: Commit, lost: int, commit_s: float) -> None:
         """A commit is durable; `lost` of its leases had gone to somebody else."""
         self._commit.observe((function,), commit_s)
-        self.settled(function, commit)
+        for verdict, count in Tally(outcome.verdict for outcome in commit.outcomes).items():
+            self._settled.add((function, verdict), count)
         if lost:
             self._settled.add((function, "fenced"), lost)
-
-    def settled(self, function: str, commit: Commit) -> None:
-        """Messages came to their end, or will be tried again."""
-        for verdict, count in Tally([outcome.verdict for outcome in commit.outcomes]).items():
-            self._settled.add((function, verdict), count)
         first = commit.outcomes[0].record if commit.outcomes else None
         if first is not None and first.started_at:
             self._queue_wait.observe((function,), max(0.0, first.started_at - first.accepted_at))
+
+    def called(self, function: str, record: Record, predict_s: float | None) -> None:
+        """A call that no queue held was answered; `predict_s` is None where it did not run to its end."""
+        of = (function,)
+        self._taken.add(of)
+        self._batches.add((function, "full"))
+        self._batch_size.observe(of, 1)
+        if predict_s is not None:
+            self._predict.observe(of, predict_s)
+        self._settled.add((function, "done"))
+        self._queue_wait.observe(of, max(0.0, record.started_at - record.accepted_at))
 
     def replica_restarted(self, function: str, cause: str) -> None:
         """A replica died or did not load; `cause` is the failure's type."""

@@ -24,7 +24,7 @@ from millrace.flow.outcomes import Decider, Result
 from millrace.flow.replica import Lost, Request
 from millrace.flow.replicas import ReplicaSet
 from millrace.telemetry import SpanName, Telemetry
-from millrace.types import Batch, Commit, Lease, Message, Record
+from millrace.types import Batch, Lease, Message, Record
 from millrace.wire import Line, Ran, Run
 
 _AHEAD = 2  # calls in the replicas' line beyond those inside, so that one is there as soon as a replica is free
@@ -127,8 +127,6 @@ class Dispatcher:
             call.fail(error)
             return
         self._free -= 1
-        self._telemetry.taken(self._function, 1)
-        self._telemetry.batch_released(self._function, call.batch.reason, 1)
         spans = self._telemetry.opened(SpanName, {"function": self._function, "request_id": run.request_id})
         call.request.answer.add_done_callback(partial(self._answered, call, spans))
 
@@ -147,23 +145,18 @@ class Dispatcher:
             self._proceed()
 
     def _finish(self, call: Call, answer: Ran | Lost) -> None:
-        if isinstance(answer, Ran):
-            self._telemetry.predicted(self._function, 1, answer.predict_s)
-        leases, results = call.batch.leases, [_result(answer)]
+        leases, results, id = call.batch.leases, [_result(answer)], call.batch.request_id
+        version, started_at = self._replicas.version, call.started_at
         outcomes = self._decider.decide(
-            leases,
-            results,
-            version=self._replicas.version,
-            started_at=call.started_at,
-            held=set(),
-            request_id=call.batch.request_id,
+            leases, results, version=version, started_at=started_at, held=set(), request_id=id
         )
-        (outcome,) = outcomes
-        assert outcome.record is not None  # a call is done, whether or not it failed
-        call.finish(outcome.record)
-        self._telemetry.settled(self._function, Commit(self._queue, outcomes))
-        for line in failure_lines(leases, results, outcomes, request_id=call.batch.request_id, at=self._clock.now()):
-            self._on_line(line)
+        record = outcomes[0].record
+        assert record is not None  # a call is done, whether or not it failed
+        call.finish(record)
+        self._telemetry.called(self._function, record, answer.predict_s if isinstance(answer, Ran) else None)
+        if record.failure is not None:
+            for line in failure_lines(leases, results, outcomes, request_id=id, at=self._clock.now()):
+                self._on_line(line)
 
     def _withdraw(self, call: Call) -> None:
         if call.request is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import IO, Literal
@@ -96,6 +97,9 @@ class Replica:
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._process = spawn(spec.root, environment, self._ended)
         self._since = clock.monotonic()
+        self._printed = select.poll()  # whether there is anything in the pipes
+        for file in self._process.outputs.values():
+            self._printed.register(file, select.POLLIN)
         self._pipes = [self._pipe(stream, file) for stream, file in self._process.outputs.items()]
         self._channel = Channel(self._process.connection, self._readable)
         with contextlib.suppress(OSError):  # it is dead already: we shall be told
@@ -210,8 +214,9 @@ class Replica:
 
     def _read_pipes(self) -> None:
         """Before the batch changes: what C code printed meanwhile belongs to the one that ends."""
-        for pipe in self._pipes:
-            pipe.read()
+        if self._printed.poll(0):
+            for pipe in self._pipes:
+                pipe.read()
 
     def _line_of_pipe(self, stream: str, text: str) -> None:
         head = next((request for request in self.inside if request.began), None)

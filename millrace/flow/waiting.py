@@ -64,9 +64,9 @@ class WaitingLine:
 
     def _load_failure(self) -> Failure | None:
         """Why the function cannot be loaded, None while a replica still may."""
-        states = {seat.state for seat in self._seats}
-        if not states <= {"failed", "stopped"}:
-            return None
+        for seat in self._seats:
+            if seat.state not in ("failed", "stopped"):
+                return None
         return next((seat.failure for seat in self._seats if seat.state == "failed"), None)
 
     def _emptiest(self, held: list[Replica]) -> Replica | None:

@@ -101,21 +101,18 @@ class Gateway:
         if scope["type"] != "http":
             raise RuntimeError(f"the gateway serves http, not {scope['type']}")
         began = self._clock.monotonic()
-        await self._answer(scope, receive, send)
-        method = scope["method"] if scope["method"] in _COUNTED else "other"
-        seconds = self._clock.monotonic() - began
-        self._telemetry.request(method, scope.get(ROUTE, ""), scope.get(STATUS, _GONE), seconds)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._router(scope, receive, send)
         except problems.Disconnected:
-            return
+            pass
         except asyncio.CancelledError:
             # The server's drain ran out of time: the one who waits is told, and may ask again elsewhere.
             await self._refuse(problems.draining(), scope, receive, send)
         except Exception as error:
             await self._refuse(problems.translated(error), scope, receive, send)
+        method = scope["method"] if scope["method"] in _COUNTED else "other"
+        seconds = self._clock.monotonic() - began
+        self._telemetry.request(method, scope.get(ROUTE, ""), scope.get(STATUS, _GONE), seconds)
 
     async def _refuse(self, problem: problems.Problem, scope: Scope, receive: Receive, send: Send) -> None:
         scope[STATUS] = problem.status

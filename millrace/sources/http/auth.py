@@ -7,11 +7,18 @@ across sites, or by rebinding its own name to 127.0.0.1. So the Host must be a l
 from __future__ import annotations
 
 import hmac
+from functools import lru_cache
 
 from millrace.errors import MillraceError
 from millrace.loopback import is_loopback, origin_host, without_port
 from millrace.sources.http import problems
 from millrace.sources.http.requests import Request
+
+
+@lru_cache(1024)
+def _is_local(host: str) -> bool:
+    """Whether a Host header can only mean this machine."""
+    return is_loopback(without_port(host))
 
 
 def check_bind(host: str, token: str | None) -> None:
@@ -64,7 +71,7 @@ class Guard:
     def _check_local(self, request: Request, invited: bool) -> None:
         host = request.header(b"host")
         # Only HTTP/1.0 comes without a Host, and no browser speaks it.
-        if host and not is_loopback(without_port(host)):
+        if host and not _is_local(host):
             raise problems.misdirected(host)
         if invited:
             return

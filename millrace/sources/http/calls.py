@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -168,5 +168,5 @@ class HandlerEndpoint:
         self._calls = calls
         self._route = route
 
-    async def __call__(self, request: Request) -> Reply:
-        return await self._calls.call(request, self._route)
+    def __call__(self, request: Request) -> Awaitable[Reply]:
+        return self._calls.call(request, self._route)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -149,8 +149,8 @@ class ModelEndpoint:
         self._intake = intake
         self._queue = queue
 
-    async def __call__(self, request: Request) -> Reply:
-        return await self._intake.accept(request, self._queue)
+    def __call__(self, request: Request) -> Awaitable[Reply]:
+        return self._intake.accept(request, self._queue)
 
 
 class QueueEndpoint:

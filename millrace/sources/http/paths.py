@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 import msgspec
 from starlette.convertors import Convertor, register_url_convertor
@@ -87,8 +87,8 @@ class PlainFirst:
         self._plain = plain
         self._others = others
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._plain.get(scope["path"], self._others)(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._plain.get(scope["path"], self._others)(scope, receive, send)
 
 
 class PathApp:

@@ -101,6 +101,7 @@ class _Uvicorn(uvicorn.Server):
 def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        interface="asgi3",  # told by looking at the application, it would have to be a coroutine function
         http=_protocol(),
         ws="none",
         lifespan="off",
