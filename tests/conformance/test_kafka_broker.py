@@ -7,10 +7,12 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from needs import needs_module
 
+from tests.conformance.real_time import run_in_real_time
 from tests.services.kafka import KafkaMock
 
 needs_module("confluent_kafka")
@@ -32,7 +34,7 @@ def cluster() -> Iterator[str]:
 
 
 @asynccontextmanager
-async def kafka(cluster: str) -> AsyncIterator[BrokerBench]:
+async def kafka(cluster: str, unit_s: float) -> AsyncIterator[BrokerBench]:
     """An empty broker under a prefix of its own."""
     url = f"{cluster}?prefix=t{secrets.token_hex(6)}."
     opened: list[Broker] = []
@@ -42,7 +44,7 @@ async def kafka(cluster: str) -> AsyncIterator[BrokerBench]:
     async def advance(seconds: float) -> None:
         """Until that much has passed since the beginning: half a unit may be what the test itself takes."""
         nonlocal passed
-        passed = max(passed + seconds, time.monotonic() - began + seconds - _UNIT_S / 2)
+        passed = max(passed + seconds, time.monotonic() - began + seconds - unit_s / 2)
         await asyncio.sleep(max(0.0, began + passed - time.monotonic()))
 
     async def reopen() -> Broker:
@@ -51,7 +53,7 @@ async def kafka(cluster: str) -> AsyncIterator[BrokerBench]:
         opened[:] = [await open_broker(url)]
         return opened[0]
 
-    bench = BrokerBench(await reopen(), advance, _UNIT_S, reopen)
+    bench = BrokerBench(await reopen(), advance, unit_s, reopen)
     try:
         yield bench
     finally:
@@ -66,8 +68,8 @@ async def test_kafka(cluster: str) -> None:
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def run(check: Check) -> None:
-        async with gate, kafka(cluster) as bench:
-            await check.run(bench)
+        async with gate:
+            await run_in_real_time(partial(kafka, cluster), check.run, _UNIT_S)
 
     async with asyncio.TaskGroup() as group:
         for check in CLAIMED:

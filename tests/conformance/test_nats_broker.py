@@ -18,6 +18,7 @@ from millrace.brokers.nats.broker import NatsBroker
 from millrace.testing.bench import BrokerBench
 from millrace.testing.broker import CHECKS, Check
 from millrace.testing.machine import broker_machine
+from tests.conformance.real_time import run_in_real_time
 from tests.services import service
 
 _UNIT_S = 0.15
@@ -76,21 +77,16 @@ PASSING = [check for check in CHECKS if not _UNCLAIMED & set(check.needs)]
 
 @pytest.mark.parametrize("check", [pytest.param(each, id=each.name) for each in PASSING if each.name not in _PATIENT])
 async def test_nats(check: Check) -> None:
-    async with nats() as bench:
-        await check.run(bench)
+    await run_in_real_time(nats, check.run, _UNIT_S)
 
 
 async def test_nats_when_time_passes() -> None:
     """The checks that let much of it pass, at the same time."""
 
-    async def run(check: Check) -> None:
-        async with nats(2 * _UNIT_S) as bench:
-            await check.run(bench)
-
     async with asyncio.TaskGroup() as group:
         for check in PASSING:
             if check.name in _PATIENT:
-                group.create_task(run(check), name=check.name)
+                group.create_task(run_in_real_time(nats, check.run, 2 * _UNIT_S), name=check.name)
 
 
 def test_what_is_claimed_is_among_them() -> None:

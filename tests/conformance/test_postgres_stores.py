@@ -18,6 +18,7 @@ from millrace.testing.bench import BrokerBench
 from millrace.testing.broker import CHECKS, Check
 from tests.conformance.outbox_parts import Forgetful, advancing
 from tests.conformance.postgres_parts import opened
+from tests.conformance.real_time import run_in_real_time
 
 UNIT_S = 0.1
 NOT_HERE = {
@@ -45,9 +46,14 @@ async def test_results(check: Callable[[Results], Awaitable[None]]) -> None:
 
 @pytest.mark.parametrize("check", ledgers.CHECKS, ids=lambda check: check.__name__)
 async def test_ledger(check: Callable[[ledgers.LedgerBench], Awaitable[None]]) -> None:
+    await run_in_real_time(ledger, check, UNIT_S)
+
+
+@asynccontextmanager
+async def ledger(unit_s: float) -> AsyncIterator[ledgers.LedgerBench]:
     async with opened() as store:
         table = await store.open_table("rows", "id", stream=True)
-        await check(ledgers.LedgerBench(store.ledger, table, store.results, asyncio.sleep, UNIT_S))
+        yield ledgers.LedgerBench(store.ledger, table, store.results, asyncio.sleep, unit_s)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from millrace.brokers.rabbitmq import open_broker
 from millrace.brokers.rabbitmq.broker import RabbitBroker
 from millrace.testing.bench import BrokerBench
 from millrace.testing.broker import CHECKS, Check
+from tests.conformance.real_time import run_in_real_time
 from tests.services import service
 
 UNIT_S = 0.2
@@ -21,7 +22,7 @@ APPLYING = [check for check in CHECKS if check.applies(RabbitBroker.capabilities
 
 
 @asynccontextmanager
-async def rabbitmq() -> AsyncIterator[BrokerBench]:
+async def rabbitmq(unit_s: float = UNIT_S) -> AsyncIterator[BrokerBench]:
     """A broker whose queues are its own, and gone afterwards."""
     url = f"{service('rabbitmq')}?prefix=t{secrets.token_hex(4)}."
     brokers = [await open_broker(url)]
@@ -31,7 +32,7 @@ async def rabbitmq() -> AsyncIterator[BrokerBench]:
         brokers.append(await open_broker(url))
         return brokers[-1]
 
-    bench = BrokerBench(brokers[0], asyncio.sleep, unit_s=UNIT_S, reopen=reopen)
+    bench = BrokerBench(brokers[0], asyncio.sleep, unit_s=unit_s, reopen=reopen)
     yield bench
     await bench.broker.drop([name for name in await bench.broker.queues() if not name.endswith(".dead")])
     await bench.broker.close()
@@ -39,5 +40,4 @@ async def rabbitmq() -> AsyncIterator[BrokerBench]:
 
 @pytest.mark.parametrize("check", APPLYING, ids=lambda check: check.name)
 async def test_rabbitmq(check: Check) -> None:
-    async with rabbitmq() as bench:
-        await check.run(bench)
+    await run_in_real_time(rabbitmq, check.run, UNIT_S)

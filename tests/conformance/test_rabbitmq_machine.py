@@ -25,7 +25,7 @@ from tests.services import service
 
 T = TypeVar("T")
 _LEASE_S = 10.0
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 _ANY = st.integers(0, 11)  # a lease, counted round and round
 
 

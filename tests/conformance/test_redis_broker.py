@@ -18,6 +18,7 @@ from millrace.brokers.redis.broker import RedisBroker
 from millrace.testing.bench import BrokerBench
 from millrace.testing.broker import CHECKS, Check
 from millrace.testing.machine import broker_machine
+from tests.conformance.real_time import run_in_real_time
 from tests.services import service
 
 _UNIT_S = 0.1
@@ -64,21 +65,16 @@ CLAIMED = [check for check in CHECKS if check.applies(RedisBroker.capabilities)]
 
 @pytest.mark.parametrize("check", [pytest.param(each, id=each.name) for each in CLAIMED if each.name not in _PATIENT])
 async def test_redis(check: Check) -> None:
-    async with redis() as bench:
-        await check.run(bench)
+    await run_in_real_time(redis, check.run, _UNIT_S)
 
 
 async def test_redis_when_time_passes() -> None:
     """The checks that let much of it pass, at the same time."""
 
-    async def run(check: Check) -> None:
-        async with redis() as bench:
-            await check.run(bench)
-
     async with asyncio.TaskGroup() as group:
         for check in CLAIMED:
             if check.name in _PATIENT:
-                group.create_task(run(check), name=check.name)
+                group.create_task(run_in_real_time(redis, check.run, _UNIT_S), name=check.name)
 
 
 def test_redis_claims_all_but_transactions() -> None:
