@@ -2,8 +2,9 @@
 
     open_broker("kafka://user:password@host:9092/?prefix=shop.&partitions=12&replicas=3")
 
-Reading order: progress (what is committed), shelf (what this process holds), member (its place in the group), taking
-and settling (the flow's verbs), registry (which queues there are).
+Reading order: progress (what is committed), shelf (what this process holds), member (its place in the group), reader
+and commits (what it hears from the broker and says to it), taking and settling (the flow's verbs), registry (which
+queues there are).
 """
 
 from __future__ import annotations
