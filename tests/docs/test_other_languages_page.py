@@ -19,7 +19,7 @@ import pika  # noqa: E402
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "other-languages.md"
 QUEUES = ("task_queue", "task_queue.dead")
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 @pytest.fixture

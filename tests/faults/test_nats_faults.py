@@ -440,10 +440,10 @@ async def test_who_waits_is_woken_by_a_lost_connection(lasting: Nats, monkeypatc
             waiting = asyncio.create_task(broker.wait("work", 60.0))
             await asyncio.sleep(0.05)
             await asyncio.to_thread(proxy.refuse)
-            async with asyncio.timeout(10.0):
+            async with asyncio.timeout(_PATIENCE_S):
                 await waiting
             monkeypatch.setattr(link_module, "PATIENCE_S", 0.05)
-            async with asyncio.timeout(10.0):
+            async with asyncio.timeout(_PATIENCE_S):
                 await broker.wait("work", 60.0)
             monkeypatch.undo()
             await asyncio.to_thread(proxy.accept)
@@ -454,7 +454,7 @@ async def test_who_waits_for_what_was_deleted_does_not_wait_for_ever(lasting: Na
     async with broker_at(fresh(lasting.url), lease_s=0.5) as broker:
         stream = (await broker._queues.named("work")).stream
         await broker._api.call(f"CONSUMER.DELETE.{stream}.{CONSUMER}")
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(_PATIENCE_S):
             await broker.wait("work", 60.0)
 
 

@@ -126,7 +126,7 @@ async def test_who_waits_for_the_lock_gets_its_turn(tmp_path: Path) -> None:
         async with opened(tmp_path) as (_, broker):
             await broker.put([Put("out", Message(str(number))) for number in range(3)])
             for number in range(20):
-                await asyncio.wait_for(broker.put([Put("out", Message(f"one {number}"))]), 5)
+                await asyncio.wait_for(broker.put([Put("out", Message(f"one {number}"))]), 60)
 
 
 # ---- locked
