@@ -18,6 +18,7 @@ from millrace.errors import InUse, MillraceError
 from millrace.sources.http import Server
 from millrace.sources.http import protocol as protocol_module
 from millrace.sources.http import server as server_module
+from millrace.sources.http.requests import WHOLE
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "unit"))
 from gateway_parts import Parts, done
@@ -56,6 +57,33 @@ async def test_a_free_port_is_found_and_told() -> None:
         assert "date" in response.headers
         assert "server" not in response.headers
     assert parts.broker.messages[0].body == b"x" * 100_000
+
+
+async def test_the_server_says_when_all_of_a_body_has_come() -> None:
+    told: list[bool] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        told.append(WHOLE in scope)
+        while (await receive())["more_body"]:
+            pass
+        told.append(WHOLE in scope)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+        begun.set()
+
+    begun = asyncio.Event()
+    async with serving(app) as (_, port):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\nab")
+        await begun.wait()
+        begun.clear()
+        writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\na")
+        while len(told) < 3:
+            await asyncio.sleep(0)
+        writer.write(b"b")
+        await begun.wait()
+        writer.close()
+    assert told == [True, True, False, True]
 
 
 async def test_localhost_is_every_loopback_address() -> None:

@@ -241,6 +241,12 @@ def test_a_whole_protobuf_message_is_json(proto: Path) -> None:
     assert there_and_back(text, Message("a", b"hi", {"kind": "LOUD"})).attributes["kind"] == "LOUD"
 
 
+def test_a_text_that_reads_as_a_boolean_is_a_text(proto: Path) -> None:
+    codec = Protobuf(proto, "seed.AIMessage", "imgbuffer")
+    sent = codec.encode(Message("a", b"", {"url": "true", "urgent": "false"}))
+    assert codec.decode(sent).attributes["url"] == "true"
+
+
 def test_what_is_no_protobuf(proto: Path) -> None:
     codec = Protobuf(proto, "seed.AIMessage", "imgbuffer")
     with pytest.raises(ValueError, match=r"expected a seed.AIMessage"):

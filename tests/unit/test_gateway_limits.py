@@ -15,7 +15,7 @@ from millrace.sources.http import Settings
 from millrace.sources.http.bodies import Bodies
 from millrace.sources.http.presence import while_connected
 from millrace.sources.http.problems import Disconnected, Problem
-from millrace.sources.http.requests import Request
+from millrace.sources.http.requests import WHOLE, Request
 
 PNG = {"content-type": "image/png"}
 FORM = {"content-type": "multipart/form-data; boundary=b"}
@@ -84,6 +84,17 @@ async def test_a_body_that_does_not_end_in_time_is_given_up(announced: tuple[byt
     with pytest.raises(Problem) as refused, bodies.open(request) as body:
         await body.read()
     assert refused.value.reply().status == 408
+
+
+async def test_a_body_that_is_there_has_no_limit_to_meet() -> None:
+    async def there() -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": b"ab", "more_body": False}
+
+    bodies = Bodies(Settings("pets", body_timeout_s=0.0))
+    request = Request({**scope(), "headers": [(b"content-length", b"2")], WHOLE: True}, there)
+    with bodies.open(request) as body:
+        assert await body.read() == b"ab"
 
 
 async def test_who_waits_for_a_client_can_be_cancelled_himself() -> None:

@@ -48,7 +48,9 @@ class Protobuf(Codec):
         self._type = type
         descriptor = _descriptor(path, type)
         self._message_class = message_factory.GetMessageClass(descriptor)
-        self._scalars = [field.name for field in descriptor.fields if field.name != body and _is_scalar(field)]
+        scalars = [field for field in descriptor.fields if field.name != body and _is_scalar(field)]
+        self._scalars = [field.name for field in scalars]
+        self._switches = {field.name for field in scalars if field.type == field.TYPE_BOOL}
         self._body = body
         if body is not None:
             field = descriptor.fields_by_name.get(body)
@@ -84,9 +86,14 @@ class Protobuf(Codec):
 
     def _fill(self, built: ProtoMessage, message: Message) -> None:
         assert self._body is not None
-        known = {name: message.attributes[name] for name in self._scalars if name in message.attributes}
-        # The JSON mapping reads numbers and booleans from text too, so an attribute needs no type.
-        self._json.ParseDict({name: _literal(value) for name, value in known.items()}, built)
+        attributes, switches = message.attributes, self._switches
+        known = {
+            name: _literal(attributes[name]) if name in switches else attributes[name]
+            for name in self._scalars
+            if name in attributes
+        }
+        if known:  # the JSON mapping reads numbers from text too, so an attribute needs no type
+            self._json.ParseDict(known, built)
         setattr(built, self._body, message.body.decode() if self._is_text else message.body)
 
     def _opened(self, message: Message, read: ProtoMessage) -> Message:

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from types import TracebackType
 
 from millrace.sources.http import problems
-from millrace.sources.http.requests import Request
+from millrace.sources.http.requests import WHOLE, Request
 from millrace.sources.http.settings import Settings
 
 
@@ -75,6 +75,8 @@ class Body:
 
     def _is_coming(self) -> bool:
         """Whether there is a body to wait for: a request that announces none has none (RFC 9112, 6.3)."""
+        if WHOLE in self._request.scope:
+            return False
         header = self._request.header
         return header(b"content-length") is not None or header(b"transfer-encoding") is not None
 

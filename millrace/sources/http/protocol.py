@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from millrace.sources.http import problems
 from millrace.sources.http.joined import JoinedTransport
+from millrace.sources.http.requests import WHOLE
 
 MAX_HEADER_BYTES = 65_536
 HEADER_TIMEOUT_S = 30.0
@@ -51,6 +52,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_body = False
+        self.scope[WHOLE] = True  # type: ignore[literal-required]  # our own
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

@@ -11,6 +11,7 @@ from millrace.sources.http import problems
 from millrace.sources.http.replies import Reply
 
 KEY_NAME = "millrace.key"
+WHOLE = "millrace.whole"  # in a scope once all of the request's body has arrived, where the server says so
 _MAX_QUERY_FIELDS = 200
 
 
