@@ -96,6 +96,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     portable: bool = True  # leases and their receipts outlive the process that took them
     overtime: bool = True  # a lease that ran out still counts for as long as nobody else got the message
     ordered: bool = True  # take gives the oldest first, also where the queue is not FIFO
+    resumes: bool = True  # a put may bring the attempts that another broker has counted
 
 
 class Stats(msgspec.Struct, frozen=True):

@@ -86,11 +86,19 @@ class Death(msgspec.Struct, frozen=True):
     version: str = ""
 
 
+class Tried(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Deliveries of a message in the broker that had it before; Unix seconds, 0.0 when it never failed."""
+
+    attempts: int
+    first_failed_at: float = 0.0
+
+
 class Put(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A message on its way into a queue; `delay_s` and `ttl_s` None mean the queue's own.
 
     `dedupe` is a key apart from the id: within the queue's dedupe_s after a put, another with the same key is accepted
-    as a duplicate of the first, whatever its id (SQS's deduplication id).
+    as a duplicate of the first, whatever its id (SQS's deduplication id). `tried` is of a message that comes from
+    another broker; one that does not claim `resumes` counts anew.
     """
 
     queue: str
@@ -98,6 +106,7 @@ class Put(msgspec.Struct, frozen=True, array_like=True, gc=False):
     delay_s: float | None = None
     ttl_s: float | None = None
     dedupe: str = ""
+    tried: Tried | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):

@@ -1,8 +1,8 @@
 """A queue from one broker to another: each message is put and confirmed there before it is let go of here.
 
 A crash between the two leaves a message in both, under one id: the next run puts it again, where it is known or else
-dropped when it is taken. Nothing is in neither. Messages come with fresh attempts, and keep id, body, attributes,
-group, when they were sent and what is left of their time to live.
+dropped when it is taken. Nothing is in neither. Messages keep id, body, attributes, group, when they were sent, what is
+left of their time to live and, where the target can go on counting, their attempts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from millrace.app.queue import EmbeddedQueue
 from millrace.broker import DEATH_ATTRIBUTE, Broker, Peeked, Queue, dead_letters
 from millrace.clock import Clock
 from millrace.config.schema import Project
-from millrace.types import Commit, Lease, Message, Outcome, Put
+from millrace.types import Commit, Lease, Message, Outcome, Put, Tried
 
 _AT_ONCE = 200
 _AT_FIRST = 10  # while nobody knows how large they are
@@ -98,7 +98,7 @@ class Mover:
         if not leases:
             return False
         try:
-            known = await self._put([(lease.message, self._left_s(lease)) for lease in leases], self._to)
+            known = await self._put([self._copy(lease) for lease in leases])
         except BaseException:
             await asyncio.shield(self._settle(leases, "release"))
             raise
@@ -130,13 +130,15 @@ class Mover:
         await self._source.wait(self._name, min(left_s, _WAIT_S))
         return True
 
-    async def _put(self, messages: Sequence[tuple[Message, float | None]], queue: str) -> list[bool]:
+    async def _put(self, puts: Sequence[Put]) -> list[bool]:
         """Which of them the target knew already."""
-        accepted = await self._target.put([Put(queue, message, ttl_s=ttl_s) for message, ttl_s in messages])
-        return [answer.duplicate for answer in accepted]
+        return [answer.duplicate for answer in await self._target.put(puts)]
 
-    def _left_s(self, lease: Lease) -> float | None:
-        return None if lease.deadline == math.inf else max(0.001, lease.deadline - self._clock.monotonic())
+    def _copy(self, lease: Lease) -> Put:
+        """The message with what is left of its time; our own delivery of it was none."""
+        left_s = None if lease.deadline == math.inf else max(0.001, lease.deadline - self._clock.monotonic())
+        tried = Tried(lease.attempt - 1, lease.first_failed_at) if lease.attempt > 1 else None
+        return Put(self._to, lease.message, ttl_s=left_s, tried=tried)
 
     async def _let_go(self, leases: Sequence[Lease]) -> None:
         """Delete what the target has; a broker that remembers what is done must not remember it as that."""
@@ -155,7 +157,7 @@ class Mover:
         name, to = dead_letters(self._name), dead_letters(self._to)
         look = self._looked_at if self._source.capabilities.browsable else self._taken
         while letters := await look(name):
-            known = await self._put([(message, None) for message, _ in letters], to)
+            known = await self._put([Put(to, message) for message, _ in letters])
             sure = [
                 letter
                 for letter, is_known in zip(letters, known, strict=True)

@@ -75,6 +75,7 @@ KNOWN_BROKERS: tuple[KnownBroker, ...] = (
             dedupe=True,
             shared=True,
             max_body=64_000_000,
+            resumes=False,
         ),
     ),
     KnownBroker(

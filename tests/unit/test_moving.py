@@ -88,6 +88,18 @@ async def test_everything_of_a_message_goes_along(
     assert leases[0].deadline == pytest.approx(clock.monotonic() + 30.0)
 
 
+async def test_its_attempts_go_along(source: MemoryBroker, target: MemoryBroker, clock: ManualClock) -> None:
+    await put(source, "a", "b")
+    (failed,) = await source.take("images", 1)
+    await source.settle(Commit("images", [Outcome(failed, "retry")]))
+    since = clock.now()
+    clock.advance(5.0)
+    await mover(source, target, clock).run()
+    leases = {lease.message.id: lease for lease in await target.take("images", 10)}
+    assert (leases["a"].attempt, leases["a"].first_failed_at) == (2, since)
+    assert (leases["b"].attempt, leases["b"].first_failed_at) == (1, 0.0)
+
+
 async def test_another_queue_may_get_them(source: MemoryBroker, target: MemoryBroker, clock: ManualClock) -> None:
     await put(source, "a")
     await mover(source, target, clock, "labels").run()

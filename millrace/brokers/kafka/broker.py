@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from millrace.broker import Broker, Capabilities, Peeked, Queue, Standing, Stats
+from millrace.brokers.enclosing import enclosed
 from millrace.brokers.envelope import Envelope
 from millrace.brokers.kafka.admin import Admin
 from millrace.brokers.kafka.burial import Burial
@@ -196,6 +197,4 @@ class KafkaBroker(Broker):
         expires_at = math.inf if ttl_s is None or known.is_dead else now + ttl_s
         late = delayed and delay_s > 0
         topics = self._names.topics(known.name)
-        return Record(
-            topics[-1 if late else 0], Envelope(message, expires_at=expires_at), now + delay_s if late else 0.0
-        )
+        return Record(topics[-1 if late else 0], enclosed(put, message, expires_at), now + delay_s if late else 0.0)

@@ -82,9 +82,12 @@ class Intake:
         message = put.message
         if not message.sent_at:
             message = msgspec.structs.replace(message, sent_at=self._clock.now())
-        return Item(
+        item = Item(
             next(self._seqs),
             message,
             now_s + delay_s if delay_s > 0 else 0.0,
             None if ttl_s is None else now_s + ttl_s,
         )
+        if put.tried is not None:
+            item.attempts, item.first_failed_at = put.tried.attempts, put.tried.first_failed_at
+        return item

@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from millrace.brokers.enclosing import enclosed
 from millrace.brokers.envelope import Envelope, headers_of
 from millrace.brokers.limits import queue_full
 from millrace.brokers.nats.api import FULL, Api, ApiError, is_absent, read
@@ -122,7 +123,7 @@ class Intake:
             message = msgspec.structs.replace(message, sent_at=now)
         ttl_s = settings.ttl_s if put.ttl_s is None else put.ttl_s
         delay_s = settings.delay_s if put.delay_s is None else put.delay_s
-        envelope = Envelope(message) if ttl_s is None else Envelope(message, expires_at=now + ttl_s)
+        envelope = enclosed(put, message) if ttl_s is None else enclosed(put, message, now + ttl_s)
         extra = {MESSAGE_ID: self._message_id(queue, put)}
         if delay_s > 0:
             extra[DUE_AT] = repr(now + delay_s)

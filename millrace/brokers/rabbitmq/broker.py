@@ -21,7 +21,7 @@ import msgspec
 from millrace.broker import DEAD_SUFFIX, Broker, Capabilities, Peeked, Queue, Standing, Stats, dead_letters
 from millrace.brokers.address import Address
 from millrace.brokers.depth import Depth
-from millrace.brokers.envelope import Envelope
+from millrace.brokers.enclosing import enclosed
 from millrace.brokers.limits import check_sizes
 from millrace.brokers.names import check_dead_to, check_drop, unknown_queue
 from millrace.brokers.rabbitmq.caller import Caller
@@ -298,7 +298,7 @@ class RabbitBroker(Broker):
             message = msgspec.structs.replace(message, sent_at=now)
         ttl_s = settings.ttl_s if put.ttl_s is None else put.ttl_s
         delay_s = settings.delay_s if put.delay_s is None else put.delay_s
-        envelope = Envelope(message, expires_at=math.inf if ttl_s is None else now + ttl_s)
+        envelope = enclosed(put, message, math.inf if ttl_s is None else now + ttl_s)
         if delay_s > 0:
             return await self._sender.later(put.queue, envelope, delay_s)
         return self._sender.copy(put.queue, envelope, native_end=settings.dead_to is None)

@@ -58,6 +58,7 @@ class RedisBroker(Broker):
         dedupe=True,
         shared=True,
         max_body=_MAX_BODY,
+        resumes=False,
     )
 
     def __init__(self, link: Link, clock: Clock, signals: Signals, *, puts: Link | None = None) -> None:

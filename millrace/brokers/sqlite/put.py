@@ -81,6 +81,9 @@ def _insert(connection: sqlite3.Connection, queues: Queues, puts: Sequence[Put],
     for each, answer in zip(puts, accepted, strict=True):
         if len(each.message.body) > INLINE_BYTES and not answer.duplicate:
             connection.execute(statements.INSERT_BODY, (each.message.body, each.queue, each.message.id))
+        if each.tried is not None and not answer.duplicate:
+            tried = each.tried.attempts, each.tried.first_failed_at
+            connection.execute(statements.RESUME, (*tried, each.queue, each.message.id))
     return accepted
 
 

@@ -94,6 +94,7 @@ WHERE (queue, key) IN (SELECT queue, key FROM dedupes WHERE expires_at <= ? ORDE
 INSERT_BODY = """
 INSERT OR REPLACE INTO bodies (seq, body) SELECT seq, ? FROM messages WHERE queue = ? AND id = ?
 """
+RESUME = "UPDATE messages SET attempts = ?, first_failed_at = ? WHERE queue = ? AND id = ?"
 # How many of some ids a queue knows, for a put at max_depth: duplicates are welcome even then.
 KNOWN = """
 SELECT json_group_array(value) FROM json_each(?2)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from millrace.brokers.depth import Depth
-from millrace.brokers.envelope import Envelope
+from millrace.brokers.enclosing import enclosed
 from millrace.brokers.sqs.batches import Answer, Batches
 from millrace.brokers.sqs.directory import Directory
 from millrace.brokers.sqs.fault import Fault
@@ -74,7 +74,7 @@ class Intake:
             message = msgspec.structs.replace(message, sent_at=now)
         ttl_s = settings.ttl_s if put.ttl_s is None else put.ttl_s
         delay_s = settings.delay_s if put.delay_s is None else put.delay_s
-        envelope = Envelope(message, expires_at=math.inf if ttl_s is None else now + ttl_s)
+        envelope = enclosed(put, message, math.inf if ttl_s is None else now + ttl_s)
         delay, hop = _delayed(queue, delay_s, now)
         entry, size = entry_of(envelope, hop)
         if size > queue.max_bytes - RESERVE_BYTES or (len(message.body) > MAX_BODY and not is_text(message.body)):

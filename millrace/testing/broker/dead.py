@@ -7,7 +7,7 @@ from millrace.broker import (
 )
 from millrace.testing.bench import WORK, BrokerBench, by_handle
 from millrace.testing.broker.check import check
-from millrace.types import Death, Failure
+from millrace.types import Death, Failure, Message, Put, Tried
 
 
 @check()
@@ -53,6 +53,25 @@ async def a_retry_beyond_its_receives_fails(bench: BrokerBench) -> None:
     assert letter.death is not None, "expected a death"
     assert (letter.death.reason, letter.death.attempts) == ("failed", 1), f"got {letter.death}"
     assert letter.death.first_failed_at > 0, "expected the time of its first failure"
+
+
+@check("resumes")
+async def tries_in_another_broker_count(bench: BrokerBench) -> None:
+    """A put may say how often its message was tried, and since when; what the queue counts comes on top."""
+    await bench.declare(max_receives=3)
+    await bench.broker.put([Put(WORK, Message("a", b"x" * 10_000), tried=Tried(1, 7.0)), Put(WORK, Message("b"))])
+    leases = {lease.message.id: lease for lease in await bench.take(2)}
+    assert (leases["a"].attempt, leases["a"].first_failed_at) == (2, 7.0), f"expected to go on, got {leases['a']}"
+    assert (leases["b"].attempt, leases["b"].first_failed_at) == (1, 0.0), f"expected a first try, got {leases['b']}"
+    await bench.settle([leases["b"]], "done")
+    await bench.settle([leases["a"]], "retry")
+    (again,) = await bench.take()
+    assert (again.attempt, again.first_failed_at) == (3, 7.0), f"expected the last try, got {again}"
+    await bench.settle([again], "retry")
+    assert await bench.take() == [], "expected no fourth try"
+    (letter,) = await bench.dead()
+    assert letter.death is not None, "expected a death"
+    assert (letter.death.attempts, letter.death.first_failed_at) == (3, 7.0), f"got {letter.death}"
 
 
 @check("ttl")
