@@ -10,18 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.cli.options import (
-    BrokerOption,
-    DatabaseOption,
-    JsonOption,
-    ParameterOption,
-    ProjectOption,
-    SetOption,
-    StageOption,
-    StrictOption,
-    elsewhere,
-    examine_project,
-)
+from millrace.cli.options import Choice, JsonOption, chooses_project
 from millrace.cli.output import note, print_json
 from millrace.cli.pickled import pickle_warnings
 
@@ -34,14 +23,9 @@ _USAGE = 2
 _LAST_LINES = 3
 
 
+@chooses_project("overrides", "parameters", "strict")
 def check(
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
-    overrides: SetOption = None,
-    parameters: ParameterOption = None,
-    strict: StrictOption = False,
+    choice: Choice,
     code: Annotated[
         bool, typer.Option(help="Also import the code that functions name, each in its own process.")
     ] = True,
@@ -55,15 +39,10 @@ def check(
     """
     from millrace.config.faults import in_order
 
-    settings = [*(overrides or []), *elsewhere(broker, database)]
-
-    def examined(name: str | None) -> Examination:
-        return examine_project(project, name, settings, parameters, strict=strict)
-
-    found = examined(stage)
+    found = choice.examine()
     every = [found]
-    if stage is None:
-        every += [examined(name) for name in found.stages]
+    if choice.stage is None:
+        every += [choice._replace(stage=name).examine() for name in found.stages]
     faults = [fault for each in every for fault in each.faults]
     warnings = [warning for each in every for warning in each.warnings]
     if code:

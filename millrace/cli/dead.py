@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millrace.cli import group
-from millrace.cli.options import (
-    BrokerOption,
-    DatabaseOption,
-    JsonOption,
-    ProjectOption,
-    StageOption,
-    elsewhere,
-)
+from millrace.cli.options import Choice, JsonOption, chooses_project
 from millrace.cli.output import print_json, print_table
 from millrace.cli.queues import YesOption, purge_queue
 from millrace.cli.session import with_queue
@@ -34,20 +27,16 @@ AllOption = Annotated[bool, typer.Option("--all", help="All of them.")]
 
 
 @app.command("list")
+@chooses_project()
 def list_dead(
+    choice: Choice,
     queue: QueueArgument,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Most to show.")] = 50,
     json: JsonOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """List a queue's dead letters, oldest first, with the reason of each."""
     name = _dead(queue)
-    found = with_queue(
-        project, stage, elsewhere(broker, database), name, lambda backend: backend.broker.peek(name, limit)
-    )
+    found = with_queue(choice, name, lambda backend: backend.broker.peek(name, limit))
     if json:
         print_json([message_fields(peeked) for peeked in found])
     else:
@@ -64,20 +53,16 @@ def _row(peeked: Peeked, width: int) -> dict[str, Any]:
 
 
 @app.command()
+@chooses_project()
 def show(
+    choice: Choice,
     queue: QueueArgument,
     id: Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id.")],
     json: JsonOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Show one dead letter: its body, its attributes, its error with the traceback."""
     name = _dead(queue)
-    found = with_queue(
-        project, stage, elsewhere(broker, database), name, lambda backend: backend.broker.peek(name, 1, ids=[id])
-    )
+    found = with_queue(choice, name, lambda backend: backend.broker.peek(name, 1, ids=[id]))
     if not found:
         raise MillraceError(f"no dead letter {id!r} in {name!r}", f"there are: millrace dead list {queue}")
     if json:
@@ -124,48 +109,34 @@ def _print_letter(peeked: Peeked) -> None:
 
 
 @app.command()
+@chooses_project()
 def redrive(
+    choice: Choice,
     queue: QueueArgument,
     ids: IdsArgument = None,
     all: AllOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Put dead letters back into their queue, with fresh attempts."""
     name = _dead(queue)
     chosen = _chosen(ids, all, "redrive", queue)
     target = name.removesuffix(".dead")
-    moved = with_queue(
-        project, stage, elsewhere(broker, database), name, lambda backend: backend.broker.move(name, target, chosen)
-    )
+    moved = with_queue(choice, name, lambda backend: backend.broker.move(name, target, chosen))
     typer.echo(f"{moved:,} back in {target!r}")
     _missing(chosen, moved)
 
 
 @app.command()
+@chooses_project()
 def purge(
+    choice: Choice,
     queue: QueueArgument,
     ids: IdsArgument = None,
     all: AllOption = False,
     yes: YesOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Delete dead letters for good."""
     name = _dead(queue)
-    purge_queue(
-        project,
-        stage,
-        elsewhere(broker, database),
-        name.removesuffix(".dead"),
-        name,
-        _chosen(ids, all, "purge", queue),
-        yes,
-    )
+    purge_queue(choice, name.removesuffix(".dead"), name, _chosen(ids, all, "purge", queue), yes)
 
 
 def _dead(queue: str) -> str:

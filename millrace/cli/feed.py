@@ -12,15 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.cli.options import (
-    BrokerOption,
-    DatabaseOption,
-    JsonOption,
-    ProjectOption,
-    StageOption,
-    elsewhere,
-    load_project,
-)
+from millrace.cli.options import Choice, JsonOption, chooses_project
 from millrace.cli.output import note, print_table
 from millrace.cli.session import with_backend
 
@@ -32,7 +24,9 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 
 
+@chooses_project()
 def feed(
+    choice: Choice,
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="A queue of the project.")],
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="CSV, TSV, NDJSON, text, Parquet, folders.")],
     format: Annotated[
@@ -41,10 +35,6 @@ def feed(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Report lines that cannot be read, and go on.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Send all of it once more, under new ids.")] = False,
     json: JsonOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Stream files into a queue: a row, a line or a file of a folder is one message.
 
@@ -55,7 +45,7 @@ def feed(
     from millrace.config.names import check_queue
     from millrace.feeds import open_reader
 
-    found = load_project(project, stage, elsewhere(broker, database))
+    found = choice.load()
     check_queue(found, queue)
     readers = [open_reader(path, format, max_bytes=found.gateway.max_body) for path in files]
     rows, stopped = with_backend(found, lambda backend: _feed_all(found, backend, queue, readers, skip_bad, again))

@@ -10,16 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from millrace.cli.options import (
-    BrokerOption,
-    DatabaseOption,
-    ParameterOption,
-    ProjectOption,
-    SetOption,
-    StageOption,
-    elsewhere,
-    load_project,
-)
+from millrace.cli.options import Choice, chooses_project
 from millrace.cli.output import note, print_json
 from millrace.cli.send import read_body
 from millrace.errors import MillraceError
@@ -33,7 +24,9 @@ Kind = Literal["RequestResponse", "Event", "DryRun"]
 _MOST_CONTEXT_CHARS = 3_583  # in base64, as Lambda counts
 
 
+@chooses_project("overrides", "parameters")
 def invoke(
+    choice: Choice,
     function: Annotated[str, typer.Argument(metavar="FUNCTION", help="A function of the project.")],
     data: Annotated[str | None, typer.Option("--data", "-d", help="The input: JSON, or text; - reads a pipe.")] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="A message with this file's bytes.")] = None,
@@ -47,12 +40,6 @@ def invoke(
     client_context: Annotated[
         str, typer.Option("--client-context", metavar="JSON", help="What context.client_context holds.")
     ] = "",
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
-    overrides: SetOption = None,
-    parameters: ParameterOption = None,
 ) -> None:
     """Call a function once and print what it answers as JSON.
 
@@ -60,11 +47,11 @@ def invoke(
     queue; without any of them the event is {}. A handler of a project with `aws:` is called in the `millrace up`
     that runs, if one does. When the function fails its error is printed as Lambda tells it, and the exit code is 1.
     """
-    with _spawn(kind, project) as spawn:
+    with _spawn(kind, choice.project) as spawn:
         from millrace.cli.calling import Call, answer
         from millrace.config.names import check_function
 
-        found = load_project(project, stage, [*(overrides or []), *elsewhere(broker, database)], parameters)
+        found = choice.load()
         check_function(found, function)
         _check_kind(found, function, kind, is_message=file is not None, context=client_context)
         message = _message(found, function, data, file, event, _context(client_context))

@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from millrace.cli import group
-from millrace.cli.options import (
-    BrokerOption,
-    DatabaseOption,
-    ParameterOption,
-    ProjectOption,
-    SetOption,
-    StageOption,
-    elsewhere,
-    load_project,
-)
+from millrace.cli.options import Choice, chooses_project
 from millrace.cli.output import note
 from millrace.errors import ConfigError
 
@@ -34,16 +25,12 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Write over files tha
 
 
 @app.command("container")
+@chooses_project("overrides", "parameters")
 def container(
+    choice: Choice,
     python: Annotated[str, typer.Option("--python", help="The Python of the image; else this one's.")] = "",
     output: OutputOption = None,
     force: ForceOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
-    overrides: SetOption = None,
-    parameters: ParameterOption = None,
 ) -> None:
     """Write a Containerfile and its .dockerignore.
 
@@ -59,7 +46,7 @@ def container(
     version = python or ".".join(platform.python_version_tuple()[:2])
     if not re.fullmatch(r"3\.\d+(\.\d+)?", version):
         raise ConfigError(f"--python {version} is no version", "expected one such as 3.12")
-    found = load_project(project, stage, [*(overrides or []), *elsewhere(broker, database)], parameters)
+    found = choice.load()
     has_requirements = (found.root / "requirements.txt").is_file()
     _write(
         container_files(plan_of(found), version=__version__, python=version, has_requirements=has_requirements),
@@ -69,7 +56,9 @@ def container(
 
 
 @app.command("systemd")
+@chooses_project("overrides", "parameters")
 def systemd(
+    choice: Choice,
     folder: Annotated[
         str | None,
         typer.Option(
@@ -78,12 +67,6 @@ def systemd(
     ] = None,
     output: OutputOption = None,
     force: ForceOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
-    overrides: SetOption = None,
-    parameters: ParameterOption = None,
 ) -> None:
     """Write systemd units.
 
@@ -92,24 +75,20 @@ def systemd(
     """
     from millrace.deploy import plan_of, unit_files
 
-    found = load_project(project, stage, [*(overrides or []), *elsewhere(broker, database)], parameters)
+    found = choice.load()
     place = PurePosixPath(folder if folder is not None else found.root.resolve().as_posix())
     _write(unit_files(plan_of(found), place), output, force)
 
 
 @app.command("k8s")
+@chooses_project("overrides", "parameters")
 def kubernetes(
+    choice: Choice,
     image: Annotated[str | None, typer.Option("--image", help="The image; else SERVICE:STAGE.")] = None,
     least: Annotated[int, typer.Option("--min-pods", min=0, help="Fewest pods of a function.")] = 1,
     most: Annotated[int, typer.Option("--max-pods", min=1, help="Most pods of a function.")] = 10,
     output: OutputOption = None,
     force: ForceOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
-    overrides: SetOption = None,
-    parameters: ParameterOption = None,
 ) -> None:
     """Write Kubernetes manifests.
 
@@ -120,7 +99,7 @@ def kubernetes(
 
     if least > most:
         raise ConfigError(f"--min-pods {least} is more than --max-pods {most}")
-    found = load_project(project, stage, [*(overrides or []), *elsewhere(broker, database)], parameters)
+    found = choice.load()
     plan = plan_of(found)
     text = manifests_text(
         plan, image=image or f"{plan.service}:{plan.stage}".lower().replace(" ", "-"), pods=(least, most)

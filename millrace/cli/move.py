@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.cli.options import BrokerOption, DatabaseOption, ProjectOption, StageOption, elsewhere, load_project
+from millrace.cli.options import Choice, chooses_project
 from millrace.cli.output import note, print_json
 from millrace.errors import MillraceError
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from millrace.config.schema import Project
 
 
+@chooses_project()
 def move_queue(
+    choice: Choice,
     source: Annotated[str, typer.Argument(metavar="QUEUE", help="A queue of the project.")],
     to: Annotated[str, typer.Option("--to", metavar="URL", help="The broker that gets the messages, or embedded.")],
     start: Annotated[
@@ -27,21 +29,17 @@ def move_queue(
         float, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait for what is delayed or being worked on.")
     ] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of lines.")] = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Move a queue's messages and dead letters to another broker, without loss.
 
     Each is put and confirmed there before it is deleted here. It keeps its id, so that one which was moved twice, since
-    the command was killed, has its effect once. The same command again goes on with what is left. Messages are tried
-    anew, and why a dead letter died goes with it.
+    the command was killed, has its effect once. The same command again goes on with what is left. Attempts
+    are counted on, but begin anew on Redis; why a dead letter died goes with it.
     """
     from millrace.broker import DEAD_SUFFIX
     from millrace.config.names import check_queue
 
-    found = load_project(project, stage, elsewhere(broker, database))
+    found = choice.load()
     target = queue or source
     for name in (source, target):
         if name.endswith(DEAD_SUFFIX):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -66,6 +68,68 @@ StrictOption = Annotated[
     bool, typer.Option("--strict", envvar="MILLRACE_STRICT", help="Count every warning as an error.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON array of objects instead of a table.")]
+
+_CHOICE: dict[str, tuple[Any, Any]] = {  # the options of a choice, and what they are when nothing is said
+    "project": (ProjectOption, None),
+    "stage": (StageOption, None),
+    "broker": (BrokerOption, None),
+    "database": (DatabaseOption, None),
+    "overrides": (SetOption, None),
+    "parameters": (ParameterOption, None),
+    "strict": (StrictOption, False),
+}
+_SMALL = ("project", "stage", "broker", "database")
+
+
+class Choice(NamedTuple):
+    """The project that a command line chooses, and what it says of it."""
+
+    project: Path | None = None
+    stage: str | None = None
+    broker: str | None = None
+    database: str | None = None
+    overrides: list[str] | None = None
+    parameters: list[str] | None = None
+    strict: bool = False
+
+    @property
+    def settings(self) -> list[str]:
+        """What --set, --broker and --database override."""
+        return [*(self.overrides or ()), *elsewhere(self.broker, self.database)]
+
+    def load(self) -> Project:
+        """The project. Raises ConfigError with every fault."""
+        return load_project(self.project, self.stage, self.settings, self.parameters, strict=self.strict)
+
+    def examine(self) -> Examination:
+        """The same with the warnings, and the faults told rather than raised."""
+        return examine_project(self.project, self.stage, self.settings, self.parameters, strict=self.strict)
+
+
+def chooses_project(*more: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, as its first argument, what is chosen by options that it takes behind its own.
+
+    Those are --project, --stage, --broker and --database; `more` are overrides, parameters or strict.
+    """
+    names = (*_SMALL, *more)
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option)
+        for name, (option, default) in _CHOICE.items()
+        if name in names
+    ]
+
+    def chosen(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            choice = Choice(**{name: given.pop(name) for name in names})
+            command(choice, **given)
+
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+        run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+        run.__annotations__ = {}  # they are in the signature, evaluated
+        return run
+
+    return chosen
 
 
 def elsewhere(broker: str | None, database: str | None) -> list[str]:

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.cli.options import (
-    BrokerOption,
-    DatabaseOption,
-    JsonOption,
-    ProjectOption,
-    StageOption,
-    elsewhere,
-    load_project,
-)
+from millrace.cli.options import Choice, JsonOption, chooses_project
 from millrace.cli.output import build_table, print_json, print_table
 from millrace.cli.session import with_backend, with_queue
 from millrace.cli.shown import age, ago, message_fields, preview, room
@@ -33,14 +23,12 @@ _FIELDS = ("queue", "depth", "in_flight", "delayed", "dead", "oldest_age_s")
 _HEADINGS = {**{name: name.replace("_", " ") for name in _FIELDS[:5]}, "oldest": "oldest"}
 
 
+@chooses_project()
 def queues(
+    choice: Choice,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on showing them until Ctrl-C.")] = False,
     interval: Annotated[float, typer.Option("--interval", min=0.1, help="Seconds between two looks.")] = 1.0,
     json: JsonOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Show the queues: messages that wait, are being worked on, wait for their time, and are dead.
 
@@ -48,7 +36,7 @@ def queues(
     """
     from millrace.config.names import all_queues, call_queues
 
-    found = load_project(project, stage, elsewhere(broker, database))
+    found = choice.load()
     names = all_queues(found)
 
     async def look(backend: Backend) -> None:
@@ -114,21 +102,17 @@ async def _watch(backend: Backend, names: list[str], interval_s: float, json: bo
             await asyncio.sleep(interval_s)
 
 
+@chooses_project()
 def peek(
+    choice: Choice,
     queue: QueueArgument,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="Most messages to show.")] = 10,
     id: Annotated[list[str] | None, typer.Option("--id", help="Show just this message. Repeatable.")] = None,
     json: JsonOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Look at a queue's messages, oldest first, without taking them."""
     ids = id or None
-    found = with_queue(
-        project, stage, elsewhere(broker, database), queue, lambda backend: backend.broker.peek(queue, limit, ids=ids)
-    )
+    found = with_queue(choice, queue, lambda backend: backend.broker.peek(queue, limit, ids=ids))
     if json:
         print_json([message_fields(peeked) for peeked in found])
         return
@@ -146,27 +130,17 @@ def peek(
     print_table(rows, ("id", "state", "tries", "age", "body"))
 
 
+@chooses_project()
 def purge(
+    choice: Choice,
     queue: QueueArgument,
     yes: YesOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Delete every message of a queue that is not being worked on; its dead letters stay."""
-    purge_queue(project, stage, elsewhere(broker, database), queue, queue, None, yes)
+    purge_queue(choice, queue, queue, None, yes)
 
 
-def purge_queue(
-    project: Path | None,
-    stage: str | None,
-    overrides: Sequence[str],
-    name: str,
-    queue: str,
-    ids: list[str] | None,
-    yes: bool,
-) -> None:
+def purge_queue(choice: Choice, name: str, queue: str, ids: list[str] | None, yes: bool) -> None:
     """Ask, delete, and say how many it were."""
 
     async def delete(backend: Backend) -> int | None:
@@ -177,7 +151,7 @@ def purge_queue(
             return None
         return await backend.broker.purge(queue, ids)
 
-    deleted = with_queue(project, stage, overrides, queue, delete)
+    deleted = with_queue(choice, queue, delete)
     if deleted is None:
         raise typer.Abort
     typer.echo(f"{deleted:,} deleted from {queue!r}")

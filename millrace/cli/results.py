@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.cli.options import (
-    BrokerOption,
-    DatabaseOption,
-    JsonOption,
-    ProjectOption,
-    StageOption,
-    elsewhere,
-    load_project,
-)
+from millrace.cli.options import Choice, JsonOption, chooses_project
 from millrace.cli.output import print_json
 from millrace.cli.session import with_backend
 from millrace.cli.shown import age, failure_fields, failure_line, moment, printable
@@ -26,14 +18,12 @@ if TYPE_CHECKING:
     from millrace.types import Record
 
 
+@chooses_project()
 def result(
+    choice: Choice,
     id: Annotated[str, typer.Argument(metavar="ID", help="What `send` printed, or the gateway answered.")],
     wait: Annotated[float, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait until it is done or dead.")] = 0,
     json: JsonOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Show what became of a message: its state, its value or error, its times.
 
@@ -43,7 +33,7 @@ def result(
     async def look(backend: Backend) -> Record | None:
         return await backend.results.wait(id, wait) if wait else await backend.results.get(id)
 
-    record = with_backend(load_project(project, stage, elsewhere(broker, database)), look)
+    record = with_backend(choice.load(), look)
     if record is None:
         hint = "it was never accepted by this project, or longer ago than records are kept (24 h)"
         raise MillraceError(f"nothing is known of message {id!r}", hint)

@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from millrace.cli.options import (
-    BrokerOption,
-    DatabaseOption,
-    ProjectOption,
-    StageOption,
-    elsewhere,
-    load_project,
-)
+from millrace.cli.options import Choice, chooses_project
 from millrace.cli.output import note, print_json
 from millrace.cli.session import with_backend
 from millrace.errors import MillraceError, TooLarge
@@ -29,7 +22,9 @@ _RESERVED = "millrace-"
 _BYTES = "application/octet-stream"
 
 
+@chooses_project()
 def send(
+    choice: Choice,
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="A queue of the project.")],
     body: Annotated[str | None, typer.Argument(metavar="BODY", help="The body; - reads standard input.")] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Send a file's bytes.")] = None,
@@ -40,10 +35,6 @@ def send(
     delay: Annotated[str, typer.Option("--delay", help="Not visible before: 30s, 10m, 1h.")] = "0s",
     group: Annotated[str, typer.Option("--group", help="The message group, in a FIFO queue.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of the id.")] = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Put one message into a queue and print its id.
 
@@ -53,7 +44,7 @@ def send(
     from millrace.config.names import check_queue
     from millrace.types import Message, Put, new_id
 
-    found = load_project(project, stage, elsewhere(broker, database))
+    found = choice.load()
     check_queue(found, queue)
     content, attributes = read_body(body, file, found.gateway.max_body)
     attributes |= parse_attributes(attr or [])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from millrace.cli.options import load_project
+from millrace.cli.options import Choice
 
 if TYPE_CHECKING:
     from millrace.app import Backend
@@ -21,17 +20,11 @@ def with_backend(project: Project, work: Callable[[Backend], Awaitable[T]]) -> T
     return asyncio.run(_with_backend(project, work))
 
 
-def with_queue(
-    path: Path | None,
-    stage: str | None,
-    overrides: Sequence[str],
-    queue: str,
-    work: Callable[[Backend], Awaitable[T]],
-) -> T:
+def with_queue(choice: Choice, queue: str, work: Callable[[Backend], Awaitable[T]]) -> T:
     """The same for a command that names a queue: an unknown one is refused before anything is opened."""
     from millrace.config.names import check_queue
 
-    project = load_project(path, stage, overrides)
+    project = choice.load()
     check_queue(project, queue)
     return with_backend(project, work)
 

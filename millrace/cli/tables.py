@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from millrace.cli import group
-from millrace.cli.options import (
-    BrokerOption,
-    DatabaseOption,
-    JsonOption,
-    ProjectOption,
-    StageOption,
-    elsewhere,
-    load_project,
-)
+from millrace.cli.options import Choice, JsonOption, chooses_project
 from millrace.cli.output import note, print_json, print_table
 from millrace.cli.session import with_backend
 from millrace.cli.shown import printable
@@ -37,36 +28,30 @@ _SUFFIXES = {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "
 
 
 @app.command()
+@chooses_project()
 def get(
+    choice: Choice,
     table: TableArgument,
     key: Annotated[str, typer.Argument(metavar="KEY", help="The row's key.")],
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Print one row as JSON."""
-    row = _with_table(project, stage, elsewhere(broker, database), table, lambda opened: opened.get(key))
+    row = _with_table(choice, table, lambda opened: opened.get(key))
     if row is None:
         raise MillraceError(f"no row {key!r} in table {table!r}", f"there are: millrace table scan {table}")
     print_json(jsonlib.loads(row))
 
 
 @app.command()
+@chooses_project()
 def scan(
+    choice: Choice,
     table: TableArgument,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="Most rows to show.")] = 20,
     after: Annotated[str | None, typer.Option("--after", help="Begin behind this key.")] = None,
     json: JsonOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Show a table's rows in the order of their keys."""
-    rows = _with_table(
-        project, stage, elsewhere(broker, database), table, lambda opened: opened.scan(after=after, limit=limit + 1)
-    )
+    rows = _with_table(choice, table, lambda opened: opened.scan(after=after, limit=limit + 1))
     shown = [jsonlib.loads(row.value) for row in rows[:limit]]
     if json:
         print_json(shown)
@@ -91,16 +76,14 @@ def _cell(value: Any) -> Any:
 
 
 @app.command()
+@chooses_project()
 def export(
+    choice: Choice,
     table: TableArgument,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; without it standard output.")] = None,
     format: Annotated[
         str | None, typer.Option("--format", help="json, ndjson, csv or parquet; by default what the file's name says.")
     ] = None,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
 ) -> None:
     """Write all rows, a page at a time: JSON (one array), NDJSON, CSV or Parquet.
 
@@ -110,17 +93,13 @@ def export(
     if output is None:
         if kind == "parquet" and sys.stdout.isatty():
             raise MillraceError("Parquet is no text", "give a file with -o")
-        _with_table(
-            project, stage, elsewhere(broker, database), table, lambda opened: _export(opened, kind, sys.stdout.buffer)
-        )
+        _with_table(choice, table, lambda opened: _export(opened, kind, sys.stdout.buffer))
         sys.stdout.buffer.flush()
         return
     fresh = output.with_name(f".{output.name}.part")
     try:
         with fresh.open("wb") as file:
-            count = _with_table(
-                project, stage, elsewhere(broker, database), table, lambda opened: _export(opened, kind, file)
-            )
+            count = _with_table(choice, table, lambda opened: _export(opened, kind, file))
         fresh.replace(output)  # as a whole: who reads it sees the old or the new
     except OSError as error:
         raise MillraceError(f"{output}: {error.strerror}") from error
@@ -143,15 +122,9 @@ def _format(output: Path | None, format: str | None) -> str:
     raise MillraceError(f"expected the format json, ndjson, csv or parquet, got {got}", "say which with --format")
 
 
-def _with_table(
-    project: Path | None,
-    stage: str | None,
-    overrides: Sequence[str],
-    name: str,
-    work: Callable[[Table], Awaitable[Any]],
-) -> Any:
+def _with_table(choice: Choice, name: str, work: Callable[[Table], Awaitable[Any]]) -> Any:
     from millrace.config.names import check_table
 
-    found = load_project(project, stage, overrides)
+    found = choice.load()
     check_table(found, name)
     return with_backend(found, lambda backend: work(backend.tables[name]))

@@ -8,25 +8,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from millrace.cli.options import (
-    BROKER_VARIABLE,
-    DATABASE_VARIABLE,
-    BrokerOption,
-    DatabaseOption,
-    ParameterOption,
-    ProjectOption,
-    SetOption,
-    StageOption,
-    StrictOption,
-    elsewhere,
-    examine_project,
-    parameters_outside,
-)
+from millrace.cli.options import BROKER_VARIABLE, DATABASE_VARIABLE, Choice, chooses_project, parameters_outside
 from millrace.cli.output import note
 from millrace.errors import MillraceError
 
@@ -47,18 +33,13 @@ DebugOption = Annotated[
 ReloadOption = Annotated[bool, typer.Option("--reload", help="Start anew when a .py file or a project file changes.")]
 
 
+@chooses_project("overrides", "parameters", "strict")
 def up(
+    choice: Choice,
     host: HostOption = None,
     port: PortOption = None,
     reload: ReloadOption = False,
     debug: DebugOption = None,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
-    overrides: SetOption = None,
-    parameters: ParameterOption = None,
-    strict: StrictOption = False,
 ) -> None:
     """Run everything: gateway, schedules, watches, queues and functions, until Ctrl-C.
 
@@ -70,11 +51,10 @@ def up(
     """
     if debug and reload:
         raise MillraceError("expected one of --debug and --reload, got both")
-    settings = _settings(overrides, host, port)
+    choice = _listening(choice, host, port)
     if reload:
-        _hand_on(broker, database)
-        _reload("up", project, stage, settings, *_repeated(parameters, strict))
-    found = _load(project, stage, [*settings, *elsewhere(broker, database)], parameters, strict)
+        _reload("up", choice)
+    found = _load(choice)
     if debug is not None:
         from millrace.config.names import check_function
 
@@ -82,28 +62,23 @@ def up(
     _run(found, gateway=True, functions=None, debug=debug)
 
 
+@chooses_project("overrides", "parameters", "strict")
 def gateway(
+    choice: Choice,
     host: HostOption = None,
     port: PortOption = None,
     reload: ReloadOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
-    overrides: SetOption = None,
-    parameters: ParameterOption = None,
-    strict: StrictOption = False,
 ) -> None:
     """Run the gateway, the schedules and the watches; functions run in `millrace worker` processes."""
-    settings = _settings(overrides, host, port)
+    choice = _listening(choice, host, port)
     if reload:
-        _hand_on(broker, database)
-        _reload("gateway", project, stage, settings, *_repeated(parameters, strict))
-    found = _load(project, stage, [*settings, *elsewhere(broker, database)], parameters, strict)
-    _run(found, gateway=True, functions=())
+        _reload("gateway", choice)
+    _run(_load(choice), gateway=True, functions=())
 
 
+@chooses_project("overrides", "parameters", "strict")
 def worker(
+    choice: Choice,
     function: Annotated[
         list[str] | None, typer.Option("--function", "-F", help="Run just this function. Repeatable.")
     ] = None,
@@ -112,13 +87,6 @@ def worker(
         typer.Option("--health", metavar="[HOST:]PORT", help="Answer /healthz, /readyz and /metrics there."),
     ] = None,
     reload: ReloadOption = False,
-    project: ProjectOption = None,
-    stage: StageOption = None,
-    broker: BrokerOption = None,
-    database: DatabaseOption = None,
-    overrides: SetOption = None,
-    parameters: ParameterOption = None,
-    strict: StrictOption = False,
 ) -> None:
     """Run functions, all or some, beside any number of other workers on the same queues.
 
@@ -130,25 +98,21 @@ def worker(
 
     address = address_of(health) if health is not None else None
 
-    chosen, settings = function or [], overrides or []
+    chosen = function or []
     if reload:
-        _hand_on(broker, database)
         listening = [f"--health={health}"] if health is not None else []
-        again = [*(f"--function={name}" for name in chosen), *listening, *_repeated(parameters, strict)]
-        _reload("worker", project, stage, settings, *again)
-    found = _load(project, stage, [*settings, *elsewhere(broker, database)], parameters, strict)
+        _reload("worker", choice, *(f"--function={name}" for name in chosen), *listening)
+    found = _load(choice)
     for name in chosen:
         check_function(found, name)
     _run(found, gateway=False, functions=chosen or None, health=address)
 
 
-def _load(
-    project: Path | None, stage: str | None, settings: list[str], parameters: list[str] | None, strict: bool
-) -> Project:
+def _load(choice: Choice) -> Project:
     """The project; of another tool's file, how much of it does here what it does there is told in a line."""
     from millrace.config.faults import refusal
 
-    found = examine_project(project, stage, settings, parameters, strict=strict)
+    found = choice.examine()
     if found.project is None:
         raise refusal(found.faults)
     if found.keys and found.warnings:
@@ -163,25 +127,29 @@ def _repeated(parameters: list[str] | None, strict: bool) -> list[str]:
     return [*(f"--parameter={each}" for each in given or ()), *(["--strict"] if strict else [])]
 
 
-def _settings(overrides: list[str] | None, host: str | None, port: int | None) -> list[str]:
+def _listening(choice: Choice, host: str | None, port: int | None) -> Choice:
     given = {"gateway.host": host, "gateway.port": port}
-    return [*(overrides or []), *(f"{key}={value}" for key, value in given.items() if value is not None)]
+    settings = [f"{key}={value}" for key, value in given.items() if value is not None]
+    return choice._replace(overrides=[*(choice.overrides or ()), *settings])
 
 
-def _hand_on(broker: str | None, database: str | None) -> None:
+def _hand_on(choice: Choice) -> None:
     """Give URLs to a child by its environment: they may hold passwords, and its arguments are everybody's to read."""
-    for variable, url in ((BROKER_VARIABLE, broker), (DATABASE_VARIABLE, database)):
+    for variable, url in ((BROKER_VARIABLE, choice.broker), (DATABASE_VARIABLE, choice.database)):
         if url is not None:
             os.environ[variable] = url
 
 
-def _reload(command: str, project: Path | None, stage: str | None, settings: list[str], *arguments: str) -> None:
+def _reload(command: str, choice: Choice, *arguments: str) -> None:
     from millrace.cli.reload import supervise
     from millrace.formats.load import locate
 
-    path = locate(project).resolve()
-    options = [f"--project={path}", *(f"--set={setting}" for setting in settings), *arguments]
-    raise typer.Exit(supervise(path.parent, [command, *options, *([f"--stage={stage}"] if stage else [])]))
+    _hand_on(choice)
+    path = locate(choice.project).resolve()
+    settings = (f"--set={setting}" for setting in choice.overrides or ())
+    stage = [f"--stage={choice.stage}"] if choice.stage else []
+    options = [f"--project={path}", *settings, *arguments, *_repeated(choice.parameters, choice.strict), *stage]
+    raise typer.Exit(supervise(path.parent, [command, *options]))
 
 
 def _run(
