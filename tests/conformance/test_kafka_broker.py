@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 import pytest
 from needs import needs_module
 
+from tests.conformance.broker_parts import bench_at, paced
 from tests.conformance.real_time import run_in_real_time
 from tests.services.kafka import KafkaMock
 
 needs_module("confluent_kafka")
 
-from millrace.broker import Broker  # noqa: E402 - after what it needs
 from millrace.brokers.kafka import KafkaBroker, open_broker  # noqa: E402 - after what it needs
 from millrace.testing.bench import BrokerBench  # noqa: E402 - after what it needs
 from millrace.testing.broker import CHECKS, Check  # noqa: E402 - after what it needs
@@ -33,31 +32,10 @@ def cluster() -> Iterator[str]:
         yield kafka.start()
 
 
-@asynccontextmanager
-async def kafka(cluster: str, unit_s: float) -> AsyncIterator[BrokerBench]:
+def kafka(cluster: str, unit_s: float) -> AbstractAsyncContextManager[BrokerBench]:
     """An empty broker under a prefix of its own."""
     url = f"{cluster}?prefix=t{secrets.token_hex(6)}."
-    opened: list[Broker] = []
-    began = time.monotonic()
-    passed = 0.0
-
-    async def advance(seconds: float) -> None:
-        """Until that much has passed since the beginning: half a unit may be what the test itself takes."""
-        nonlocal passed
-        passed = max(passed + seconds, time.monotonic() - began + seconds - unit_s / 2)
-        await asyncio.sleep(max(0.0, began + passed - time.monotonic()))
-
-    async def reopen() -> Broker:
-        for broker in opened:
-            await broker.close()
-        opened[:] = [await open_broker(url)]
-        return opened[0]
-
-    bench = BrokerBench(await reopen(), advance, unit_s, reopen)
-    try:
-        yield bench
-    finally:
-        await bench.broker.close()
+    return bench_at(url, open_broker, unit_s, paced(unit_s), drops=False)
 
 
 CLAIMED = [check for check in CHECKS if check.applies(KafkaBroker.capabilities)]

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from millrace.broker import Broker, dead_letters
 from millrace.brokers.nats import open_broker
 from millrace.brokers.nats.broker import NatsBroker
 from millrace.testing.bench import BrokerBench
 from millrace.testing.broker import CHECKS, Check
 from millrace.testing.machine import broker_machine
+from tests.conformance.broker_parts import bench_at, paced
 from tests.conformance.real_time import run_in_real_time
 from tests.services import service
 
@@ -45,31 +44,9 @@ _PATIENT = {  # names of checks that are run together, since each of them waits 
 _UNCLAIMED = {"transactional", "fifo", "dedupe"}  # the rest holds as far as one process can tell
 
 
-@asynccontextmanager
-async def nats(unit_s: float = _UNIT_S) -> AsyncIterator[BrokerBench]:
+def nats(unit_s: float = _UNIT_S) -> AbstractAsyncContextManager[BrokerBench]:
     """An empty broker under a prefix of its own."""
-    url = f"{service('nats')}?prefix=t{secrets.token_hex(6)}."
-    opened: list[Broker] = []
-    began = time.monotonic()
-    passed = 0.0
-
-    async def advance(seconds: float) -> None:
-        """Until that much has passed since the beginning: half a unit may be what the test itself takes."""
-        nonlocal passed
-        passed = max(passed + seconds, time.monotonic() - began + seconds - unit_s / 2)
-        await asyncio.sleep(max(0.0, began + passed - time.monotonic()))
-
-    async def reopen() -> Broker:
-        for broker in opened:
-            await broker.close()
-        opened[:] = [await open_broker(url)]
-        return opened[0]
-
-    bench = BrokerBench(await reopen(), advance, unit_s, reopen)
-    yield bench
-    names = await bench.broker.queues()
-    await bench.broker.drop([name for name in names if name != dead_letters(name)])
-    await bench.broker.close()
+    return bench_at(f"{service('nats')}?prefix=t{secrets.token_hex(6)}.", open_broker, unit_s, paced(unit_s))
 
 
 PASSING = [check for check in CHECKS if not _UNCLAIMED & set(check.needs)]

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from hashlib import sha1
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from millrace.broker import Broker, dead_letters
 from millrace.brokers.redis import open_broker, scripts
 from millrace.brokers.redis.broker import RedisBroker
 from millrace.testing.bench import BrokerBench
 from millrace.testing.broker import CHECKS, Check
 from millrace.testing.machine import broker_machine
+from tests.conformance.broker_parts import bench_at
 from tests.conformance.real_time import run_in_real_time
 from tests.services import service
 
@@ -38,26 +38,13 @@ _PATIENT = {  # names of checks that are run together, since each of them waits 
 }
 
 
-@asynccontextmanager
-async def redis(unit_s: float = _UNIT_S) -> AsyncIterator[BrokerBench]:
+def redis(unit_s: float = _UNIT_S) -> AbstractAsyncContextManager[BrokerBench]:
     """An empty broker under a prefix of its own."""
-    url = f"{service('redis')}?prefix=t{secrets.token_hex(6)}"
-    opened: list[Broker] = []
 
     async def advance(seconds: float) -> None:
         await asyncio.sleep(seconds if seconds < _LONG_UNITS * unit_s else 12 * unit_s)
 
-    async def reopen() -> Broker:
-        for broker in opened:
-            await broker.close()
-        opened[:] = [await open_broker(url)]
-        return opened[0]
-
-    bench = BrokerBench(await reopen(), advance, unit_s, reopen)
-    yield bench
-    names = await bench.broker.queues()
-    await bench.broker.drop([name for name in names if name != dead_letters(name)])
-    await bench.broker.close()
+    return bench_at(f"{service('redis')}?prefix=t{secrets.token_hex(6)}", open_broker, unit_s, advance)
 
 
 CLAIMED = [check for check in CHECKS if check.applies(RedisBroker.capabilities)]
