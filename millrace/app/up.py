@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
+from typing import Protocol, TypeVar
 
 from millrace.app.backend import Backend
 from millrace.app.endpoint import AwsEndpoint, check_keys, endpoint_elsewhere
@@ -32,9 +33,14 @@ from millrace.sources.http import check_bind
 from millrace.telemetry import Step, Telemetry
 from millrace.wire import Line
 
+P = TypeVar("P", bound="_Closable")
 _log = logging.getLogger(__name__)
 _SWEEP_S = 3600.0
 _SOURCE_PAUSE_S = 5.0
+
+
+class _Closable(Protocol):
+    async def close(self) -> None: ...
 
 
 async def up(
@@ -60,50 +66,58 @@ async def up(
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        if gateway:
-            check_bind(project.gateway.host, token_of(project))
-            check_keys(project.aws)
-        if gateway and functions is None:
-            stack.enter_context(Holder(project.state))
-        listener = Listener(project if debug is None else unhurried(project, debug)) if gateway else None
-        if listener is not None:
-            stack.push_async_callback(listener.close)
+        alone = gateway and functions is None  # then nobody else answers calls, and none are answered for others
+        listener = _listener(project, stack, debug, alone=alone) if gateway else None
         telemetry, replicas, reach = Telemetry(observer), dict[str, ReplicaSet](), Reach()
         if health is not None:
-            probed = HealthListener(health, replicas, reach, telemetry, stop.is_set, clock)
-            stack.push_async_callback(probed.close)
+            probed = _kept(HealthListener(health, replicas, reach, telemetry, stop.is_set, clock), stack)
             announce(f"health at {await probed.start()}")
         backend = await reached(project, listener, announce, stop, clock)
         if backend is None:
             return 0
-        stack.push_async_callback(backend.close)
-        await backend.start()
-        alone = gateway and functions is None  # then nobody else answers calls, and none are answered for others
+        await _kept(backend, stack).start()
         if shared := project.broker is not None or not alone:
             await backend.share_calls()
-        webhooks = Webhooks()
-        stack.push_async_callback(webhooks.close)
+        webhooks = _kept(Webhooks(), stack)
         tails = Tails(on_line)
         witness = Witness(project.state / "logs", announce, tails.hear)
         stack.callback(witness.close)
         announce(f"running {project.service} (stage {project.stage}) in {project.root}")
         leads = endpoint_elsewhere(project)
         if project.aws is not None and gateway:
-            endpoint = AwsEndpoint(project, backend, tails, replicas, clock)
-            # Started before the functions, which are told where it is, and closed behind them.
-            stack.push_async_callback(endpoint.close)
-            leads = await endpoint.start()
-            announce(endpoint.line)
+            leads = await _endpoint(AwsEndpoint(project, backend, tails, replicas, clock), stack, announce)
         mill = Mill(project, backend, webhooks, witness, telemetry, clock, leads, debug=debug)
         worker = mill.worker(functions, shared=shared)
         stack.push_async_callback(worker.kill)
         replicas |= worker.replicas
         if listener is not None:
-            calls = backend.calls if functions is None else backend.calls_elsewhere
-            callers = {name: each.call for name, each in worker.dispatchers.items()} if functions is None else {}
+            calls = backend.calls if alone else backend.calls_elsewhere
+            callers = {name: each.call for name, each in worker.dispatchers.items()} if alone else {}
             listener.open(backend, calls, callers, replicas, reach, telemetry, clock)
         reach.away = ""
         return await _Parts(project, backend, worker, listener, witness, reach, telemetry, clock).run(stop)
+
+
+def _listener(project: Project, stack: AsyncExitStack, debug: str | None, *, alone: bool) -> Listener:
+    """The gateway's, where it may be; who is `alone` holds the project's folder. Raises ConfigError, InUse."""
+    check_bind(project.gateway.host, token_of(project))
+    check_keys(project.aws)
+    if alone:
+        stack.enter_context(Holder(project.state))
+    return _kept(Listener(project if debug is None else unhurried(project, debug)), stack)
+
+
+async def _endpoint(endpoint: AwsEndpoint, stack: AsyncExitStack, announce: Callable[[str], None]) -> dict[str, str]:
+    """Start it before the functions, which are told where it is, and close it behind them."""
+    leads = await _kept(endpoint, stack).start()
+    announce(endpoint.line)
+    return leads
+
+
+def _kept(part: P, stack: AsyncExitStack) -> P:
+    """The part, which is closed when the stack is."""
+    stack.push_async_callback(part.close)
+    return part
 
 
 class _Parts:
