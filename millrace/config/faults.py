@@ -56,7 +56,8 @@ def refusal(faults: Iterable[Fault]) -> ConfigError:
     """The error that tells every fault at once, in the order of the file."""
     ordered = in_order(faults)
     count = "1 fault" if len(ordered) == 1 else f"{len(ordered)} faults"
-    return ConfigError(f"the project file has {count}", "\n".join(str(fault) for fault in ordered), ordered)
+    has = "the project file has" if any(fault.place.line for fault in ordered) else "the options have"
+    return ConfigError(f"{has} {count}", "\n".join(str(fault) for fault in ordered), ordered)
 
 
 def in_order(faults: Iterable[Fault]) -> list[Fault]:

@@ -10,6 +10,7 @@ import pytest
 from millrace.broker import Capabilities
 from millrace.config import brokers, fleet
 from millrace.config.brokers import KnownBroker, known_broker
+from millrace.config.faults import refusal
 from millrace.config.load import examine
 
 ABLE = Capabilities(durable=True, transactional=False, fifo=True, delay=True, ttl=True, dedupe=True, shared=True)
@@ -53,6 +54,7 @@ def test_a_broker_of_this_machine_needs_no_warning(tmp_path: Path) -> None:
 def test_what_an_option_overrides_is_told_of_the_option(key: str, tmp_path: Path) -> None:
     (tmp_path / "millrace.yml").write_text("service: x\n")
     (fault,) = examine(tmp_path, overrides=[f'{key}="nosuch://host"']).faults
+    assert str(refusal([fault])).startswith("the options have 1 fault\n")
     assert str(fault).startswith(f"--{key}: nosuch:// is no {key} that millrace knows; expected ")
 
 
