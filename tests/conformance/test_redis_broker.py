@@ -64,10 +64,11 @@ async def test_redis_when_time_passes() -> None:
                 group.create_task(run_in_real_time(redis, check.run, _UNIT_S), name=check.name)
 
 
-def test_redis_claims_all_but_transactions() -> None:
+def test_redis_claims_all_but_transactions_and_attempts_from_elsewhere() -> None:
     assert {need for check in CHECKS if not check.applies(RedisBroker.capabilities) for need in check.needs} <= {
         "transactional",
         "dedupe",
+        "resumes",
     }
 
 
