@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import msgspec
 
@@ -21,8 +21,8 @@ class Server(msgspec.Struct, frozen=True):
 
     def example(self) -> str:
         """Its URL with words where user and password belong."""
-        end = f"?prefix={self.prefix}" if self.prefix else ""
-        return f"{self.scheme}://USER:PASSWORD@{','.join(self.hosts)}/{self.path}{end}"
+        end = f"?prefix={quote(self.prefix)}" if self.prefix else ""
+        return f"{self.scheme}://USER:PASSWORD@{','.join(self.hosts)}/{quote(self.path, safe='')}{end}"
 
     def addresses(self, port: int) -> list[str]:
         """Its hosts, each with a port."""

@@ -168,6 +168,12 @@ def test_rabbitmq_is_asked_with_the_url_of_the_secret(plan: Any) -> None:
     )
 
 
+def test_a_virtual_host_says_no_more_than_its_name(plan: Any) -> None:
+    text = manifests_text(plan("amqp://rabbit/%2Fa%0Akind: Secret?prefix=a%0A"), image="pets", pods=PODS)
+    assert "amqp://USER:PASSWORD@rabbit/%2Fa%0Akind%3A%20Secret?prefix=a%0A, for" in text
+    assert "\nkind: Secret" not in text
+
+
 def test_redis_is_asked_for_a_streams_length(plan: Any) -> None:
     (trigger,) = triggers(plan(REDIS))
     assert trigger["type"] == "redis-streams"
