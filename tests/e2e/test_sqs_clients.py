@@ -210,7 +210,8 @@ class TestKombu:
         from kombu import Queue
 
         queue = Queue("celery", routing_key="celery")
-        with self.connection(url, visibility_timeout=2) as connection:
+        # longer than four deliveries and their ends take on a busy machine
+        with self.connection(url, visibility_timeout=5) as connection:
             producer = connection.Producer()
             for number in range(4):
                 producer.publish({"n": number}, routing_key="celery", declare=[queue], serializer="json")
@@ -218,7 +219,7 @@ class TestKombu:
             messages[0].ack()
             messages[1].reject()  # kombu deletes it
             messages[2].requeue()
-        with self.connection(url, visibility_timeout=2) as connection:  # 3 was never settled
+        with self.connection(url, visibility_timeout=5) as connection:  # 3 was never settled
             again = self.taken(connection, queue, 2)
             assert sorted(message.payload["n"] for message in again) == [2, 3]
             for message in again:
