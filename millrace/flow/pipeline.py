@@ -35,6 +35,8 @@ from millrace.wire import Line, Ran, Run
 
 _log = logging.getLogger(__name__)
 _IDLE_S = 60.0  # a broker whose signal got lost is asked again after this
+_SOON_S = 0.02  # what is expected to be through by then is taken at once, though it is several small batches
+_MOST_SOON = 16  # messages
 
 
 class Pipeline:
@@ -69,6 +71,8 @@ class Pipeline:
         self._telemetry = telemetry
         self._on_line = on_line
         self._handles = replicas.spec.kind != "model"  # a model has no use for receipt handles
+        # Never where messages of a group must follow each other, nor where a crash would bury what had not begun.
+        self._looks_ahead = not queue.fifo and queue.max_receives != 1 and mapping.concurrency is None
         self._keeper = LeaseKeeper(broker, batcher, queue.lease_s, clock)
         # Beside the batches inside replicas, one is being taken and one is being committed; small ones go on without.
         places = replicas.slots + 2
@@ -96,6 +100,7 @@ class Pipeline:
         """Stop taking; what is held but not begun is given back at once, what runs is finished."""
         if not self._draining.done():
             self._draining.set_result(None)
+            self._places.close()
 
     def abandon(self) -> None:
         """Let go of the batches under way: their leases run out and they are delivered again."""
@@ -122,9 +127,10 @@ class Pipeline:
         return None
 
     async def take(self) -> list[Lease]:
-        """Lease what still fits into the batch that is being gathered."""
+        """Lease what still fits into the batch that is being gathered, or is soon through."""
         self._telemetry.step(Step.BEFORE_TAKE)
-        take = partial(self._broker.take, self.queue.name, self._batcher.room, max_bytes=self._batcher.room_bytes)
+        count = max(self._batcher.room, self._soon() - len(self._batcher))
+        take = partial(self._broker.take, self.queue.name, count, max_bytes=self._batcher.room_bytes)
         leases = await insist(take, f"take from {self.queue.name}", self._clock, until=self._draining) or []
         self._telemetry.step(Step.AFTER_TAKE)
         self._telemetry.taken(self.function, len(leases))
@@ -158,7 +164,7 @@ class Pipeline:
                     self._telemetry.step(Step.AFTER_DECIDE)
                     left = _less(left, leases)
                     if not left:
-                        place.ran(len(batch.leases))
+                        place.ran(len(batch.leases), sum([len(lease.message.body) for lease in batch.leases]))
                     await self.commit(outcomes)
                     self._tell(batch, leases, answers, outcomes)
             except Draining:
@@ -223,6 +229,12 @@ class Pipeline:
         if not suspects or len(suspects) == len(leases) or self.queue.fifo:
             return [leases]
         return [[lease for lease in leases if not lease.first_failed_at], suspects]
+
+    def _soon(self) -> int:
+        """How many messages are expected to be through in a moment; 0 where none may be taken before its batch."""
+        if not self._looks_ahead or not self._timing.expected_s(1):
+            return 0
+        return self._timing.fitting(_SOON_S, _MOST_SOON)
 
     def _released(self, now: float, reason: str) -> Batch:
         batch = self._mapping.batch(self._batcher.release(now), reason)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from millrace.config.schema import Sink
 from millrace.errors import Draining, StorageBusy
 from millrace.flow.batcher import Batcher, Policy
 from millrace.flow.commit import Committer
+from millrace.flow.mapping import Mapping
 from millrace.flow.outcomes import Decider, Rules
 from millrace.flow.pipeline import Pipeline
 from millrace.flow.places import MOST_AHEAD
@@ -26,6 +28,7 @@ from millrace.types import Commit, Failure, Lease, Message, Put
 from millrace.wire import Line, Ran, Run, Spec
 
 QUEUE = Queue("q", lease_s=30.0, max_receives=2)
+MOST_SOON = 16  # messages taken at once that are through in a moment
 Answer = Callable[[Run], "Ran | Lost"]
 
 
@@ -72,11 +75,11 @@ class Bench:
         self.steps: list[Step] = []
         self.lines: list[Line] = []
         self.task: asyncio.Task[None]
-        timing = Timing()
+        timing, queue, mapping = Timing(), batch.pop("queue", QUEUE), batch.pop("mapping", Mapping())
         policy = {"size": 4, "wait_s": 0.0, "max_bytes": 1000, "timeout_s": 30.0} | batch
         self.pipeline = Pipeline(
             "f",
-            QUEUE,
+            queue,
             broker=broker,
             replicas=replicas,  # type: ignore[arg-type]
             batcher=Batcher(Policy(**policy), timing),
@@ -86,6 +89,7 @@ class Bench:
             clock=clock,
             telemetry=Telemetry(self.steps.append),
             on_line=self.lines.append,
+            mapping=mapping,
         )
 
     async def put(self, *ids: str) -> None:
@@ -109,7 +113,7 @@ async def _nobody(post: object) -> None:
 async def running(replicas: Replicas | None = None, *, before: tuple[str, ...] = (), **batch) -> AsyncIterator[Bench]:
     clock, results = ManualClock(), MemoryResults()
     broker = MemoryBroker(clock, [results])
-    await broker.declare([QUEUE, Queue("out")])
+    await broker.declare([batch.get("queue", QUEUE), Queue("out")])
     bench = Bench(replicas or Replicas(), broker, clock, results, **batch)
     await bench.put(*before)
     bench.task = task = asyncio.create_task(bench.pipeline.run())
@@ -380,3 +384,70 @@ async def test_small_batches_run_on_while_others_wait_for_their_commit() -> None
         assert len(replicas.runs) == MOST_AHEAD + replicas.slots + 2
         disk.set()
         assert await bench.states(*ids) == ["done"] * len(ids)
+
+
+def quick(run: Run) -> Ran:
+    return Ran(run.batch, [message.body for message in run.messages], {}, None, 0.0001)
+
+
+def limits_of_takes(bench: Bench) -> list[int]:
+    """How many messages each take asks for, from now on."""
+    found: list[int] = []
+    take = bench.broker.take
+
+    async def counted(queue: str, limit: int, **how: Any) -> list[Lease]:
+        found.append(limit)
+        return await take(queue, limit, **how)
+
+    bench.broker.take = counted  # type: ignore[method-assign]
+    return found
+
+
+async def test_what_is_through_in_a_moment_is_taken_at_once_and_run_in_batches_of_its_size() -> None:
+    ids = [f"{number:03}" for number in range(40)]
+    replicas = Replicas(quick)
+    async with running(replicas, size=1) as bench:
+        limits = limits_of_takes(bench)
+        await bench.put("first")
+        assert await bench.states("first") == ["done"]
+        await bench.put(*ids)
+        assert await bench.states(*ids) == ["done"] * len(ids)
+    assert (limits[0], max(limits)) == (1, MOST_SOON), "nothing is known before the first"
+    assert replicas.runs == [[id] for id in ("first", *ids)]
+
+
+async def test_what_was_taken_ahead_is_given_back_uncounted() -> None:
+    replicas = Replicas(quick)
+    async with running(replicas, size=1) as bench:
+        await bench.put("first")
+        assert await bench.states("first") == ["done"]
+        replicas.gate.clear()
+        await bench.put(*(f"{number:03}" for number in range(40)))
+        while len(replicas.runs) < 1 + replicas.slots + 2:
+            await asyncio.sleep(0)
+        assert (await bench.broker.stats("q")).in_flight > replicas.slots + 2
+        bench.pipeline.drain()
+        while (await bench.broker.stats("q")).in_flight > replicas.slots + 2:
+            await asyncio.sleep(0)
+        replicas.gate.set()
+        await bench.task
+    left = await bench.broker.take("q", 100)
+    assert [lease.attempt for lease in left] == [1] * 36
+    assert len(replicas.runs) == 5
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"queue": Queue("q", max_receives=2, fifo=True)},
+        {"queue": Queue("q", max_receives=1)},
+        {"mapping": Mapping(concurrency=2)},
+    ],
+    ids=["groups follow each other", "one delivery", "a concurrency of its own"],
+)
+async def test_some_are_taken_batch_by_batch(how: dict[str, Any]) -> None:
+    ids = [f"{number:03}" for number in range(20)]
+    async with running(Replicas(quick), before=tuple(ids), size=1, **how) as bench:
+        limits = limits_of_takes(bench)
+        assert await bench.states(*ids) == ["done"] * len(ids)
+    assert set(limits) == {1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from millrace.flow.places import Place, Places
+from millrace.flow.places import MOST_BYTES, Place, Places
 
 
 async def taken(places: Places) -> Place:
@@ -60,7 +60,27 @@ async def test_what_has_no_place_is_bounded_in_messages() -> None:
     assert not await is_full(places)
 
 
+async def test_a_batch_that_is_large_keeps_its_place() -> None:
+    places = Places(1)
+    place = await taken(places)
+    place.ran(1, MOST_BYTES + 1)
+    assert await is_full(places)
+    place.ran(1, MOST_BYTES)
+    assert not await is_full(places)
+
+
 async def test_nothing_goes_ahead_where_that_is_not_wanted() -> None:
     places = Places(1, ahead=0)
     (await taken(places)).ran(1)
     assert await is_full(places)
+
+
+async def test_who_waits_for_a_place_is_let_go_when_nobody_needs_any() -> None:
+    places = Places(1)
+    await taken(places)
+    waiting = asyncio.create_task(places.take())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    places.close()
+    await waiting
+    await taken(places)
