@@ -243,9 +243,9 @@ async def test_who_renews_too_late_keeps_what_nobody_took(lasting: Nats) -> None
         await put(slow, "a")
         (old,) = await slow.take("work", 1)
         await asyncio.sleep(1.3 * _LEASE_S)
-        (renewed,) = await slow.extend([old], 2.0)
+        (renewed,) = await slow.extend([old], 20.0)
         assert await quick.take("work", 1) == [], "expected the renewed lease to hold"
-        (renewed,) = await slow.extend([renewed], 2.0)
+        (renewed,) = await slow.extend([renewed], 20.0)
         assert await settle(slow, [renewed], "retry") == [], "expected it to be slow's"
         (again,) = await taken(quick)
         assert again.attempt == 2, "expected the delivery that quick left not to be counted"
