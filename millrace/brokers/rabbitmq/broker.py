@@ -18,14 +18,15 @@ from functools import partial
 
 import msgspec
 
-from millrace.broker import DEAD_SUFFIX, Broker, Capabilities, Peeked, Queue, Standing, Stats, dead_letters
+from millrace.broker import Broker, Capabilities, Peeked, Queue, Standing, Stats, dead_letters
 from millrace.brokers.address import Address
 from millrace.brokers.depth import Depth
 from millrace.brokers.enclosing import enclosed
 from millrace.brokers.limits import check_sizes
-from millrace.brokers.names import check_dead_to, check_drop, unknown_queue
+from millrace.brokers.names import check_drop, unknown_queue
 from millrace.brokers.rabbitmq.caller import Caller
 from millrace.brokers.rabbitmq.consumer import Arrived, Consumer
+from millrace.brokers.rabbitmq.directory import Directory
 from millrace.brokers.rabbitmq.faults import Closed, Lost
 from millrace.brokers.rabbitmq.io_thread import IoThread
 from millrace.brokers.rabbitmq.link import Link
@@ -45,7 +46,6 @@ MAX_BODY = 16 << 20  # bytes: what RabbitMQ 4 takes unless it is told otherwise;
 HEARTBEAT_S = 15
 _PATIENCE_S = 30.0
 _log = logging.getLogger(__name__)
-_LONGEST_NAME = 200  # bytes, with the prefix: routing keys end at 255, and a delay is a part of them
 
 
 class RabbitBroker(Broker):
@@ -79,11 +79,11 @@ class RabbitBroker(Broker):
         self._links = (self._taking, putting)
         self._caller = Caller(self._io, self._taking, putting, patience_s)
         self._topology = Topology(self._taking, address.prefix)
+        self._directory = Directory(self._topology, self._caller, address)
         publisher = Publisher(self._io, putting, self._loop)
         self._sender = Sender(publisher, self._topology, self._caller, self._clock, address.prefix, self._revive)
-        self._settling = Settling(self._sender, self._clock, lambda name: self._settings.get(name))
+        self._settling = Settling(self._sender, self._clock, lambda name: self._directory.settings.get(name))
         self._people = People(self._topology, self._sender, self._settling, self._caller, self._clock, address.prefix)
-        self._settings: dict[str, Queue] = {}
         self._taps: dict[str, Tap] = {}
         self._depth = Depth(self, self._clock)  # not x-max-length: that would refuse retries and dead letters too
         self._epoch = secrets.randbits(52)
@@ -99,27 +99,20 @@ class RabbitBroker(Broker):
     # ---- queues
 
     async def declare(self, queues: Sequence[Queue]) -> None:
-        names = {*self._settings, *(queue.name for queue in queues)}
+        await self._directory.declare(queues)
         for queue in queues:
-            self._check(queue)
-            check_dead_to(queue, names)
-        for queue in queues:
-            await self._make(queue.name)
-            dead = dead_letters(queue.name)
-            self._settings.setdefault(dead, Queue(dead, queue.lease_s, None))
-            self._settings[queue.name] = queue
             self._depth.declared(queue)
             if tap := self._taps.get(queue.name):
                 tap.shelf.settings = queue
 
     async def drop(self, queues: Sequence[str]) -> None:
         for name in queues:
-            await self._known(name)
-            check_drop(name, self._settings)
+            await self._directory.named(name)
+            check_drop(name, self._directory.settings)
         for name in queues:
             both = list(dict.fromkeys((name, dead_letters(name))))
             for each in both:
-                self._settings.pop(each, None)
+                self._directory.settings.pop(each, None)
                 self._sender.forget(each)
                 if tap := self._taps.pop(each, None):
                     await tap.close(dropped=True)
@@ -128,7 +121,7 @@ class RabbitBroker(Broker):
 
     async def queues(self) -> list[str]:
         """Those that this process has declared or used: AMQP tells of no others."""
-        return list(self._settings)
+        return list(self._directory.settings)
 
     # ---- messages
 
@@ -136,8 +129,8 @@ class RabbitBroker(Broker):
         if not puts:
             return []
         for each in puts:
-            if each.queue not in self._settings:
-                await self._known(each.queue)
+            if each.queue not in self._directory.settings:
+                await self._directory.named(each.queue)
         check_sizes(puts, MAX_BODY)
         now = self._clock.now()
         await self._depth.check(Counter(each.queue for each in puts))
@@ -223,7 +216,7 @@ class RabbitBroker(Broker):
         return await self._people.peek(await self._tap(queue), limit, ids)
 
     async def move(self, source: str, target: str, ids: Sequence[str] | None = None) -> int:
-        return await self._people.move(await self._tap(source), await self._known(target), ids)
+        return await self._people.move(await self._tap(source), await self._directory.named(target), ids)
 
     async def purge(self, queue: str, ids: Sequence[str] | None = None, *, in_flight: bool = False) -> int:
         return await self._people.purge(await self._tap(queue), ids, in_flight=in_flight)
@@ -241,20 +234,10 @@ class RabbitBroker(Broker):
 
     # ---- parts
 
-    async def _known(self, name: str) -> Queue:
-        """A queue's settings; one that others made has the usual ones. Raises UnknownQueue."""
-        found = self._settings.get(name)
-        if found is None:
-            if await self._caller.call(partial(self._topology.count, name), f"look for {name}") is None:
-                raise unknown_queue(name, self._settings)
-            self._check(found := Queue(name, max_receives=None if name.endswith(DEAD_SUFFIX) else 5))
-            self._settings[name] = found
-        return found
-
     async def _tap(self, name: str) -> Tap:
         tap = self._taps.get(name)
         if tap is None:
-            settings = await self._known(name)
+            settings = await self._directory.named(name)
             tap = self._taps.get(name)
             if tap is None:
                 tap = self._taps[name] = Tap(
@@ -272,28 +255,19 @@ class RabbitBroker(Broker):
     def _consumer(self, name: str, arrived: Callable[[Arrived], None]) -> Consumer:
         return Consumer(self._io, self._taking, self._address.prefix + name, self._loop, arrived)
 
-    async def _make(self, name: str) -> None:
-        try:
-            await self._caller.call(partial(self._topology.declare, name), f"declare {name}")
-        except Closed as error:
-            raise BrokerError(
-                f"queue {self._address.prefix}{name} cannot be declared on {self._address}: {error.text}",
-                "give the user the right to configure it, and use RabbitMQ 3.10 or later",
-            ) from error
-
     async def _revive(self, name: str) -> None:
         """A queue is not where it was. One of ours is made again; raises UnknownQueue for any other."""
-        if name not in self._settings:
-            raise unknown_queue(name, self._settings)
+        if name not in self._directory.settings:
+            raise unknown_queue(name, self._directory.settings)
         _log.warning(
             "queue %s%s was deleted by somebody, with what was in it; it is made again", self._address.prefix, name
         )
-        await self._make(name)
+        await self._directory.make(name)
         if tap := self._taps.get(name):
             await tap.reopen()
 
     async def _copy(self, put: Put, now: float) -> Copy:
-        settings, message = self._settings[put.queue], put.message
+        settings, message = self._directory.settings[put.queue], put.message
         if not message.sent_at:
             message = msgspec.structs.replace(message, sent_at=now)
         ttl_s = settings.ttl_s if put.ttl_s is None else put.ttl_s
@@ -302,11 +276,3 @@ class RabbitBroker(Broker):
         if delay_s > 0:
             return await self._sender.later(put.queue, envelope, delay_s)
         return self._sender.copy(put.queue, envelope, native_end=settings.dead_to is None)
-
-    def _check(self, queue: Queue) -> None:
-        if queue.fifo:
-            raise BrokerError(
-                f"queue {queue.name}: a queue on RabbitMQ has no message groups", "leave out fifo, or use SQS"
-            )
-        if len((self._address.prefix + dead_letters(queue.name)).encode()) > _LONGEST_NAME:
-            raise BrokerError(f"queue {queue.name}: its name is too long for RabbitMQ", "choose a shorter one")
