@@ -31,6 +31,7 @@ _CLAIMS = {
     "exact": "`queues` counts exactly",
     "recalls": "what a draining worker gives back is not counted as a try",
     "portable": "leases outlive the process that took them",
+    "resumes": "a message that is moved here keeps its count of tries",
 }
 _COSTS = {  # facts of each broker's page, which says what they depend on
     "`kill -9` of the broker loses": {

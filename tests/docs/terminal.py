@@ -26,7 +26,7 @@ from millrace.formats.load import load
 LEFT_OUT = {"chmod", "pip", "sudo", "journalctl", "sqlite3"}
 PROGRAMS = {"millrace", "aws", "pytest", "python", "cat", "mv"}
 _FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```', re.MULTILINE | re.DOTALL)
-_PRINTED_S = 60.0
+_PATIENCE_S = 240.0  # training a model on a busy machine included
 _NEW_EACH_TIME = (
     (r"127\.0\.0\.1:\d+", "127.0.0.1:0"),
     (r"\b[0-9a-f]{32}\b", "ID"),
@@ -97,7 +97,7 @@ class Session:
     def call(self, words: list[str]) -> subprocess.CompletedProcess[str]:
         if words[0] == "aws":
             words = [tool("aws"), *words[1:]]
-        return subprocess.run(words, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60)
+        return subprocess.run(words, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=_PATIENCE_S)
 
     def up(self, words: list[str]) -> None:
         """Start the server, and read what it says until its functions are ready and ever after."""
@@ -128,7 +128,7 @@ class Session:
 
     def _until(self, pattern: str) -> None:
         assert self.server is not None
-        end = time.monotonic() + 60
+        end = time.monotonic() + _PATIENCE_S
         while not re.search(pattern, self.said):
             assert time.monotonic() < end, f"millrace up does not say {pattern}: {self.said}"
             assert self.server.poll() is None, f"millrace up ended: {self.said}"
@@ -136,7 +136,7 @@ class Session:
 
     def _prints(self, command: str, printed: list[str]) -> None:
         """What the server is to say comes when it comes."""
-        end = time.monotonic() + _PRINTED_S
+        end = time.monotonic() + _PATIENCE_S
         while not shown(printed, self.said):
             assert time.monotonic() < end, f"{command}\nshown:\n{printed}\nprinted:\n{self.said}"
             time.sleep(0.05)
@@ -155,7 +155,7 @@ class Session:
     def close(self) -> None:
         if self.server is not None:
             self.server.terminate()
-            self.server.wait(timeout=60)
+            self.server.wait(timeout=_PATIENCE_S)
 
 
 def shown(printed: list[str], said: str) -> bool:

@@ -64,7 +64,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
     opened.close()
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if blocks(page, "console") and page.stem not in WITH_SERVERS],

@@ -52,7 +52,7 @@ def in_variables(session: FleetSession, url: str, user: str, password: str) -> s
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_the_page_is_walked_through(session: FleetSession) -> None:
     apart = secrets.token_hex(4)
     broker = in_variables(session, service("rabbitmq"), "MILLRACE_BROKER_USER", "MILLRACE_BROKER_PASSWORD")

@@ -11,7 +11,7 @@ from terminal import steps
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "upgrade-without-loss.md"
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_the_page_is_walked_through(tmp_path: Path) -> None:
     session = FleetSession(tmp_path)
     try:
