@@ -97,7 +97,9 @@ class Session:
     def call(self, words: list[str]) -> subprocess.CompletedProcess[str]:
         if words[0] == "aws":
             words = [tool("aws"), *words[1:]]
-        return subprocess.run(words, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=_PATIENCE_S)
+        return subprocess.run(
+            words, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=_PATIENCE_S
+        )
 
     def up(self, words: list[str]) -> None:
         """Start the server, and read what it says until its functions are ready and ever after."""
