@@ -1,25 +1,22 @@
-"""Results: the record of a finished message, else what the ledger has noted of one that is in its queue.
-
-However many wait, one task looks, at each wake for all waited ids in one query.
-"""
+"""Results: the record of a finished message, else what the ledger has noted of one that is in its queue."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 import msgspec
 from psycopg import sql
 
 from millrace.clock import Clock
 from millrace.errors import StorageError
-from millrace.signals import Signal
 from millrace.store import Results
+from millrace.stores.lookout import Lookout
 from millrace.stores.postgres.link import Link
 from millrace.stores.postgres.listener import LOOK_EVERY_S, Listener
 from millrace.stores.postgres.texts import indexed
-from millrace.stores.waiters import FINISHED, Waiters
+from millrace.stores.waiters import FINISHED
 from millrace.types import Record, State
 
 TOPIC = "results"
@@ -55,9 +52,7 @@ class PostgresResults(Results):
     def __init__(self, link: Link, listener: Listener, clock: Clock) -> None:
         self._link = link
         self._listener = listener
-        self._waiters = Waiters(clock)
-        self._looking: asyncio.Task[None] | None = None
-        self._signal: Signal | None = None
+        self._lookout = Lookout(clock, partial(listener.listen, TOPIC), self._all_found, LOOK_EVERY_S)
 
     async def get(self, id: str) -> Record | None:
         found = await self._link.rows(_LATEST, {"id": indexed(id)})
@@ -77,47 +72,17 @@ class PostgresResults(Results):
         self._listener.tell(TOPIC)
 
     async def wait(self, id: str, timeout_s: float) -> Record | None:
-        if timeout_s <= 0:
-            return await self.get(id)
-        future = self._waiters.join(id)
-        self._rouse()
-        try:
-            record = await self._waiters.until(future, timeout_s)
-        finally:
-            self._waiters.leave(id, future)
-            if self._signal and not self._waiters.ids:
-                self._signal.set()  # nobody is left to look for
+        record = await self._lookout.until(id, timeout_s) if timeout_s > 0 else None
         return record or await self.get(id)
 
     async def close(self) -> None:
         """Let those who wait go."""
-        self._waiters.fail(StorageError(f"{self._link.address} was closed", "this process ends"))
-        if self._signal:
-            self._signal.set()
-        if self._looking is not None:
-            await self._looking
+        await self._lookout.close(StorageError(f"{self._link.address} was closed", "this process ends"))
 
-    def _rouse(self) -> None:
-        """Have somebody look, at once."""
-        if self._signal:
-            self._signal.set()
-        elif self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
-
-    async def _look(self) -> None:
-        """Wake those whose messages are finished, until nobody waits any more."""
-        try:
-            with self._listener.listen(TOPIC) as self._signal:
-                while self._waiters.ids:
-                    ids = {indexed(id): id for id in self._waiters.ids}
-                    found = await self._link.rows(_FINISHED, {"ids": list(ids)})
-                    self._waiters.wake(_record(ids[id], *rest) for id, *rest in found)
-                    if self._waiters.ids:
-                        await self._signal.wait(LOOK_EVERY_S)
-        except StorageError as error:
-            self._waiters.fail(error)
-        finally:
-            self._signal = None
+    async def _all_found(self, waited: Sequence[str]) -> list[Record]:
+        ids = {indexed(id): id for id in waited}
+        found = await self._link.rows(_FINISHED, {"ids": list(ids)})
+        return [_record(ids[id], *rest) for id, *rest in found]
 
 
 def _record(id: str, doc: str | None, queue: str, state: State, at: datetime) -> Record:

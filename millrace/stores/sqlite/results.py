@@ -1,23 +1,17 @@
-"""Results read from the broker's own tables: the record of a settled message, else where the message is in its queue.
-
-However many wait, one task looks: at each wake it asks for all waited ids in one query. Who begins to wait wakes it
-too, so that an answer which was there already is found, and those who begin together share the look.
-"""
+"""Results from the broker's own tables: the record of a settled message, else where the message is in its queue."""
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
 from millrace.database import Database
-from millrace.errors import StorageError
-from millrace.signals import Signal
 from millrace.store import Results
+from millrace.stores.lookout import Lookout
 from millrace.stores.sqlite.chunks import insert
-from millrace.stores.waiters import Waiters
 from millrace.types import Record, State
 
 TOPIC = "results"  # settle wakes it
@@ -49,9 +43,7 @@ class SqliteResults(Results):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiters = Waiters(database.clock)
-        self._looking: asyncio.Task[None] | None = None
-        self._signal: Signal | None = None
+        self._lookout = Lookout(database.clock, partial(database.listen, TOPIC), self._all_found, _LOOK_EVERY_S)
 
     async def get(self, id: str) -> Record | None:
         return await self._database.read(lambda connection: self._get(connection, id))
@@ -62,37 +54,8 @@ class SqliteResults(Results):
         await self._database.write(lambda connection: insert(connection, _PUT, 6, values), wakes=[TOPIC])
 
     async def wait(self, id: str, timeout_s: float) -> Record | None:
-        if timeout_s <= 0:
-            return await self.get(id)
-        future = self._waiters.join(id)
-        self._rouse()
-        try:
-            record = await self._waiters.until(future, timeout_s)
-        finally:
-            self._waiters.leave(id, future)
-            if self._signal and not self._waiters.ids:
-                self._signal.set()  # nobody is left to look for
+        record = await self._lookout.until(id, timeout_s) if timeout_s > 0 else None
         return record or await self.get(id)
-
-    def _rouse(self) -> None:
-        """Have somebody look, at once."""
-        if self._signal:
-            self._signal.set()
-        elif self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
-
-    async def _look(self) -> None:
-        """Wake those whose messages are finished, until nobody waits any more."""
-        try:
-            with self._database.listen(TOPIC) as self._signal:
-                while self._waiters.ids:
-                    self._waiters.wake(await self._database.read(self._found_for_waiters))
-                    if self._waiters.ids:
-                        await self._signal.wait(_LOOK_EVERY_S)
-        except StorageError as error:
-            self._waiters.fail(error)
-        finally:
-            self._signal = None
 
     def _get(self, connection: sqlite3.Connection, id: str) -> Record | None:
         if found := self._found(connection, [id]):
@@ -103,8 +66,8 @@ class SqliteResults(Results):
         noted = connection.execute(_NOTED, (id, self._database.now())).fetchone()
         return Record(id, noted[0], "queued", accepted_at=noted[1]) if noted else None
 
-    def _found_for_waiters(self, connection: sqlite3.Connection) -> list[Record]:
-        return self._found(connection, self._waiters.ids)
+    async def _all_found(self, ids: Sequence[str]) -> list[Record]:
+        return await self._database.read(lambda connection: self._found(connection, ids))
 
     def _found(self, connection: sqlite3.Connection, ids: Sequence[str]) -> list[Record]:
         wanted = msgspec.json.encode(ids).decode()
