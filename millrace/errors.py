@@ -129,3 +129,8 @@ class Dead(Exception):
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
+
+
+def words(error: BaseException) -> str:
+    """What a library's error says, and its kind where it says nothing."""
+    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)

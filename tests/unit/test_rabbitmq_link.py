@@ -12,7 +12,7 @@ from tests.needs import needs_module
 needs_module("pika")
 
 from millrace.brokers.address import parse_address  # noqa: E402
-from millrace.brokers.rabbitmq.faults import Closed, Lost  # noqa: E402
+from millrace.brokers.rabbitmq.faults import Closed, Lost, unreachable  # noqa: E402
 from millrace.brokers.rabbitmq.link import Link  # noqa: E402
 from millrace.errors import BrokerDenied  # noqa: E402
 
@@ -73,3 +73,12 @@ async def test_a_broker_that_denies_us_is_asked_every_ten(pauses: list[float]) -
     assert len(pauses) == TRIES - 1
     assert min(pauses[-5:]) >= 5.0
     assert max(pauses) <= 10.0
+
+
+def test_a_server_that_says_nothing_is_told_in_words() -> None:
+    found = unreachable(parse_address("amqp://host", {"amqp": 5672}), TimeoutError())
+    assert found.problem == "broker amqp://host:5672 cannot be reached: no answer in time"
+    assert (
+        "cannot be reached: CancelledError"
+        in unreachable(parse_address("amqp://host", {"amqp": 5672}), asyncio.CancelledError()).problem
+    )

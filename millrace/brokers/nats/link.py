@@ -13,7 +13,7 @@ from millrace.brokers.address import Address
 from millrace.brokers.nats.asked import Answer, Cut, Inbox, OnReply, Request, Silent
 from millrace.brokers.nats.greeting import greet
 from millrace.brokers.nats.wire import Wire, hpub, pub
-from millrace.errors import BrokerDenied, BrokerError
+from millrace.errors import BrokerDenied, BrokerError, words
 from millrace.pauses import pauses
 
 _log = logging.getLogger(__name__)
@@ -233,7 +233,7 @@ class Link:
                 )
             except (OSError, TimeoutError) as error:
                 problem = BrokerError(
-                    f"{self.address}: nobody answers at {host}:{port} ({str(error) or type(error).__name__})",
+                    f"{self.address}: nobody answers at {host}:{port} ({words(error)})",
                     "start nats-server -js there, or correct the address",
                 )
             except BrokerError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millrace.brokers.address import PASSWORD_VARIABLE, USER_VARIABLE, Address
-from millrace.errors import BrokerDenied, BrokerError
+from millrace.errors import BrokerDenied, BrokerError, words
 
 NOT_FOUND = 404
 PRECONDITION_FAILED = 406
@@ -45,9 +45,8 @@ def advice(error: Lost) -> str:
 
 def unreachable(address: Address, error: BaseException) -> BrokerError:
     """Nobody answered at the address, or not in AMQP."""
-    text = str(error) or type(error).__name__
     return BrokerError(
-        f"broker {address} cannot be reached: {text}",
+        f"broker {address} cannot be reached: {words(error)}",
         "is RabbitMQ running there, and is this its AMQP port (5672, or 5671 with amqps://)?",
     )
 

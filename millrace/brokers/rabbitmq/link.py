@@ -14,7 +14,7 @@ from millrace.brokers.address import Address
 from millrace.brokers.rabbitmq.channel import Channel
 from millrace.brokers.rabbitmq.connection import Connection
 from millrace.brokers.rabbitmq.faults import Closed, Lost, Untrusted, is_denied, refused, unreachable, untrusted
-from millrace.errors import BrokerError
+from millrace.errors import BrokerError, words
 from millrace.pauses import pauses
 
 _LONGEST_PAUSE_S = 1.0  # while nobody answers, or nobody is ready: a broker that restarts is back in seconds
@@ -84,7 +84,7 @@ class Link:
             try:
                 return await self._connect()
             except (OSError, Lost, TimeoutError, BrokerError) as error:  # the last for a cafile that is not there now
-                self._last_fault = str(error) or type(error).__name__
+                self._last_fault = words(error)
                 if is_denied(error):  # each try is a line in the broker's log, and none will soon be better
                     waits = denied
             await asyncio.sleep(next(waits))

@@ -54,11 +54,12 @@ async def open_access(address: Address) -> Access:
 
 
 def _found(address: Address) -> Access:
+    has_region = address.host != _NO_REGION
     try:
         session = Session()
         client = session.create_client(
             "sqs",
-            region_name=None if address.host == _NO_REGION else address.host,
+            region_name=address.host if has_region else None,
             endpoint_url=address.options.get("endpoint"),
             aws_access_key_id=address.user,
             aws_secret_access_key=address.password,
@@ -67,7 +68,7 @@ def _found(address: Address) -> Access:
         credentials = client._get_credentials()
     except (BotoCoreError, ValueError) as error:
         raise BrokerDenied(
-            f"broker {address}: {error}",
+            f"broker {address if has_region else 'sqs://'}: {error}",
             "expected sqs://REGION, sqs://KEY:SECRET@REGION/ACCOUNT or ...?endpoint=http://HOST:PORT",
         ) from error
     if credentials is None:

@@ -17,7 +17,7 @@ import msgspec
 from millrace.brokers.sqs.access import Access
 from millrace.brokers.sqs.fault import Fault, fault_of
 from millrace.clock import Clock
-from millrace.errors import BrokerError
+from millrace.errors import BrokerError, words
 from millrace.loopback import is_loopback
 from millrace.pauses import pauses
 
@@ -59,7 +59,7 @@ class Client:
             try:
                 answer = await self._once(action, body, wait_s)
             except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
-                trouble, cause = f"no answer from {self._access.endpoint}: {error or type(error).__name__}", error
+                trouble, cause = f"no answer from {self._access.endpoint}: {words(error)}", error
                 waits = away
             except Fault as fault:
                 if not fault.passing:
