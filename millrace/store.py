@@ -14,6 +14,7 @@ import msgspec
 from millrace.types import Commit, Lease, Put, Record, Row
 
 ChangeKind = Literal["insert", "modify", "remove"]
+CLOCKS_APART_S = 60.0  # at most: of those that stamp what happens to one message
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -185,7 +186,8 @@ class Ledger(ABC):
     async def bury(self, queue: str, records: Sequence[Record], *, dead_s: float) -> None:
         """The broker made these messages dead letters by itself: their records, known for `dead_s`.
 
-        What has ended, or is not known, is left alone.
+        What has ended, or is not known, is left alone; and where a record says when its message was accepted, so is a
+        message of the same id that was noted more than CLOCKS_APART_S after that: it is another one.
         """
 
     @abstractmethod

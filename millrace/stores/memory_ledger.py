@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
 from millrace.clock import Clock, SystemClock
-from millrace.store import Ledger, Noted
+from millrace.store import CLOCKS_APART_S, Ledger, Noted
 from millrace.stores.deliveries import delivery_of, ended
 from millrace.types import Commit, Lease, Message, Outcome, Put, Record
 
@@ -25,9 +25,12 @@ class MemoryParticipant(Protocol):
 class _Entry:
     """What is known of a message until `expires_at`; `noted` means that its put may never have come."""
 
-    def __init__(self, state: _State, expires_at: float, *, sequence: int = 0, delivery: str = "") -> None:
+    def __init__(
+        self, state: _State, expires_at: float, noted_at: float, *, sequence: int = 0, delivery: str = ""
+    ) -> None:
         self.state: _State = state
         self.expires_at = expires_at
+        self.noted_at = noted_at  # Unix seconds
         self.sequence = sequence
         self.delivery = delivery
         self.outputs: list[Put] = []
@@ -63,7 +66,7 @@ class MemoryLedger(Ledger):
             if key.sequence is not None:
                 return Noted(key.id, True, key.sequence, by_key=True)
             id = key.id
-        entry = self._entries.setdefault((put.queue, id), _Entry("noted", until))
+        entry = self._entries.setdefault((put.queue, id), _Entry("noted", until, self._clock.now()))
         return Noted(id, entry.state != "noted", entry.sequence)
 
     async def confirm(self, puts: Sequence[Put], sequences: Sequence[int]) -> None:
@@ -104,6 +107,7 @@ class MemoryLedger(Ledger):
             self._entries[place] = _Entry(
                 "done" if outcome.verdict == "done" else "dead",
                 self._clock.monotonic() + (dedupe_s if outcome.verdict == "done" else dead_s),
+                before.noted_at if before else self._clock.now(),
                 sequence=before.sequence if before else 0,
                 delivery=delivery_of(outcome.lease),
             )
@@ -119,7 +123,9 @@ class MemoryLedger(Ledger):
         buried = []
         for record in records:
             entry = self._entries.get((queue, record.id))
-            if entry is not None and entry.state in ("noted", "queued"):
+            if entry is None or (record.accepted_at and entry.noted_at > record.accepted_at + CLOCKS_APART_S):
+                continue
+            if entry.state in ("noted", "queued"):
                 entry.state, entry.expires_at = "dead", self._clock.monotonic() + dead_s
                 buried.append(Outcome(Lease(queue, Message(record.id), "", 0, 0.0), "dead", record=record))
         for participant in self._participants:
@@ -144,7 +150,8 @@ class MemoryLedger(Ledger):
         for id, entry in self._chosen(source, ids).items():
             if entry.state in movable and id not in left:
                 del self._entries[source, id]
-                there = self._entries.setdefault((target, id), _Entry("noted", self._clock.monotonic() + dedupe_s))
+                moved = _Entry("noted", self._clock.monotonic() + dedupe_s, self._clock.now())
+                there = self._entries.setdefault((target, id), moved)
                 if there.state != "done":
                     there.state = "queued" if sure else "noted"
 

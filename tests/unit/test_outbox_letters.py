@@ -141,6 +141,33 @@ async def test_a_queue_in_use_is_not_looked_into_where_that_takes_messages_from_
     assert await bench.state() == "queued"
 
 
+async def test_letters_in_a_queue_that_cannot_be_looked_at_tell_when_they_are_taken(bench: Bench) -> None:
+    plain: Capabilities = msgspec.structs.replace(Forgetful.capabilities, browsable=False)
+    bench.inner.capabilities = plain  # type: ignore[misc]
+    await bench.declare(ttl_s=10.0, dead_to="letters")
+    await bench.put("a", "b")
+    await bench.bury()
+    (first, second) = await bench.outbox.take("letters", 2)
+    assert {first.message.id, second.message.id} == {"a", "b"}
+    record = await bench.results.get("a")
+    assert record is not None
+    assert record.failure is not None
+    assert (record.state, record.queue, record.failure.type) == ("dead", "q", "Buried")
+
+
+async def test_a_letter_that_is_taken_late_is_none_of_a_later_message_of_its_id(bench: Bench) -> None:
+    plain: Capabilities = msgspec.structs.replace(Forgetful.capabilities, browsable=False)
+    bench.inner.capabilities = plain  # type: ignore[misc]
+    await bench.declare(ttl_s=10.0, dead_to="letters", dedupe_s=60.0)
+    await bench.put("a")
+    await bench.bury()
+    bench.clock.advance(100.0)
+    await bench.put("a")
+    (letter,) = await bench.outbox.take("letters", 2)
+    assert letter.message.id == "a"
+    assert await bench.state() == "queued"
+
+
 async def test_a_letter_of_an_earlier_message_of_the_id_is_none_of_this_one(bench: Bench) -> None:
     await bench.declare(ttl_s=1000.0, dead_to="letters", dedupe_s=60.0)
     await bench.put("a")

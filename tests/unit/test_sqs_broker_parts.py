@@ -601,7 +601,7 @@ async def test_credentials_and_endpoint_come_from_the_url_or_the_usual_chain(mon
     with pytest.raises(BrokerError, match="no AWS credentials") as error:
         await access("sqs://eu-west-1")
     assert "AWS_ACCESS_KEY_ID" in error.value.hint
-    with pytest.raises(BrokerError, match="^broker sqs://: .*region"):
+    with pytest.raises(BrokerError, match=r"^broker sqs://: .*region"):
         await access("sqs://key:secret@")
     found = await access("sqs://KEY:s%2Fcret@eu-west-1")
     assert found.endpoint == "https://sqs.eu-west-1.amazonaws.com/"

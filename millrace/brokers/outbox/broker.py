@@ -49,7 +49,7 @@ class Outbox(Broker):
         self._letters = Letters(inner, ledger, self._queues)
         self._intake = Intake(inner, ledger, self._depth, self._windows_s)
         outputs = Outputs(inner, ledger, self._intake, self._queues)
-        self._taking = Taking(inner, ledger, outputs)
+        self._taking = Taking(inner, ledger, outputs, self._letters)
         self._settling = Settling(inner, ledger, outputs, self._letters, self._queues)
         self._people = People(inner, ledger, self._letters, self._windows_s)
 

@@ -1,20 +1,21 @@
 """Dead letters that the inner broker made by itself (a time to live was over, every lease ran out): the ledger learns.
 
 RabbitMQ buries what has expired with no process looking on, and other adapters at a take. So nobody tells of these
-deaths: they are looked for, among the letters of a queue, when somebody asks for a result or sends letters elsewhere.
+deaths: they are looked for, among the letters of a queue, when somebody asks for a result or sends letters elsewhere;
+and letters in a queue of their own tell when they are taken from it.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from millrace.broker import Broker, Peeked, Queue, dead_letters
-from millrace.store import Ledger
-from millrace.types import Failure, Record
+from millrace.broker import DEAD_FROM_ATTRIBUTE, Broker, Peeked, Queue, dead_letters
+from millrace.store import CLOCKS_APART_S, Ledger
+from millrace.types import Failure, Lease, Record
 
 _MOST_SEEN = 1000  # letters of one look
-_CLOCKS_APART_S = 60.0  # of the one that stamped a death and the one that noted its message
 _UNSAID = Failure("Buried", "the broker made it a dead letter, and does not say why")
 
 
@@ -36,6 +37,22 @@ class Letters:
         if self._inner.capabilities.browsable and ids != []:
             found = await self._inner.peek(dead_letters(queue), _MOST_SEEN, ids=ids)
             await self._bury(queue, [_record(queue, each, 0.0) for each in found])
+
+    async def arrived(self, queue: str, leases: Sequence[Lease]) -> None:
+        """Letters are taken from the queue that they were sent to: have the ledger know where they died.
+
+        Where all of a queue can be looked at, `find` does. Raises StorageError.
+        """
+        if self._inner.capabilities.browsable:
+            return
+        dead: dict[str, list[Record]] = defaultdict(list)
+        for lease in leases:
+            origin = lease.message.attributes.get(DEAD_FROM_ATTRIBUTE, queue)
+            if origin != queue and lease.attempt == 1:
+                sent_at = lease.message.sent_at
+                dead[origin].append(Record(lease.message.id, origin, "dead", failure=_UNSAID, accepted_at=sent_at))
+        for origin, records in dead.items():
+            await self._bury(origin, records)
 
     async def find(self, queue: str, accepted: Mapping[str, float]) -> dict[str, Record]:
         """Records of those messages that are dead letters, from now on also in the ledger.
@@ -70,7 +87,7 @@ class Letters:
 
 
 def _is_after(died_at: float, accepted_at: float) -> bool:
-    return not died_at or died_at + _CLOCKS_APART_S >= accepted_at
+    return not died_at or died_at + CLOCKS_APART_S >= accepted_at
 
 
 def _record(queue: str, letter: Peeked, accepted_at: float) -> Record:

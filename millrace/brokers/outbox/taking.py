@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from millrace.broker import DEAD_FROM_ATTRIBUTE, Broker
+from millrace.brokers.outbox.letters import Letters
 from millrace.brokers.outbox.outputs import Outputs
 from millrace.errors import BrokerError, StorageError
 from millrace.store import Ledger
@@ -21,10 +22,11 @@ _log = logging.getLogger(__name__)
 class Taking:
     """Sorts leases of the inner broker."""
 
-    def __init__(self, inner: Broker, ledger: Ledger, outputs: Outputs) -> None:
+    def __init__(self, inner: Broker, ledger: Ledger, outputs: Outputs, letters: Letters) -> None:
         self._inner = inner
         self._ledger = ledger
         self._outputs = outputs
+        self._letters = letters
 
     async def not_done(self, queue: str, leases: Sequence[Lease]) -> list[Lease]:
         """The leases whose messages are to be run; copies of them, and what is done already, are acknowledged."""
@@ -42,6 +44,7 @@ class Taking:
     async def _done(self, queue: str, leases: Sequence[Lease]) -> dict[str, list[Put]]:
         """Which messages are done, with the outputs that wait. Where nobody can tell, all are given back."""
         try:
+            await self._letters.arrived(queue, leases)
             done = await self._ledger.unsent(queue, [lease.message.id for lease in leases])
             if again := [lease.message.id for lease in leases if lease.message.id in done and _is_new_letter(lease)]:
                 await self._ledger.forget(queue, again, done=True)

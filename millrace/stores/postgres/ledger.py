@@ -16,7 +16,7 @@ from functools import lru_cache
 import msgspec
 from psycopg import sql
 
-from millrace.store import Ledger, Noted
+from millrace.store import CLOCKS_APART_S, Ledger, Noted
 from millrace.stores.deliveries import delivery_of, ended, packed, unpacked
 from millrace.stores.postgres import notes
 from millrace.stores.postgres.link import Link
@@ -117,6 +117,8 @@ class PostgresLedger(Ledger):
             "queue": queue,
             "ids": [indexed(record.id) for record in records],
             "docs": [msgspec.json.encode(record).decode() for record in records],
+            "accepted": [record.accepted_at for record in records],
+            "apart_s": CLOCKS_APART_S,
             "dead_s": min(dead_s, _FOR_EVER_S),
         }
         await self._link.rows(notes.BURY, parameters)

@@ -79,8 +79,9 @@ _CHOSEN = "queue = %(queue)s AND (%(ids)s::text[] IS NULL OR id = ANY(%(ids)s::t
 BURY = sql.SQL("""
 UPDATE records AS r SET state = 'dead', doc = a.doc, outputs = NULL, finished_at = now(),
   expires_at = now() + make_interval(secs => %(dead_s)s)
-FROM unnest(%(ids)s::text[], %(docs)s::text[]) AS a (id, doc)
+FROM unnest(%(ids)s::text[], %(docs)s::text[], %(accepted)s::double precision[]) AS a (id, doc, accepted_at)
 WHERE r.queue = %(queue)s AND r.id = a.id AND r.state IN ('noted', 'queued')
+  AND (a.accepted_at = 0 OR r.noted_at <= to_timestamp(a.accepted_at + %(apart_s)s))
 """)
 DOUBT = sql.SQL(f"UPDATE records SET state = 'noted' WHERE {_CHOSEN} AND state = 'queued'")
 MOVED = sql.SQL(f"""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from millrace.database import Database, Participant
-from millrace.store import Ledger, Noted
+from millrace.store import CLOCKS_APART_S, Ledger, Noted
 from millrace.stores.deliveries import delivery_of, ended, packed, unpacked
 from millrace.stores.sqlite import notes
 from millrace.types import Commit, Lease, Outcome, Put, Record
@@ -111,7 +111,7 @@ class SqliteLedger(Ledger):
     async def bury(self, queue: str, records: Sequence[Record], *, dead_s: float) -> None:
         def job(connection: sqlite3.Connection) -> None:
             now_s = self._database.now()
-            asked = queue, _array([record.id for record in records])
+            asked = queue, _array([(record.id, record.accepted_at) for record in records]), CLOCKS_APART_S
             unfinished = {id for (id,) in connection.execute(notes.UNFINISHED, asked).fetchall()}
             until = now_s + min(dead_s, _FOR_EVER_S)
             rows = _array(

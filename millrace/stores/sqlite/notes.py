@@ -92,8 +92,11 @@ DELETE FROM records WHERE (id, queue) IN (SELECT id, queue FROM records WHERE ex
 
 # ---- people
 
-# Of some messages of a queue, those that nobody has finished.
-UNFINISHED = f"SELECT id FROM notes WHERE queue = ?1 AND {_THESE} AND state IN ('noted', 'queued')"
+# Of some messages of a queue ([id, when accepted or 0]) those that nobody has finished, noted up to ?3 after that.
+UNFINISHED = """
+SELECT id FROM notes JOIN (SELECT value ->> 0 AS asked, value ->> 1 AS accepted_at FROM json_each(?2)) ON id = asked
+WHERE queue = ?1 AND state IN ('noted', 'queued') AND (accepted_at = 0 OR noted_at <= accepted_at + ?3)
+"""
 
 DOUBT = f"UPDATE notes SET state = 'noted' WHERE state = 'queued' AND {_CHOSEN}"
 MOVABLE = f"""

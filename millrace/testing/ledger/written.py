@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 
+import msgspec
+
 from millrace.errors import StorageError
 from millrace.testing.bench import outcome, raised
 from millrace.testing.ledger.bench import LedgerBench, delivery, put, run
@@ -120,6 +122,19 @@ async def what_the_broker_buried_is_dead(bench: LedgerBench) -> None:
     assert (await bench.rows())["queued"] == b"7", "expected its row"
 
 
+async def a_death_is_none_of_a_later_message(bench: LedgerBench) -> None:
+    """A record of a message that was accepted long before the one that is noted now."""
+    await bench.queued(put("a"))
+    earlier = Record("a", "q", "dead", accepted_at=1.0)
+    await bench.ledger.bury("q", [earlier], dead_s=math.inf)
+    record = await bench.results.get("a")
+    assert record is None or record.state == "queued", f"expected it to be left alone, got {record}"
+    await bench.ledger.bury("q", [msgspec.structs.replace(earlier, accepted_at=0.0)], dead_s=math.inf)
+    record = await bench.results.get("a")
+    assert record is not None, "expected a record"
+    assert record.state == "dead", f"expected it to be dead, got {record}"
+
+
 CHECKS = (
     effects_are_written,
     retries_write_nothing,
@@ -130,4 +145,5 @@ CHECKS = (
     a_write_is_all_or_none,
     the_last_of_a_key_stays,
     what_the_broker_buried_is_dead,
+    a_death_is_none_of_a_later_message,
 )
