@@ -12,6 +12,7 @@ from benchmarks.workers.drive import drained
 from benchmarks.workers.seen import Handled
 
 SIZES = {200: "200 B", 4096: "4 KB"}  # bytes
+REPEATS = 5  # of 20,000 messages: 100,000 for each library and size
 WHAT = "a preloaded RabbitMQ queue drained by one worker"
 
 
@@ -32,7 +33,7 @@ def runs(url: str, size: int, quick: bool) -> contest.Runs:
     def run(library: str) -> Handled:
         return drained(library, url, count, size, contest.BEST[library])
 
-    return by_turns(1 if quick else 3, contest.present(), run)
+    return by_turns(1 if quick else REPEATS, contest.present(), run)
 
 
 def figures(size: int, found: contest.Runs, why: str = "") -> list[Figure]:
