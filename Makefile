@@ -33,7 +33,7 @@ demo: install  ## the main job on the embedded default, in under a minute
 	$(BIN)/millrace demo
 
 test: install tools  ## all tests, with coverage of every process they start
-	$(BIN)/python -m tests.services $(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=
+	$(BIN)/python -m tests.services $(BIN)/python -m tests.crowd -n auto --dist loadfile --cov --cov-report=
 
 services: install  ## private RabbitMQ, Redis, NATS and PostgreSQL, until Ctrl-C; their addresses are printed
 	@$(BIN)/python -m tests.services

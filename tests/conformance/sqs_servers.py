@@ -88,9 +88,9 @@ async def virtual(folder: Path) -> AsyncIterator[BrokerBench]:
 
 
 @asynccontextmanager
-async def real(url: str) -> AsyncIterator[BrokerBench]:
+async def real(url: str, unit_s: float = MOTO_UNIT_S) -> AsyncIterator[BrokerBench]:
     """A server of another's with queues of a prefix, which are dropped at the end."""
-    async with _bench(url, None) as bench:
+    async with _bench(url, None, unit_s) as bench:
         try:
             yield bench
         finally:
@@ -99,7 +99,7 @@ async def real(url: str) -> AsyncIterator[BrokerBench]:
 
 
 @asynccontextmanager
-async def _bench(url: str, clock: Clock | None) -> AsyncIterator[BrokerBench]:
+async def _bench(url: str, clock: Clock | None, unit_s: float = MOTO_UNIT_S) -> AsyncIterator[BrokerBench]:
     opened: list[SqsBroker] = []
 
     async def reopen() -> SqsBroker:
@@ -108,7 +108,7 @@ async def _bench(url: str, clock: Clock | None) -> AsyncIterator[BrokerBench]:
         opened.append(await open_broker(url, clock=clock))
         return opened[-1]
 
-    bench = BrokerBench(await reopen(), asyncio.sleep, MOTO_UNIT_S, reopen)
+    bench = BrokerBench(await reopen(), asyncio.sleep, unit_s, reopen)
     try:
         yield bench
     finally:

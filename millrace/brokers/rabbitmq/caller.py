@@ -37,7 +37,7 @@ class Caller:
                 return await doing
         except TimeoutError:
             raise BrokerError(
-                f"could not {what} within {self._patience_s:.0f} s: {self._why()}",
+                f"could not {what} within {self._patience_s:g} s: {self._why()}",
                 "it is tried again by whoever asked for it; what was put may be there all the same",
             ) from None
 
