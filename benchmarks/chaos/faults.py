@@ -40,10 +40,14 @@ class Scene(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """A fault by the name that the report gives it; `strike` returns when it is mended."""
+    """A fault by the name that the report gives it; `strike` returns when it is mended.
+
+    With `no_broker` there is no broker until then.
+    """
 
     name: str
     strike: Callable[[Scene], Awaitable[None]]
+    no_broker: bool = False
 
 
 async def kill_worker(scene: Scene) -> None:
@@ -99,7 +103,7 @@ def faults_of(scene: Scene) -> list[Fault]:
     if scene.proxy is not None:
         found.append(Fault("connections cut", cut_connections))
     if scene.server is not None:
-        found.append(Fault("broker killed", kill_broker))
+        found.append(Fault("broker killed", kill_broker, no_broker=True))
     if scene.grip is not None:
         found.append(Fault("broker's alarm", raise_alarm))
     return found

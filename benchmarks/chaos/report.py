@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.chaos.survived import Survived
+from benchmarks.chaos.survived import Struck, Survived
 from benchmarks.machine import describe
 from benchmarks.page import ROOT, fill
 
@@ -46,6 +46,12 @@ def seconds(value: float | None) -> str:
     return "did not come back" if value is None else f"{value:.1f} s"
 
 
+def recovery(struck: Struck) -> str:
+    """The recovery from one fault, and how much of it was the broker's own start."""
+    away = f" ({struck.away_s:.1f} s of them without a broker)" if struck.away_s and struck.recovery_s else ""
+    return f"{seconds(struck.recovery_s)}{away}"
+
+
 def show(all_survived: Sequence[Survived]) -> None:
     """Print the table, and each fault's recovery below it."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -59,7 +65,7 @@ def show(all_survived: Sequence[Survived]) -> None:
         again = ", ".join(f"{count} after {why}" for why, count in survived.refusals.items()) or "none"
         console.print(f"{survived.broker} ({survived.settings}); posts that were repeated: {again}")
         for struck in survived.struck:
-            console.print(f"  {struck.fault}: {seconds(struck.recovery_s)}")
+            console.print(f"  {struck.fault}: {recovery(struck)}")
         if any(survived.exit_codes):
             console.print(f"  exit codes at the end: {survived.exit_codes}")
 
@@ -77,7 +83,7 @@ def markdown(all_survived: Sequence[Survived], machine: str, date: str) -> str:
 
 
 def _times(survived: Survived, fault: str) -> str:
-    return ", ".join(seconds(each.recovery_s) for each in survived.struck if each.fault == fault) or "-"
+    return ", ".join(recovery(each) for each in survived.struck if each.fault == fault) or "-"
 
 
 def write(all_survived: Sequence[Survived], docs: Path = DOCS) -> None:

@@ -46,21 +46,22 @@ async def survive(
             await audit.until(lambda done: done >= len(load.accepted), _PATIENCE_S)
             sampling.cancel()
             codes = await fleet.stop()
-            struck = [Struck(fault, recovery_s(audit.samples, at, rate_per_s)) for fault, at in moments]
+            struck = [Struck(name, recovery_s(audit.samples, at, rate_per_s), away_s) for name, at, away_s in moments]
             counted = await audit.count(load.accepted, folder / "executions.log")
             return Survived(name, kind.settings, counted, struck, load.refusals, codes)
         finally:
             await fleet.kill()
 
 
-async def _strike(scene: Scene, rounds: int, warm_s: float, calm_s: float) -> list[tuple[str, float]]:
-    """One fault after the other; the moment of each."""
+async def _strike(scene: Scene, rounds: int, warm_s: float, calm_s: float) -> list[tuple[str, float, float]]:
+    """One fault after the other; the moment of each, and for how long there was no broker."""
     await asyncio.sleep(warm_s)
     moments = []
     for fault in faults_of(scene) * rounds:
         print(f"  {fault.name} ...", file=sys.stderr, flush=True)
-        moments.append((fault.name, time.monotonic()))
         began = time.monotonic()
         await fault.strike(scene)
-        await asyncio.sleep(max(0.0, calm_s - (time.monotonic() - began)))
+        took_s = time.monotonic() - began
+        moments.append((fault.name, began, took_s if fault.no_broker else 0.0))
+        await asyncio.sleep(max(0.0, calm_s - took_s))
     return moments

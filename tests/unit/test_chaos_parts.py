@@ -10,7 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.chaos.audit import Counted
 from benchmarks.chaos.recovery import Sample, rate_at, recovery_s
+from benchmarks.chaos.report import recovery
+from benchmarks.chaos.survived import Struck, Survived
 from tests.services.proxy import Proxy, proxied
 
 
@@ -51,6 +54,20 @@ def test_what_was_caught_up_before_a_fault_is_not_expected_again() -> None:
 
 def test_a_flow_that_never_comes_back_is_told() -> None:
     assert recovery_s(flow((10, 100), (5, 10)), 10.0) is None
+
+
+def test_the_brokers_own_start_is_told_and_not_held_against_the_flow() -> None:
+    slow, quick, never = Struck("broker killed", 12.0, 8.5), Struck("cut", 2.0), Struck("broker killed", None, 8.5)
+    assert [recovery(each) for each in (slow, quick, never)] == [
+        "12.0 s (8.5 s of them without a broker)",
+        "2.0 s",
+        "did not come back",
+    ]
+    counted = Counted(10, 10, 0, 0, 0)
+    assert Survived("b", "", counted, [slow, quick], {}, []).passed
+    assert Survived("b", "", counted, [slow, quick], {}, []).slowest_s == 3.5
+    assert not Survived("b", "", counted, [Struck("cut", 12.0)], {}, []).passed
+    assert not Survived("b", "", counted, [never], {}, []).passed
 
 
 class _Echo(socketserver.ThreadingTCPServer):
