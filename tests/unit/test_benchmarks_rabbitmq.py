@@ -74,8 +74,9 @@ def test_rows_without_the_server_say_so(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_better_of_flasks_servers_is_what_we_are_held_to() -> None:
-    found = seed.figure("seed", {seed.OURS: [40.0], seed.FLASK: [5.0], seed.SINGLE: [10.0]})
-    assert found.values == [4.0]
+    rates = {seed.OURS: [40.0], seed.FLASK: [5.0], seed.SINGLE: [10.0]}
+    assert seed.figure("seed", rates, seed.faster(rates)).values == [4.0]
+    assert seed.figure("seed: intake", rates, seed.FLASK).values == [8.0]
 
 
 def test_a_pattern_gives_every_message_its_payload_and_an_id_of_its_own() -> None:
