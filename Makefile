@@ -56,7 +56,7 @@ types: install  ## mypy, strict
 	$(BIN)/mypy millrace
 
 layers: install  ## who may import whom
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 reference: install  ## write the reference pages anew from the schema and the commands
 	$(BIN)/python docs/generate.py
