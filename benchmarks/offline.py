@@ -1,4 +1,4 @@
-"""The hello handler behind HTTP, by `millrace up` and by serverless-offline, from one serverless.yml; its answer alone.
+"""The hello handler behind HTTP, by `millrace up` and by serverless-offline, from one serverless.yml; its bounds.
 
 SAM's local API is left out: it runs every function in a Docker container.
 """
@@ -69,6 +69,14 @@ def serverless_offline(folder: Path) -> AbstractContextManager[str]:
     environment = npm.environment(PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     command = ["node", str(modules / "serverless/bin/serverless.js"), "offline", *options]
     return served(command, f"http://127.0.0.1:{port}{PATH}", folder, environment)
+
+
+def hop(folder: Path) -> AbstractContextManager[str]:
+    """The handler in a process behind uvicorn, and no more: see benchmarks/hop.py."""
+    write(folder)
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.hop", str(port), str(folder / "handler.py"), "hello"]
+    return served(command, f"http://127.0.0.1:{port}{PATH}", folder, os.environ | {"PYTHONPATH": str(ROOT)})
 
 
 def constant(folder: Path) -> AbstractContextManager[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import statistics
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,7 +18,8 @@ from benchmarks.page import ROOT
 
 CONNECTIONS = 8
 TARGET, P50_MS = 5, 3
-OURS, PEER, BOUND = "millrace", "serverless-offline", "the same answer from uvicorn, nothing called"
+OURS, PEER = "millrace", "serverless-offline"
+HOP, BOUND = "uvicorn and a bare hop to the handler's process", "the same answer from uvicorn, nothing called"
 RATE = f"a warm hello handler of serverless.yml over HTTP, {CONNECTIONS} connections, over serverless-offline"
 P50 = "one answer of it, asked one at a time: p50"
 
@@ -38,11 +41,24 @@ def measure(quick: bool) -> list[Figure]:
             urls[PEER] = running.enter_context(offline.serverless_offline(running.enter_context(mill.scratch())))
         except Absent as why:
             return [skipped("warm", RATE, "at least", TARGET, str(why)), p50]
+        urls[HOP] = running.enter_context(offline.hop(running.enter_context(mill.scratch())))
         urls[BOUND] = running.enter_context(offline.constant(running.enter_context(mill.scratch())))
         rates = by_turns(repeats, urls, lambda side: load(urls[side], CONNECTIONS, seconds).rate)
-    ratios = [mine / theirs for mine, theirs in zip(rates[OURS], rates[PEER], strict=True)]
-    remark = ", ".join(f"{side} {per_s(each)}" for side, each in rates.items())
-    return [Figure("warm", RATE, ratios, "at least", TARGET, remark=remark), p50]
+    ratios = over(rates[OURS], rates[PEER])
+    return [Figure("warm", RATE, ratios, "at least", TARGET, remark=remark(rates)), p50]
+
+
+def over(rates: Sequence[float], base: Sequence[float]) -> list[float]:
+    """The ratios of runs side by side."""
+    return [mine / theirs for mine, theirs in zip(rates, base, strict=True)]
+
+
+def remark(rates: Mapping[str, Sequence[float]]) -> str:
+    """Every side's rate, and for the bounds what ratio they would be."""
+    shown = {side: f"{side} {per_s(each)}" for side, each in rates.items()}
+    for side in (HOP, BOUND):
+        shown[side] += f" ({statistics.median(over(rates[side], rates[PEER])):.2f})"
+    return ", ".join(shown.values())
 
 
 def load(url: str, connections: int, seconds: float) -> Load:
