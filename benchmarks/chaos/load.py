@@ -11,6 +11,7 @@ import httpx
 
 _BODY_BYTES = 200
 _PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 0.8  # asking on and on would take the processor that a broker needs to start
 _TIMEOUT_S = 10.0
 _CONNECTIONS = 32
 
@@ -50,7 +51,7 @@ class Load:
         """Post one item, to one gateway after the other, until it is accepted."""
         id = f"item-{number}"
         body = id.encode().ljust(_BODY_BYTES, b".")
-        turn = number
+        turn, pause_s = number, _PAUSE_S
         while True:
             try:
                 answer = await client.post(
@@ -63,4 +64,5 @@ class Load:
             except httpx.HTTPError as error:  # the gateway was killed: what a client does is ask again
                 self.refusals[type(error).__name__] += 1
             turn += 1
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
