@@ -71,7 +71,7 @@ class Ways:
     def _queue(self, function: FunctionConfig, event: QueueEvent, spec: Spec) -> Way:
         queue = self._queues[event.queue]
         rules = msgspec.structs.replace(
-            rules_of(function, queue.max_receives),
+            rules_of(function, queue),
             at_lease_end=event.retry == "lease",
             hold=event.on_error == "bisect",
         )
@@ -80,7 +80,8 @@ class Ways:
 
     def _stream(self, function: FunctionConfig, event: TableEvent, queue: Queue, spec: Spec) -> Way:
         rules = msgspec.structs.replace(
-            rules_of(function, None if event.tries is None else event.tries + 1),
+            rules_of(function, queue),
+            max_receives=None if event.tries is None else event.tries + 1,
             max_age_s=event.max_age or _STREAM_S,
             hold=event.on_error == "bisect",
             stream=True,
@@ -92,9 +93,10 @@ class Ways:
     def _inbox(self, function: FunctionConfig, queue: Queue, spec: Spec) -> Way:
         config = function.asynchronous
         if config is None:
-            return Way(queue, policy_of(function), rules_of(function, queue.max_receives))
+            return Way(queue, policy_of(function), rules_of(function, queue))
         rules = msgspec.structs.replace(
-            rules_of(function, config.tries + 1),
+            rules_of(function, queue),
+            max_receives=config.tries + 1,
             base_s=config.wait,
             max_s=math.inf,
             jitter=False,
@@ -129,10 +131,11 @@ def alone(function: FunctionConfig) -> Policy:
     return Policy(size=1, wait_s=0.0, max_bytes=function.batch.bytes, timeout_s=function.timeout)
 
 
-def rules_of(function: FunctionConfig, max_receives: int | None) -> Rules:
-    """Which failures are tried again, by what the function says of all its events."""
+def rules_of(function: FunctionConfig, queue: Queue) -> Rules:
+    """Which failures are tried again, by what the function says of all its events, and its queue."""
     return Rules(
-        max_receives=max_receives,
+        max_receives=queue.max_receives,
+        fifo=queue.fifo,
         base_s=function.retry.base,
         max_s=function.retry.max,
         retry_on=tuple(function.retry_on),

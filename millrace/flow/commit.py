@@ -7,7 +7,7 @@ them once, and the deletion that says "done" must be the last thing to become du
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -16,12 +16,23 @@ import msgspec
 from millrace.broker import Broker
 from millrace.errors import MillraceError
 from millrace.flow.apart import ApartRows, Refused
+from millrace.flow.outcomes import is_left_to_its_lease
 from millrace.store import Bucket, Results, Table
 from millrace.types import Commit, Failure, Lease, Outcome, Post
 
 _WRITES_AT_ONCE = 16
 
 Poster = Callable[[Post], Awaitable[None]]
+
+
+class Lines(msgspec.Struct):
+    """What must not overtake what: `of` names the line of a message, None where it may.
+
+    `held` learns of the lines in which a commit left a message to be tried again.
+    """
+
+    of: Callable[[Lease], str | None] = lambda _: None
+    held: set[str] = msgspec.field(default_factory=set)
 
 
 class Committer:
@@ -43,23 +54,52 @@ class Committer:
         self._apart = ApartRows(tables)
         self._gate = asyncio.Semaphore(_WRITES_AT_ONCE)
 
-    async def commit(self, commit: Commit, refused: Refused) -> list[Lease]:
+    async def commit(self, commit: Commit, refused: Refused, lines: Lines | None = None) -> list[Lease]:
         """Make the commit durable; return the leases that were lost, whose outcomes had no effect.
 
         An outcome whose object or webhook could not be written, or whose row is too large, becomes what `refused` makes
-        of it. Raises StorageError or BrokerError when the rest could not be made durable; then nothing was deleted and
-        it may be called again.
+        of it; where that is another try, what follows it in its line is given back. What is left to its lease is not
+        settled. Raises StorageError or BrokerError when the rest could not be made durable; then nothing was deleted
+        and it may be called again.
         """
-        commit = await self._apart.write(commit, refused)
-        if any(outcome.objects or outcome.posts for outcome in commit.outcomes):
-            written = await asyncio.gather(*(self._written(outcome, refused) for outcome in commit.outcomes))
-            commit = Commit(commit.queue, written)
+        lines = lines or Lines()
+        outcomes = (apart := await self._apart.write(commit, refused)).outcomes
+        held: set[str] = set()
+        if apart is not commit or any(outcome.objects or outcome.posts for outcome in outcomes):
+            outcomes = await self._written(outcomes, refused, lines.of, held)
+        commit = Commit(commit.queue, [outcome for outcome in outcomes if not is_left_to_its_lease(outcome)])
         if not self._broker.capabilities.transactional:
             await self._write_first(commit)
-        return await self._broker.settle(commit)
+        lost = await self._broker.settle(commit) if commit.outcomes else []
+        lines.held |= held  # not before: a commit that is called again is the same
+        return lost
 
-    async def _written(self, outcome: Outcome, refused: Refused) -> Outcome:
+    async def _written(
+        self, outcomes: Sequence[Outcome], refused: Refused, line_of: Callable[[Lease], str | None], held: set[str]
+    ) -> list[Outcome]:
+        """The outcomes with their objects and posts done: line beside line, and within one in order."""
+        places: dict[Hashable, list[int]] = {}
+        for place, outcome in enumerate(outcomes):
+            line = line_of(outcome.lease)
+            places.setdefault(place if line is None else line, []).append(place)
+        written = list(outcomes)
+
+        async def write(line: Hashable) -> None:
+            waits = False
+            for place in places[line]:
+                outcome = written[place]
+                written[place] = Outcome(outcome.lease, "release") if waits else await self._one(outcome, refused)
+                waits = waits or written[place].verdict == "retry"
+            if waits and isinstance(line, str):
+                held.add(line)
+
+        await asyncio.gather(*map(write, places))
+        return written
+
+    async def _one(self, outcome: Outcome, refused: Refused) -> Outcome:
         """The outcome with its objects and posts done, or what becomes of it when one could not be."""
+        if not outcome.objects and not outcome.posts:
+            return outcome
         try:
             async with self._gate:
                 for item in outcome.objects:

@@ -26,7 +26,8 @@ class Rules(msgspec.Struct, frozen=True):
     `call`: somebody waits for the answer, and a failure is one; nothing is retried and no dead letter is kept.
     `max_age_s`: what is older, or would be at its next try, is given up. `at_lease_end`: a failed message is left to
     its lease, as on SQS. `hold`: what follows a retried message of its group waits for it. `stream`: what follows a
-    record that a handler named in its answer is read again with it, and is not to blame.
+    record that a handler named in its answer is read again with it, and is not to blame. `fifo`: the messages without
+    a group are one, too.
     """
 
     max_receives: int | None
@@ -38,6 +39,7 @@ class Rules(msgspec.Struct, frozen=True):
     at_lease_end: bool = False
     hold: bool = True
     stream: bool = False
+    fifo: bool = False
     retry_on: tuple[str, ...] = ()
     dead_on: tuple[str, ...] = ()
 
@@ -116,11 +118,16 @@ class Decider:
                 if isinstance(result, Failure)
                 else self._done(lease, result, version, started_at, now)
             )
-            if outcome.verdict == "retry" and lease.message.group and self._rules.hold:
-                held.add(lease.message.group)
+            if outcome.verdict == "retry" and (line := self.line_of(lease)) is not None:
+                held.add(line)
             behind = self._rules.stream and isinstance(result, Failure) and result.type == ITEM_FAILURE
             outcomes.append(outcome)
         return self._handed_over(outcomes, request_id, now)
+
+    def line_of(self, lease: Lease) -> str | None:
+        """The group in which nothing may overtake a message that is tried again; None where it may."""
+        group = lease.message.group
+        return group if self._rules.hold and (group or self._rules.fifo) else None
 
     def too_old(self, lease: Lease) -> bool:
         """Whether a message that was just taken is past the age at which it is given up."""

@@ -20,12 +20,12 @@ from millrace.clock import Clock
 from millrace.errors import Draining
 from millrace.flow.batcher import Batcher
 from millrace.flow.bisect import Part, results
-from millrace.flow.commit import Committer
+from millrace.flow.commit import Committer, Lines
 from millrace.flow.failures import failure_lines
 from millrace.flow.insist import insist
 from millrace.flow.leases import Hold, LeaseKeeper
 from millrace.flow.mapping import Mapping
-from millrace.flow.outcomes import Decider, Result, is_left_to_its_lease
+from millrace.flow.outcomes import Decider, Result
 from millrace.flow.places import MOST_AHEAD, Place, Places
 from millrace.flow.replicas import Lost, ReplicaSet
 from millrace.flow.timing import Timing
@@ -145,7 +145,7 @@ class Pipeline:
 
     async def process(self, batch: Batch, place: Place) -> None:
         """Run, decide and commit one batch, in parts as blame is settled, its leases renewed meanwhile."""
-        held: set[str] = set()
+        lines = Lines(self._decider.line_of)
         started_at = self._clock.now()
         left: Sequence[Lease] = batch.leases
         with self._keeper.holding(batch.leases) as hold, self._span(SpanName.BATCH, batch):
@@ -158,14 +158,14 @@ class Pipeline:
                         answers,
                         version=version,
                         started_at=started_at,
-                        held=held,
+                        held=lines.held,
                         request_id=batch.request_id,
                     )
                     self._telemetry.step(Step.AFTER_DECIDE)
                     left = _less(left, leases)
                     if not left:
                         place.ran(len(batch.leases), sum([len(lease.message.body) for lease in batch.leases]))
-                    await self.commit(outcomes)
+                    await self.commit(outcomes, lines)
                     self._tell(batch, leases, answers, outcomes)
             except Draining:
                 await self.commit([Outcome(lease, "release") for lease in left])
@@ -194,18 +194,17 @@ class Pipeline:
         if self._decider.at_lease_end:
             hold.needed_until = self._clock.monotonic() + self._replicas.spec.timeout_s
 
-    async def commit(self, outcomes: Sequence[Outcome]) -> None:
+    async def commit(self, outcomes: Sequence[Outcome], lines: Lines | None = None) -> None:
         """Make outcomes durable, trying again for as long as it takes: the work is done and must not be lost."""
         if not outcomes:
             return
-        commit = Commit(self.queue.name, [outcome for outcome in outcomes if not is_left_to_its_lease(outcome)])
+        commit = Commit(self.queue.name, outcomes)
         self._telemetry.step(Step.BEFORE_COMMIT)
         began = self._clock.monotonic()
-        write = partial(self._committer.commit, commit, self._decider.refused)
-        lost = await insist(write, f"commit to {self.queue.name}", self._clock) if commit.outcomes else None
+        write = partial(self._committer.commit, commit, self._decider.refused, lines)
+        lost = await insist(write, f"commit to {self.queue.name}", self._clock)
         self._telemetry.step(Step.AFTER_COMMIT)
-        told = Commit(self.queue.name, outcomes)
-        self._telemetry.committed(self.function, told, len(lost or ()), self._clock.monotonic() - began)
+        self._telemetry.committed(self.function, commit, len(lost or ()), self._clock.monotonic() - began)
 
     def _tell(
         self, batch: Batch, leases: Sequence[Lease], answers: Sequence[Result], outcomes: Sequence[Outcome]

@@ -1,11 +1,13 @@
 """The committer: objects and webhooks first, the rest in one settle, or in the order that loses nothing."""
 
+import math
+
 import msgspec
 import pytest
 
 from millrace.broker import Capabilities
 from millrace.errors import StorageFull
-from millrace.flow.commit import Committer
+from millrace.flow.commit import Committer, Lines
 from millrace.types import Commit, Failure, Lease, Message, Object, Outcome, Post, Put, Record, Row
 
 LEASE = Lease("q", Message("m"), 1, 1, 0.0)
@@ -23,7 +25,7 @@ class Spy:
         self.capabilities = Capabilities(True, transactional, True, True, True, True, True)
 
     def note(self, verb: str, what: object) -> None:
-        if verb == self.broken:
+        if self.broken in (verb, what):
             raise StorageFull("no space left")
         self.calls.append((verb, what))
 
@@ -93,3 +95,53 @@ async def test_nothing_is_acked_when_a_write_before_it_fails(broken: str) -> Non
     with pytest.raises(StorageFull):
         await spy.committer().commit(Commit("q", [DONE]), refuse)
     assert "settle" not in dict(spy.calls)
+
+
+def in_group(id: str, group: str, **effects: object) -> Outcome:
+    return Outcome(Lease("q", Message(id, group=group), id, 1, 0.0), "done", **effects)  # type: ignore[arg-type]
+
+
+def group_of(lease: Lease) -> str | None:
+    return lease.message.group or None
+
+
+def sent(id: str) -> dict[str, tuple[Post, ...]]:
+    return {"posts": (Post("http://127.0.0.1/", id, b"1"),)}
+
+
+async def test_what_follows_a_refused_one_of_its_group_is_given_back_unwritten() -> None:
+    spy, lines = Spy(transactional=True, broken="a1"), Lines(group_of)
+    outcomes = [in_group(id, id[0], **sent(id)) for id in ("a1", "a2", "b1", "b2")]
+    await spy.committer().commit(Commit("q", [*outcomes, in_group("a3", "a")]), refuse, lines)
+    (_, settled), told = spy.calls[-1], [what for verb, what in spy.calls if verb == "post"]
+    assert told == ["b1", "b2"]
+    assert [each.verdict for each in settled.outcomes] == ["retry", "release", "done", "done", "release"]  # type: ignore[attr-defined]
+    assert lines.held == {"a"}, "what of the group comes in a later part of the batch waits too"
+
+
+async def test_a_dead_one_holds_up_nobody() -> None:
+    spy, lines = Spy(transactional=True, broken="a1"), Lines(group_of)
+    outcomes = [in_group(id, "a", **sent(id)) for id in ("a1", "a2")]
+    await spy.committer().commit(Commit("q", outcomes), lambda one, _: Outcome(one.lease, "dead"), lines)
+    assert [each.verdict for each in spy.calls[-1][1].outcomes] == ["dead", "done"]  # type: ignore[attr-defined]
+    assert not lines.held
+
+
+async def test_a_commit_that_is_called_again_is_the_same() -> None:
+    spy, lines = Spy(transactional=True, broken="settle"), Lines(group_of)
+    commit = Commit("q", [in_group("a1", "a", **sent("a1"))])
+    with pytest.raises(StorageFull):
+        await spy.committer().commit(commit, refuse, lines)
+    spy.broken = "a1"
+    assert await spy.committer().commit(commit, refuse, lines) == []
+    assert [each.verdict for each in spy.calls[-1][1].outcomes] == ["retry"]  # type: ignore[attr-defined]
+
+
+async def test_what_is_left_to_its_lease_is_not_settled_though_it_was_refused_only_now() -> None:
+    spy = Spy(transactional=True, broken="bucket")
+    other = Outcome(Lease("q", Message("n"), 2, 1, 0.0), "done")
+    left = lambda one, _: Outcome(one.lease, "retry", delay_s=math.inf)  # noqa: E731
+    await spy.committer().commit(Commit("q", [DONE, other]), left)
+    assert spy.calls == [("settle", Commit("q", [other]))]
+    await spy.committer().commit(Commit("q", [DONE]), left)
+    assert len(spy.calls) == 1, "nothing is left to be said"

@@ -90,6 +90,13 @@ def test_without_groups_nothing_is_held() -> None:
     assert [o.verdict for o in decide([BAD, b"1"])] == ["retry", "done"]
 
 
+def test_without_groups_a_fifo_queue_is_one_line() -> None:
+    held: set[str] = set()
+    assert [o.verdict for o in decide([BAD, b"1"], held=held, fifo=True)] == ["retry", "release"]
+    assert held == {""}
+    assert [o.verdict for o in decide([BAD, b"1"], fifo=True, hold=False)] == ["retry", "done"]
+
+
 @pytest.mark.parametrize(("attempt", "verdict"), [(1, "retry"), (3, "dead")])
 def test_a_result_that_could_not_be_written_is_a_failure(attempt: int, verdict: str) -> None:
     decider = Decider("f", Rules(max_receives=3), Sinks("f", [], {}), ManualClock())

@@ -184,6 +184,22 @@ async def test_what_fails_in_a_fifo_queue_holds_its_group_until_its_visibility_e
         assert order == ["a", "b", "a", "b", "c"]
 
 
+async def test_without_groups_a_fifo_queue_is_one_line() -> None:
+    order: list[str] = []
+
+    def function(event: Any, context: Any) -> Any:
+        order.extend(record["messageId"] for record in event["Records"])
+        return answers("a") if len(order) == 2 else None
+
+    settings = {"events": [{"queue": "q", "batch": {"size": 2}}]}
+    async with running(function, queues={"q": {"fifo": True}}, f=settings) as bench:
+        await bench.put("q", *"abc")
+        await bench.settle()
+        assert order == ["a", "b"]
+        await bench.after(1.0)
+        assert order == ["a", "b", "a", "b", "c"], "what follows a message that is tried again waits for it"
+
+
 async def test_a_window_gathers_for_as_long_as_lambdas_longest() -> None:
     event = {"queue": "q", "batch": {"size": 3, "wait": 300.0}, **SQS}
     async with running(lambda *_: None, queues={"q": {"lease": 900.0}}, f={"events": [event]}) as bench:
