@@ -14,6 +14,8 @@ import psutil
 
 # EOF on its input means that whoever started the servers is gone without having said so: SIGKILL, out of memory.
 _GUARD = 'read -r _ || { kill -KILL "-$1"; rm -rf -- "$2"; }'
+# Stopped, held by a debugger, or over; psutil's words are for systems without /proc.
+_STILL = {"T", "t", "Z", "X", psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}
 
 
 def tree(pid: int) -> list[psutil.Process]:
@@ -39,6 +41,19 @@ def wait_gone(processes: Iterable[psutil.Process], limit_s: float) -> bool:
         if time.monotonic() > until:
             return False
         time.sleep(0.01)
+    return True
+
+
+def wait_still(processes: Iterable[psutil.Process], limit_s: float) -> bool:
+    """Whether every thread of all of them stood still in time.
+
+    SIGSTOP is only sent when `kill` returns: until some thread of the process runs and takes it, all others go on.
+    """
+    until = time.monotonic() + limit_s
+    while not all(_stands(process) for process in processes):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.001)
     return True
 
 
@@ -71,3 +86,19 @@ def _lives(process: psutil.Process) -> bool:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def _stands(process: psutil.Process) -> bool:
+    try:
+        states = {_state(thread) for thread in Path(f"/proc/{process.pid}/task").glob("*/stat")}
+        return (states or {process.status()}) <= _STILL
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _state(thread: Path) -> str:
+    """The first word behind the program's name, which stands in brackets and may hold any: man 5 proc."""
+    try:
+        return thread.read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"

@@ -16,8 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
+import psutil
+
 from tests.services.ports import free_port
-from tests.services.processes import dismiss, guard, send, tree, wait_gone
+from tests.services.processes import dismiss, guard, send, tree, wait_gone, wait_still
 
 HOST = "127.0.0.1"
 READY_S = 60.0
@@ -125,8 +127,13 @@ class Server(ABC):
         self._process = self._guard = None
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
-        send(tree(self.pid), signal.SIGSTOP)
+        """SIGSTOP: connections stay open and nothing answers. Raises ServiceError when something goes on for long."""
+        still: set[psutil.Process] = set()
+        while moving := set(tree(self.pid)) - still:  # what was started meanwhile is found the next time
+            send(moving, signal.SIGSTOP)
+            if not wait_still(moving, STOP_S):
+                raise ServiceError(f"{self.name} did not stand still within {STOP_S:.0f} s")
+            still |= moving
 
     def resume(self) -> None:
         """SIGCONT after `pause`."""
