@@ -7,7 +7,7 @@ until_next(now) says how long one may sleep before asking again
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import accumulate
 
 import msgspec
@@ -111,13 +111,17 @@ class Batcher:
         self._since = deque(since for _, since in kept)
         self._bytes = sum(len(lease.message.body) for lease, _ in kept)
 
+    def without(self, groups: Set[str]) -> list[Lease]:
+        """Let go of the messages of these groups, to be given back unstarted."""
+        gone = [lease for lease in self._leases if lease.message.group in groups]
+        self.renew(gone, ())
+        return gone
+
     def drain(self) -> list[Lease]:
         """Everything that is held, to be given back unstarted."""
-        leases = list(self._leases)
-        self._leases.clear()
-        self._since.clear()
-        self._bytes = 0
-        return leases
+        gone = self.leases
+        self.renew(gone, ())
+        return gone
 
     def _latest_start(self) -> float:
         ends = min(min(lease.expires_at, lease.deadline) for lease in self._leases)

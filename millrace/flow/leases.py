@@ -23,6 +23,11 @@ class Hold:
         self.needed_until = math.inf
         self._leases = {lease.receipt: lease for lease in leases}
 
+    @property
+    def leases(self) -> list[Lease]:
+        """As they are now."""
+        return list(self._leases.values())
+
     def ending(self) -> list[Lease]:
         """Those that would run out too early."""
         return [lease for lease in self._leases.values() if lease.expires_at < self.needed_until]

@@ -119,11 +119,11 @@ class Pipeline:
         while not self._draining.done():
             now = self._clock.monotonic()
             if reason := self._batcher.due(now):
-                return self._released(now, reason)
+                return await self._released(now, reason)
             if leases := await self.sift(await self.take()):
                 self._batcher.add(leases, self._clock.monotonic(), self._waited_s(leases[0]))
             else:
-                await self._signal(self._batcher.until_next(now))
+                await self._signal(self._batcher.until_next(self._clock.monotonic()))
         return None
 
     async def take(self) -> list[Lease]:
@@ -140,8 +140,11 @@ class Pipeline:
         """The leases that are to be run: what the filter keeps out is deleted, what is too old is given up."""
         kept, filtered, outcomes = self._mapping.sift(leases, self._decider)
         self._telemetry.filtered(self.function, len(filtered))
-        await self.commit([*(Outcome(lease, "done") for lease in filtered), *outcomes])
-        return kept
+        if not filtered and not outcomes:
+            return kept
+        with self._keeper.holding(kept) as hold:
+            await self.commit([*(Outcome(lease, "done") for lease in filtered), *outcomes])
+        return hold.leases
 
     async def process(self, batch: Batch, place: Place) -> None:
         """Run, decide and commit one batch, in parts as blame is settled, its leases renewed meanwhile."""
@@ -235,8 +238,12 @@ class Pipeline:
             return 0
         return self._timing.fitting(_SOON_S, _MOST_SOON)
 
-    def _released(self, now: float, reason: str) -> Batch:
+    async def _released(self, now: float, reason: str) -> Batch:
         batch = self._mapping.batch(self._batcher.release(now), reason)
+        if self.queue.fifo and len(self._batcher):  # fewer fit than were taken: what follows must not run beside them
+            left = self._batcher.without({lease.message.group for lease in batch.leases})
+            with self._keeper.holding(batch.leases):
+                await self.commit([Outcome(lease, "release") for lease in left])
         self._telemetry.batch_released(self.function, reason, len(batch.leases))
         self._telemetry.step(Step.AFTER_GATHER)
         return batch

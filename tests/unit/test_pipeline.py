@@ -23,7 +23,7 @@ from millrace.flow.sinks import Sinks
 from millrace.flow.timing import Timing
 from millrace.stores.memory import MemoryResults
 from millrace.telemetry import Step, Telemetry
-from millrace.testing import ManualClock
+from millrace.testing import FaultyBroker, ManualClock
 from millrace.types import Commit, Failure, Lease, Message, Put
 from millrace.wire import Line, Ran, Run, Spec
 
@@ -363,6 +363,76 @@ async def test_an_error_of_ours_is_logged_and_the_pipeline_goes_on(caplog: pytes
     async with running(Replicas(broken), size=1, before=("a", "b")) as bench:
         assert await bench.states("b") == ["done"]
     assert "ended in an error of ours" in caplog.text
+
+
+async def settled() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_fewer_than_were_taken_of_a_group_do_not_run_beside_each_other() -> None:
+    """A batch that ends while the next is gathered teaches that messages are slow: then less of a group fits in."""
+    replicas = Replicas(lambda run: Ran(run.batch, [message.body for message in run.messages], {}, None, 10.0))
+    queue = Queue("q", lease_s=90.0, fifo=True)
+    async with running(replicas, queue=queue, size=10, wait_s=5.0) as bench:
+        replicas.gate.clear()
+        await bench.put("first")
+        await bench.clock.until_sleeping(2)
+        bench.clock.advance(5.0)
+        await replicas.entered.wait()
+        in_a = [Put("q", Message(f"a{number}", b"1", group="a")) for number in range(5)]
+        await bench.broker.put([*in_a, Put("q", Message("b", b"1", group="b"))])
+        await settled()
+        replicas.gate.set()
+        assert await bench.states("first") == ["done"]
+        replicas.gate.clear()
+        bench.clock.advance(5.0)
+        await settled()
+        assert replicas.runs[1:] == [["a0", "a1"], ["b"]], "30 s, 10 s each, and a margin"
+        assert [each.attempts for each in await bench.broker.peek("q")] == [1, 1, 0, 0, 0, 1]
+        replicas.gate.set()
+        await settled()
+        bench.clock.advance(5.0)
+        await settled()
+    assert [id for run in replicas.runs[1:] for id in run if id != "b"] == [f"a{number}" for number in range(5)]
+
+
+async def test_leases_are_renewed_while_the_filter_deletes_others() -> None:
+    clock, results = ManualClock(), MemoryResults()
+    broker = FaultyBroker(MemoryBroker(clock, [results]))
+    await broker.declare([QUEUE, Queue("out")])
+    accepts = Mapping(accepts=lambda lease: lease.message.id == "kept")
+    bench = Bench(Replicas(), broker, clock, results, mapping=accepts)  # type: ignore[arg-type]
+    await bench.put("kept", "filtered")
+    reached, go_on = broker.hold("settle")
+    bench.task = asyncio.create_task(bench.pipeline.run())
+    await reached.wait()
+    for _ in range(4):
+        await clock.until_sleeping(1)
+        clock.advance(10.0)
+        await settled()
+    assert [lease.message.id for lease in await broker.inner.take("q", 2)] == ["filtered"], "what is kept is ours still"
+    go_on.set()
+    assert await bench.states("kept") == ["done"]
+    bench.pipeline.drain()
+    await bench.task
+
+
+async def test_how_long_a_take_took_is_no_longer_waited_for() -> None:
+    async with running(size=4, wait_s=5.0) as bench:
+        take = bench.broker.take
+
+        async def slow(queue: str, limit: int, **how: Any) -> list[Lease]:
+            leases = await take(queue, limit, **how)
+            if not leases:
+                bench.clock.advance(3.0)
+            return leases
+
+        bench.broker.take = slow  # type: ignore[method-assign]
+        await bench.put("a")
+        await bench.clock.until_sleeping(2)
+        bench.clock.advance(2.0)
+        assert await bench.states("a") == ["done"]
 
 
 async def test_small_batches_run_on_while_others_wait_for_their_commit() -> None:
