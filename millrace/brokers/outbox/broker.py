@@ -81,6 +81,7 @@ class Outbox(Broker):
     async def take(
         self, queue: str, limit: int, *, max_bytes: int | None = None, lease_s: float | None = None
     ) -> list[Lease]:
+        await self._taking.ready(queue)
         while leases := await self._inner.take(queue, limit, max_bytes=max_bytes, lease_s=lease_s):
             if fresh := await self._taking.not_done(queue, leases):
                 return [outer(lease) for lease in fresh]

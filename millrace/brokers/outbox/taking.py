@@ -27,6 +27,13 @@ class Taking:
         self._ledger = ledger
         self._outputs = outputs
         self._letters = letters
+        self._away = False  # the ledger did not answer the last take
+
+    async def ready(self, queue: str) -> None:
+        """Nothing is taken while nobody can tell what is done: not every broker gives back uncounted."""
+        if self._away:
+            await self._ledger.unsent(queue, [])
+            self._away = False
 
     async def not_done(self, queue: str, leases: Sequence[Lease]) -> list[Lease]:
         """The leases whose messages are to be run; copies of them, and what is done already, are acknowledged."""
@@ -49,6 +56,7 @@ class Taking:
             if again := [lease.message.id for lease in leases if lease.message.id in done and _is_new_letter(lease)]:
                 await self._ledger.forget(queue, again, done=True)
         except StorageError:
+            self._away = True
             with suppress(BrokerError, StorageError):  # somebody else may
                 await self._inner.settle(Commit(queue, [Outcome(lease, "release") for lease in leases]))
             raise
