@@ -13,10 +13,10 @@ from pathlib import Path
 from millrace import cli
 from millrace.brokers.sqlite import SqliteBroker
 from millrace.cli.registry import COMMANDS
-from millrace.config.brokers import KNOWN_BROKERS
 from millrace.config.docs import config_page
 from millrace.config.fleet import LARGE_BODY
 from millrace.formats.docs import compatibility_page
+from millrace.known_brokers import KNOWN_BROKERS
 
 CHOOSING = Path(__file__).resolve().parent / "how-to" / "choose-a-broker.md"
 REFERENCE = Path(__file__).resolve().parent / "reference"

@@ -22,7 +22,7 @@ from benchmarks.measured import Better, Figure, skipped
 from benchmarks.speeds import MEASURES, PART
 from benchmarks.workers.seen import MARK, Seen, payload
 from millrace.app import Backend
-from millrace.config.brokers import KNOWN_BROKERS
+from millrace.known_brokers import KNOWN_BROKERS
 from millrace.types import Put
 from tests.services.redis import Redis
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from millrace.broker import Broker
 from millrace.clock import Clock
-from millrace.config.brokers import known_broker, scheme_of, schemes
 from millrace.errors import ConfigError
+from millrace.known_brokers import known_broker, scheme_of, schemes
 
 _Open = Callable[..., Awaitable[Broker]]
 

@@ -6,11 +6,11 @@ import importlib
 from typing import Protocol
 
 from millrace.clock import Clock
-from millrace.config.brokers import scheme_of
 from millrace.config.fleet import DATABASE_PACKAGE, DATABASE_SCHEMES, TABLE_PACKAGE, TABLE_SCHEME
 from millrace.config.schema import Project, TableConfig
 from millrace.database import Database
 from millrace.errors import ConfigError
+from millrace.known_brokers import scheme_of
 from millrace.store import Bookmarks, Ledger, Results, Table
 from millrace.stores.sqlite import SqliteBookmarks, SqliteResults, SqliteTables
 

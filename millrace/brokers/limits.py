@@ -8,8 +8,10 @@ from millrace.errors import QueueFull, TooLarge
 from millrace.types import Put
 
 
-def check_sizes(puts: Iterable[Put], max_bytes: int) -> None:
-    """Raise TooLarge for the first body that is longer."""
+def check_sizes(puts: Iterable[Put], max_bytes: int | None) -> None:
+    """Raise TooLarge for the first body that is longer; nothing is where there is no bound."""
+    if max_bytes is None:
+        return
     for put in puts:
         size = len(put.message.body)
         if size > max_bytes:

@@ -55,7 +55,7 @@ def move_queue(
 
 
 def _url(text: str) -> str | None:
-    from millrace.config.brokers import EMBEDDED
+    from millrace.known_brokers import EMBEDDED
 
     return None if text == EMBEDDED else text
 

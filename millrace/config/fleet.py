@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
-from millrace.config import brokers
-from millrace.config.brokers import KnownBroker, known_broker, scheme_of, schemes, titles_that
+from millrace import known_brokers
 from millrace.config.events import TableEvent
 from millrace.config.faults import nearest, one_of
 from millrace.config.findings import Finding, Path
 from millrace.config.schema import BUCKET_SCHEMES, Project
+from millrace.errors import BrokerDenied
+from millrace.known_brokers import KnownBroker, known_broker, scheme_of, schemes, titles_that
 from millrace.loopback import is_loopback
 
 DATABASE_SCHEMES = ("postgresql", "postgres")
@@ -40,11 +41,6 @@ def check_fleet(project: Project) -> Iterator[Finding]:
             yield from _check_table(project, name, table.url)
 
 
-def is_elsewhere(project: Project) -> bool:
-    """Whether the broker may serve other machines than this one."""
-    return project.broker is not None and not all(is_loopback(host) for host in _hosts(project.broker))
-
-
 def _check_broker(project: Project) -> Iterator[Finding]:
     if project.broker is None:
         return
@@ -61,13 +57,18 @@ def _check_broker(project: Project) -> Iterator[Finding]:
     variables = "the password in MILLRACE_BROKER_PASSWORD (and the user in MILLRACE_BROKER_USER), or `${env:NAME}`"
     yield from _check_secret(("broker",), project.broker, variables)
     yield from _check_claims(project, broker)
-    if is_elsewhere(project):
+    try:
+        address = broker.address(project.broker)
+    except BrokerDenied as denied:
+        yield Finding(("broker",), f"broker: {denied.problem}; {denied.hint}")
+        return
+    if not all(is_loopback(host) for host, _ in address.hosts):
         yield from _check_sharing(project, broker)
 
 
 def _nearest_scheme(written: str) -> str:
     """The scheme that was meant, quoted, also by whoever wrote the broker's name in its place; empty for none."""
-    meant = {each: each for each in schemes()} | {known.name: known.schemes[0] for known in brokers.KNOWN_BROKERS}
+    meant = {each: each for each in schemes()} | {known.name: known.schemes[0] for known in known_brokers.KNOWN_BROKERS}
     near = nearest(written, meant).strip("'")
     return f"'{meant[near]}://'" if near else ""
 
@@ -174,16 +175,5 @@ def _is_store(url: str | None) -> bool:
 def _authority(url: str) -> str:
     try:
         return urlsplit(url).netloc
-    except ValueError:  # what is wrong with it is the adapter's to say
+    except ValueError:  # what is wrong with it is told where it is read whole
         return ""
-
-
-def _hosts(url: str) -> list[str]:
-    """The hosts of a URL, several with commas between them; no host is this machine."""
-    hosts = []
-    for each in _authority(url).rpartition("@")[2].split(","):
-        try:
-            hosts.append(urlsplit(f"//{each}").hostname or "localhost")
-        except ValueError:
-            hosts.append(each)
-    return hosts

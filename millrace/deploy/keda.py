@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from millrace.broker_address import PASSWORD_VARIABLE, USER_VARIABLE, place
 from millrace.deploy.names import label
 from millrace.deploy.plan import Plan, Work
 from millrace.deploy.server import Server
@@ -16,12 +17,8 @@ from millrace.deploy.server import Server
 Json = dict[str, Any]
 API = "keda.sh/v1alpha1"
 BROKER_KEY = "MILLRACE_BROKER"
-USER_KEY = "MILLRACE_BROKER_USER"
-PASSWORD_KEY = "MILLRACE_BROKER_PASSWORD"  # noqa: S105 - its name
 _POLL_S = 15
 _NATS_MONITORING_PORT = 8222
-_REDIS_PORT = 6379
-_KAFKA_PORT = 9092
 _CONSUMER = "millrace"
 
 
@@ -77,21 +74,26 @@ def authentication_keys(server: Server) -> Mapping[str, str]:
     if server.kind.name == "rabbitmq":
         return {"host": BROKER_KEY}
     if server.kind.name == "redis" and server.has_user:
-        return {"username": USER_KEY, "password": PASSWORD_KEY}
+        return {"username": USER_VARIABLE, "password": PASSWORD_VARIABLE}
     return {}
 
 
 def _rabbitmq(server: Server, queue: str, backlog: int) -> Json:
-    metadata = {"protocol": "amqp", "mode": "QueueLength", "queueName": server.prefix + queue, "value": str(backlog)}
+    metadata = {
+        "protocol": "amqp",
+        "mode": "QueueLength",
+        "queueName": server.address.prefix + queue,
+        "value": str(backlog),
+    }
     return {"type": "rabbitmq", "metadata": metadata}
 
 
 def _nats(server: Server, queue: str, backlog: int) -> Json:
     """The scaler reads the server's monitoring port, which must be open to KEDA."""
     metadata = {
-        "natsServerMonitoringEndpoint": f"{server.host_names()[0]}:{_NATS_MONITORING_PORT}",
+        "natsServerMonitoringEndpoint": place(server.address.host, _NATS_MONITORING_PORT),
         "account": "$G",
-        "stream": (server.prefix + queue).replace(".", "=2E"),
+        "stream": (server.address.prefix + queue).replace(".", "=2E"),
         "consumer": _CONSUMER,
         "lagThreshold": str(backlog),
     }
@@ -101,12 +103,12 @@ def _nats(server: Server, queue: str, backlog: int) -> Json:
 def _redis(server: Server, queue: str, backlog: int) -> Json:
     """A settled message leaves its stream, so that the stream's length is what waits and runs."""
     metadata = {
-        "address": server.addresses(_REDIS_PORT)[0],
-        "stream": redis_stream(server.prefix, queue),
+        "address": server.address.places()[0],
+        "stream": redis_stream(server.address.prefix, queue),
         "streamLength": str(backlog),
-        "databaseIndex": server.path or "0",
+        "databaseIndex": server.address.path or "0",
     }
-    if server.scheme in ("rediss", "valkeys"):
+    if server.address.tls:
         metadata["enableTLS"] = "true"
     return {"type": "redis-streams", "metadata": metadata}
 
@@ -118,9 +120,9 @@ def redis_stream(prefix: str, queue: str) -> str:
 def _kafka(server: Server, queue: str, backlog: int) -> Json:
     """Lag counts from the committed offset, and so what is settled out of order too."""
     metadata = {
-        "bootstrapServers": ",".join(server.addresses(_KAFKA_PORT)),
-        "consumerGroup": f"{server.prefix}{_CONSUMER}.{queue}",
-        "topic": server.prefix + queue,
+        "bootstrapServers": ",".join(server.address.places()),
+        "consumerGroup": f"{server.address.prefix}{_CONSUMER}.{queue}",
+        "topic": server.address.prefix + queue,
         "lagThreshold": str(backlog),
         "allowIdleConsumers": "true",
     }

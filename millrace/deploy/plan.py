@@ -7,10 +7,10 @@ import re
 
 import msgspec
 
-from millrace.config.brokers import EMBEDDED
 from millrace.config.schema import FunctionConfig, Project
 from millrace.deploy.server import Server, server_of
 from millrace.errors import ConfigError
+from millrace.known_brokers import EMBEDDED
 
 HEALTH_PORT = 8401
 _PORT = 8400

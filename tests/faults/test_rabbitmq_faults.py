@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from millrace.broker import Queue, dead_letters
-from millrace.brokers.address import parse_address
-from millrace.brokers.rabbitmq import OPTIONS, PORTS, open_broker
+from millrace.brokers.rabbitmq import open_broker
 from millrace.brokers.rabbitmq.broker import RabbitBroker
 from millrace.errors import BrokerError, QueueFull
+from millrace.known_brokers import RABBITMQ
 from millrace.types import Commit, Death, Failure, Lease, Message, Outcome, Put
 from tests.needs import needs_module
 from tests.services import service
@@ -60,7 +60,7 @@ def through(proxy: Proxy, url: str, **options: str) -> str:
 
 @asynccontextmanager
 async def opened(url: str, *queues: Queue, patience_s: float = 30.0) -> AsyncIterator[RabbitBroker]:
-    broker = RabbitBroker(parse_address(url, PORTS, OPTIONS), patience_s=patience_s)
+    broker = RabbitBroker(RABBITMQ.address(url), patience_s=patience_s)
     await broker.connect()
     try:
         await broker.declare(queues)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from millrace.brokers.address import Address, parse_address
+from millrace.broker_address import Address, parse_address
 from millrace.errors import BrokerDenied, BrokerError
 
 PORTS = {"amqp": 5672, "amqps": 5671}
@@ -81,6 +81,21 @@ def test_what_is_wrong_is_said_without_the_password(url: str, problem: str, hint
         parse(url, "heartbeat")
     assert problem in caught.value.problem
     assert hint in caught.value.hint
+    assert "secret" not in str(caught.value)
+
+
+def test_an_option_that_is_a_whole_number() -> None:
+    found = parse("amqp://host?heartbeat=30", "heartbeat")
+    assert found.number("heartbeat", 15, most=60) == 30
+    assert found.number("window", 15, most=60) == 15
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0", "61", "1.5"])
+def test_an_option_that_is_no_such_number_is_refused(text: str) -> None:
+    found = parse(f"amqp://me:secret@host?heartbeat={text}", "heartbeat")
+    with pytest.raises(BrokerDenied, match="heartbeat=") as caught:
+        found.number("heartbeat", 15, most=60)
+    assert "from 1 to 60" in caught.value.hint
     assert "secret" not in str(caught.value)
 
 

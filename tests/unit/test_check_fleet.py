@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from millrace import known_brokers
 from millrace.broker import Capabilities
-from millrace.config import brokers, fleet
-from millrace.config.brokers import KnownBroker, known_broker
+from millrace.config import fleet
 from millrace.config.faults import refusal
 from millrace.config.load import examine
+from millrace.known_brokers import KnownBroker
 
 ABLE = Capabilities(durable=True, transactional=False, fifo=True, delay=True, ttl=True, dedupe=True, shared=True)
 PLAIN = Capabilities(
@@ -30,11 +31,11 @@ PLAIN = Capabilities(
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two brokers of this test's own: their packages are there."""
     kinds = (
-        KnownBroker("able", "Able", ("able", "ables"), "json", "able", ABLE),
-        KnownBroker("unadorned", "Plain", ("plain",), "json", "plain", PLAIN),
-        KnownBroker("absent", "Absent", ("absent",), "no_such_package", "absent", ABLE),
+        KnownBroker("able", "Able", {"able": 1, "ables": 2}, "json", "able", ABLE),
+        KnownBroker("unadorned", "Plain", {"plain": 3}, "json", "plain", PLAIN),
+        KnownBroker("absent", "Absent", {"absent": 4}, "no_such_package", "absent", ABLE),
     )
-    monkeypatch.setattr(brokers, "KNOWN_BROKERS", kinds)
+    monkeypatch.setattr(known_brokers, "KNOWN_BROKERS", kinds)
 
 
 def told(folder: Path, text: str, **how: Any) -> tuple[list[str], list[str]]:
@@ -157,9 +158,26 @@ def test_bodies(tmp_path: Path) -> None:
     assert "ftp:// is no bucket that millrace knows" in faults[0]
 
 
-def test_urls_that_cannot_be_read_are_left_to_the_adapter(tmp_path: Path) -> None:
-    assert told(tmp_path, 'service: x\nbroker: "able://[::1"\ndatabase: postgresql://db/x\n') == ([], [])
-    assert known_broker("able://[::1") is not None
+@pytest.mark.parametrize(
+    ("url", "problem", "advice"),
+    [
+        ("able://[::1", "cannot be read", "expected able://USER:PASSWORD@HOST:PORT/"),
+        ("able://me@host?colour=red", "unknown option 'colour'", "known are: prefix"),
+        ("able://me@host:port", "names a host 'host:port'", "expected host or host:port"),
+    ],
+)
+def test_a_brokers_url_that_cannot_be_read_is_told_with_its_line(
+    url: str, problem: str, advice: str, tmp_path: Path
+) -> None:
+    (fault,), warnings = told(tmp_path, f'service: x\nbroker: "{url}"\n')
+    assert fault.startswith("2: broker: the broker's URL ")
+    assert problem in fault
+    assert advice in fault
+    assert warnings == []
+
+
+def test_a_databases_url_that_cannot_be_read_is_left_to_the_adapter(tmp_path: Path) -> None:
+    assert told(tmp_path, 'service: x\ndatabase: "postgresql://[::1"\n') == ([], [])
 
 
 def test_a_table_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

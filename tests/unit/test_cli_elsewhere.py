@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from millrace import cli
+from millrace import cli, known_brokers
 from millrace.broker import Capabilities
 from millrace.cli.options import elsewhere, load_project
 from millrace.cli.registry import COMMANDS
-from millrace.config import brokers
-from millrace.config.brokers import KnownBroker
 from millrace.errors import ConfigError
+from millrace.known_brokers import KnownBroker
 
 ABLE = Capabilities(durable=True, transactional=False, fifo=True, delay=True, ttl=True, dedupe=True, shared=True)
 OPEN_NOTHING = {"logs", "convert"}
@@ -38,14 +37,14 @@ def test_every_command_that_opens_a_project_can_be_told_where_its_queues_are() -
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    kinds = (KnownBroker("able", "Able", ("able",), "json", "able", ABLE),)
-    monkeypatch.setattr(brokers, "KNOWN_BROKERS", kinds)
+    kinds = (KnownBroker("able", "Able", {"able": 1}, "json", "able", ABLE),)
+    monkeypatch.setattr(known_brokers, "KNOWN_BROKERS", kinds)
     (tmp_path / "millrace.yml").write_text("service: x\nstages:\n  prod: {broker: able://far}\n")
     return tmp_path
 
 
 def test_the_option_is_stronger_than_the_stage(project: Path) -> None:
-    url = "able://me:p{a}s: #s@near/x?prefix=a."
+    url = "able://me:p{a}s: s@near/x #1"
     assert load_project(project, "prod", elsewhere(None, None)).broker == "able://far"
     found = load_project(project, "prod", elsewhere(url, "postgresql://db/x"))
     assert (found.broker, found.database) == (url, "postgresql://db/x")

@@ -13,7 +13,7 @@ from millrace.config.load import load
 from millrace.deploy import Plan, container_files, manifests, manifests_text, plan_of, unit_files
 from millrace.deploy.names import label
 from millrace.deploy.server import server_of
-from millrace.errors import ConfigError
+from millrace.errors import BrokerDenied, ConfigError
 
 PROJECT = """
 service: pets
@@ -163,14 +163,14 @@ def test_rabbitmq_is_asked_with_the_url_of_the_secret(plan: Any) -> None:
     ]
     (entry,) = of_kind(written(plan(RABBITMQ)), "TriggerAuthentication").values()
     assert entry["spec"]["secretTargetRef"] == [{"parameter": "host", "name": "pets-secrets", "key": "MILLRACE_BROKER"}]
-    assert "amqp://USER:PASSWORD@rabbit-1,rabbit-2:5671/vhost?prefix=team." in manifests_text(
+    assert "amqp://USER:PASSWORD@rabbit-1:5672,rabbit-2:5671/vhost?prefix=team." in manifests_text(
         plan(RABBITMQ), image="pets:1", pods=PODS
     )
 
 
 def test_a_virtual_host_says_no_more_than_its_name(plan: Any) -> None:
-    text = manifests_text(plan("amqp://rabbit/%2Fa%0Akind: Secret?prefix=a%0A"), image="pets", pods=PODS)
-    assert "amqp://USER:PASSWORD@rabbit/%2Fa%0Akind%3A%20Secret?prefix=a%0A, for" in text
+    text = manifests_text(plan("amqp://rabbit/%2Fa%0Akind: Secret"), image="pets", pods=PODS)
+    assert "amqp://USER:PASSWORD@rabbit:5672/%2Fa%0Akind%3A%20Secret, for" in text
     assert "\nkind: Secret" not in text
 
 
@@ -224,9 +224,39 @@ def test_pods_cannot_share_a_file(plan: Any) -> None:
         written(plan(None))
 
 
-@pytest.mark.parametrize("url", [None, "carrier://pigeon", "amqp://[broken"])
+def test_kafka_is_asked_at_the_port_that_the_adapter_uses(plan: Any) -> None:
+    for url, at in (
+        ("kafka://k-1,k-2:9094/?prefix=team.", "k-1:9092,k-2:9094"),
+        ("kafkas://me:opensesame@k-1/?prefix=team.&sasl=PLAIN", "k-1:9093"),
+    ):
+        (trigger,) = triggers(plan(url))
+        assert trigger == {
+            "type": "kafka",
+            "metadata": {
+                "bootstrapServers": at,
+                "consumerGroup": "team.millrace.images",
+                "topic": "team.images",
+                "lagThreshold": "128",
+                "allowIdleConsumers": "true",
+            },
+        }
+
+
+@pytest.mark.parametrize("url", [None, "carrier://pigeon"])
 def test_no_server(url: str | None) -> None:
     assert server_of(url) is None
+
+
+@pytest.mark.parametrize("url", ["amqp://[broken", "amqp://host?colour=red", "amqp://host?prefix=a%0A"])
+def test_what_the_adapter_would_refuse_is_refused_here(url: str) -> None:
+    with pytest.raises(BrokerDenied, match="the broker's URL"):
+        server_of(url)
+
+
+def test_of_a_server_nobody_sees_user_or_password() -> None:
+    found = server_of("redis://ann:opensesame@cache/3")
+    assert found is not None
+    assert (found.address.user, found.address.password, found.has_user) == (None, None, True)
 
 
 @pytest.mark.parametrize(

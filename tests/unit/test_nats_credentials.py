@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from millrace.brokers.address import parse_address
+from millrace.broker_address import parse_address
 from millrace.brokers.nats.credentials import Credentials, credentials_of
 from millrace.brokers.nats.nkey import nkey_of
 from millrace.errors import BrokerDenied

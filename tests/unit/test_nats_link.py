@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from millrace.brokers.address import parse_address
+from millrace.broker_address import parse_address
 from millrace.brokers.nats import link as link_module
 from millrace.brokers.nats import open_broker
 from millrace.brokers.nats.asked import Cut

@@ -11,7 +11,7 @@ from tests.needs import needs_module
 
 needs_module("pika")
 
-from millrace.brokers.address import parse_address  # noqa: E402
+from millrace.broker_address import parse_address  # noqa: E402
 from millrace.brokers.rabbitmq.faults import Closed, Lost, unreachable  # noqa: E402
 from millrace.brokers.rabbitmq.link import Link  # noqa: E402
 from millrace.errors import BrokerDenied  # noqa: E402

@@ -17,7 +17,7 @@ needs_module("pika")
 from pika import data, frame, spec  # noqa: E402
 
 from millrace.broker import Queue, lease_of  # noqa: E402
-from millrace.brokers.address import parse_address  # noqa: E402
+from millrace.broker_address import parse_address  # noqa: E402
 from millrace.brokers.envelope import Envelope  # noqa: E402
 from millrace.brokers.rabbitmq import deaths, delays, open_broker, wire  # noqa: E402
 from millrace.brokers.rabbitmq.acks import Acks  # noqa: E402

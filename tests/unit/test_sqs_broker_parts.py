@@ -21,7 +21,6 @@ from botocore.credentials import RefreshableCredentials  # noqa: E402
 from botocore.exceptions import CredentialRetrievalError  # noqa: E402
 
 from millrace.broker import Queue, handle_of  # noqa: E402
-from millrace.brokers.address import parse_address  # noqa: E402
 from millrace.brokers.envelope import Envelope  # noqa: E402
 from millrace.brokers.sqs import open_broker  # noqa: E402
 from millrace.brokers.sqs.access import Access, open_access  # noqa: E402
@@ -30,11 +29,12 @@ from millrace.brokers.sqs.client import SENT_AT, Client  # noqa: E402
 from millrace.brokers.sqs.fault import Fault, entry_fault, fault_of  # noqa: E402
 from millrace.brokers.sqs.fifo import fifo_members  # noqa: E402
 from millrace.brokers.sqs.leases import Leases, first_failed_at  # noqa: E402
-from millrace.brokers.sqs.letters import MAX_BODY, OURS, entry_of, letter_of, received_of  # noqa: E402
+from millrace.brokers.sqs.letters import OURS, entry_of, letter_of, received_of  # noqa: E402
 from millrace.brokers.sqs.mailbox import Mailbox, Parked  # noqa: E402
 from millrace.brokers.sqs.names import candidates, name_of, sqs_name  # noqa: E402
 from millrace.brokers.sqs.queue import MAX_BYTES, SqsQueue  # noqa: E402
 from millrace.errors import BrokerError, TooLarge, UnknownQueue  # noqa: E402
+from millrace.known_brokers import SQS  # noqa: E402
 from millrace.testing import ManualClock  # noqa: E402
 from millrace.types import Commit, Death, Failure, Message, Outcome, Put  # noqa: E402
 
@@ -409,7 +409,7 @@ async def test_what_is_received_early_is_hidden_until_it_is_due() -> None:
 async def test_bodies_beyond_the_limit_are_refused() -> None:
     broker, client = broker_over(served, ManualClock())
     await broker.put([Put("q", Message("a", b"x" * 1_000_000))])
-    for body in (b"x" * MAX_BYTES, b"\xff" * (MAX_BODY + 1)):
+    for body in (b"x" * MAX_BYTES, b"\xff" * (SQS.claims.max_body + 1)):
         with pytest.raises(TooLarge, match="1040384"):
             await broker.put([Put("q", Message("a", body))])
     assert len(client.entries("SendMessageBatch")) == 1
@@ -596,7 +596,7 @@ async def test_credentials_and_endpoint_come_from_the_url_or_the_usual_chain(mon
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
 
     def access(url: str) -> Any:
-        return open_access(parse_address(url, {"sqs": 443}, ("endpoint",), {}))
+        return open_access(SQS.address(url, {}))
 
     with pytest.raises(BrokerError, match="no AWS credentials") as error:
         await access("sqs://eu-west-1")

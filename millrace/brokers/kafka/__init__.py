@@ -9,17 +9,15 @@ queues there are).
 
 from __future__ import annotations
 
-from millrace.brokers.address import Address, parse_address
 from millrace.brokers.kafka.admin import Admin
 from millrace.brokers.kafka.broker import KafkaBroker
 from millrace.brokers.kafka.client import Health, settings_of
 from millrace.clock import Clock, SystemClock
 from millrace.errors import BrokerError
+from millrace.known_brokers import KAFKA
 
 __all__ = ["KafkaBroker", "open_broker"]
 
-_PORTS = {"kafka": 9092, "kafkas": 9093}
-_OPTIONS = ("partitions", "replicas", "sasl")
 _SASL = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _PARTITIONS = 8
 
@@ -30,9 +28,9 @@ async def open_broker(url: str, *, clock: Clock | None = None) -> KafkaBroker:
     Options, for topics that are made now: `partitions` (8), `replicas` (the cluster's own); `sasl` is the mechanism
     for user and password (PLAIN). Raises BrokerError.
     """
-    address = parse_address(url, _PORTS, _OPTIONS)
-    partitions = _number(address, "partitions", _PARTITIONS, 1000)
-    replicas = _number(address, "replicas", -1, 9)
+    address = KAFKA.address(url)
+    partitions = address.number("partitions", _PARTITIONS, most=1000)
+    replicas = address.number("replicas", -1, most=9)
     if address.options.get("sasl", "PLAIN") not in _SASL:
         raise BrokerError(f"{address}: sasl={address.options['sasl']!r}", f"expected one of {', '.join(_SASL)}")
     address.tls_context()  # tells of files that cannot be read
@@ -47,13 +45,3 @@ async def open_broker(url: str, *, clock: Clock | None = None) -> KafkaBroker:
         await broker.close()
         raise
     return broker
-
-
-def _number(address: Address, name: str, default: int, most: int) -> int:
-    """An option of the URL. Raises BrokerError."""
-    text = address.options.get(name)
-    if text is None:
-        return default
-    if not text.isdigit() or not 1 <= int(text) <= most:
-        raise BrokerError(f"{address}: {name}={text!r}", f"expected a whole number from 1 to {most}")
-    return int(text)

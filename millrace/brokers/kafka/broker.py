@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from millrace.broker import Broker, Capabilities, Peeked, Queue, Standing, Stats
+from millrace.broker import Broker, Peeked, Queue, Standing, Stats
 from millrace.brokers.enclosing import enclosed
 from millrace.brokers.envelope import Envelope
 from millrace.brokers.kafka.admin import Admin
@@ -19,35 +19,21 @@ from millrace.brokers.kafka.letters import Record
 from millrace.brokers.kafka.member import Member
 from millrace.brokers.kafka.names import Names
 from millrace.brokers.kafka.people import People, fresh
-from millrace.brokers.kafka.publisher import MOST_BYTES, Publisher
+from millrace.brokers.kafka.publisher import Publisher
 from millrace.brokers.kafka.registry import Known, Registry
 from millrace.brokers.kafka.settling import Settling
 from millrace.brokers.kafka.taking import Taking
+from millrace.brokers.limits import check_sizes
 from millrace.clock import Clock
-from millrace.errors import QueueFull, TooLarge
+from millrace.errors import QueueFull
+from millrace.known_brokers import KAFKA
 from millrace.types import Accepted, Commit, Lease, Put, new_id
-
-MAX_BODY = MOST_BYTES - 32_768
 
 
 class KafkaBroker(Broker):
     """Queues as topics; `open` comes before all else."""
 
-    capabilities = Capabilities(
-        durable=True,
-        transactional=False,
-        fifo=False,
-        delay=True,
-        ttl=True,
-        dedupe=False,
-        shared=True,
-        max_body=MAX_BODY,
-        bounded=False,
-        browsable=False,
-        exact=False,
-        portable=False,
-        ordered=False,
-    )
+    capabilities = KAFKA.claims
 
     def __init__(self, settings: Settings, health: Health, admin: Admin, prefix: str, clock: Clock) -> None:
         self._settings = settings
@@ -78,12 +64,7 @@ class KafkaBroker(Broker):
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
         known = {name: await self._registry.named(name) for name in dict.fromkeys(each.queue for each in puts)}
-        for each in puts:
-            if len(each.message.body) > MAX_BODY:
-                raise TooLarge(
-                    f"message {each.message.id}: {len(each.message.body)} bytes, at most {MAX_BODY} can be queued",
-                    "put the body into a bucket and its key into the message",
-                )
+        check_sizes(puts, self.capabilities.max_body)
         for name, more in Counter(each.queue for each in puts).items():
             await self._check_depth(known[name], more)
         await self._publisher.put([self._record(known[each.queue], each) for each in puts])

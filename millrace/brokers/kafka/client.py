@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaError, KafkaException
 
-from millrace.brokers.address import Address
+from millrace.broker_address import Address
 from millrace.errors import BrokerDenied, BrokerError
 
 Settings = dict[str, str | int | float | bool | Callable[..., object] | logging.Logger]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from millrace.broker import Broker, Capabilities, Peeked, Queue, Standing, Stats
+from millrace.broker import Broker, Peeked, Queue, Standing, Stats
 from millrace.brokers.names import check_drop
 from millrace.brokers.nats.api import Api
 from millrace.brokers.nats.endings import Endings
@@ -23,6 +23,7 @@ from millrace.brokers.nats.queues import NatsQueues
 from millrace.brokers.nats.take import Taker
 from millrace.clock import Clock
 from millrace.errors import TooLarge
+from millrace.known_brokers import NATS
 from millrace.types import Accepted, Commit, Lease, Put
 
 _HEADERS = 32_768  # bytes of a message that are left to its headers
@@ -31,18 +32,7 @@ _HEADERS = 32_768  # bytes of a message that are left to its headers
 class NatsBroker(Broker):
     """Queues as JetStream streams; `link` is connected."""
 
-    capabilities = Capabilities(
-        durable=True,
-        transactional=False,
-        fifo=False,
-        delay=True,
-        ttl=True,
-        dedupe=False,  # only within the server's window, and not by key
-        shared=True,
-        max_body=1_048_576 - _HEADERS,  # where the server's max_payload is the usual one
-        browsable=False,  # of another process's first delivery nobody can tell whether its lease has run out
-        exact=False,  # nor how much of what was delivered waits for its next try
-    )
+    capabilities = NATS.claims
 
     def __init__(self, link: Link, clock: Clock, *, replicas: int, window_s: float) -> None:
         most = max(0, link.max_payload - _HEADERS)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from millrace.brokers.address import PASSWORD_VARIABLE, USER_VARIABLE, Address
+from millrace.broker_address import PASSWORD_VARIABLE, USER_VARIABLE, Address
 from millrace.brokers.nats.nkey import NKey, nkey_of
 from millrace.errors import BrokerDenied
 

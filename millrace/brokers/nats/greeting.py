@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from millrace.brokers.address import Address
+from millrace.broker_address import Address
 from millrace.brokers.nats.credentials import Credentials, credentials_of
 from millrace.brokers.nats.wire import OnMessage, Wire
 from millrace.errors import BrokerDenied, BrokerError

@@ -9,7 +9,7 @@ import secrets
 import ssl
 from collections.abc import Callable, Sequence
 
-from millrace.brokers.address import Address
+from millrace.broker_address import Address
 from millrace.brokers.nats.asked import Answer, Cut, Inbox, OnReply, Request, Silent
 from millrace.brokers.nats.greeting import greet
 from millrace.brokers.nats.wire import Wire, hpub, pub

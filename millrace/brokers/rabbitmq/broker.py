@@ -18,8 +18,8 @@ from functools import partial
 
 import msgspec
 
-from millrace.broker import Broker, Capabilities, Peeked, Queue, Standing, Stats, dead_letters
-from millrace.brokers.address import Address
+from millrace.broker import Broker, Peeked, Queue, Standing, Stats, dead_letters
+from millrace.broker_address import Address
 from millrace.brokers.depth import Depth
 from millrace.brokers.enclosing import enclosed
 from millrace.brokers.limits import check_sizes
@@ -39,11 +39,12 @@ from millrace.brokers.rabbitmq.tap import Tap
 from millrace.brokers.rabbitmq.topology import Topology
 from millrace.clock import Clock, SystemClock
 from millrace.errors import BrokerError
+from millrace.known_brokers import RABBITMQ
 from millrace.signals import Signals
 from millrace.types import Accepted, Commit, Lease, Put
 
-MAX_BODY = 16 << 20  # bytes: what RabbitMQ 4 takes unless it is told otherwise; 3.8 to 3.13 take 128 MiB
-HEARTBEAT_S = 15
+_HEARTBEAT_S = 15
+_MOST_HEARTBEAT_S = 3600
 _PATIENCE_S = 30.0
 _log = logging.getLogger(__name__)
 
@@ -51,21 +52,7 @@ _log = logging.getLogger(__name__)
 class RabbitBroker(Broker):
     """Queues on RabbitMQ, for one event loop; open it with `open_broker`."""
 
-    capabilities = Capabilities(
-        durable=True,
-        transactional=False,
-        fifo=False,
-        delay=True,
-        ttl=True,
-        dedupe=False,
-        shared=True,
-        max_body=MAX_BODY,
-        bounded=False,
-        browsable=False,
-        exact=False,
-        overtime=False,
-        portable=False,
-    )
+    capabilities = RABBITMQ.claims
 
     def __init__(self, address: Address, clock: Clock | None = None, *, patience_s: float = _PATIENCE_S) -> None:
         self._address = address
@@ -73,7 +60,7 @@ class RabbitBroker(Broker):
         self._signals = Signals(self._clock)
         self._loop = asyncio.get_running_loop()
         self._io = IoThread("millrace-rabbitmq")
-        heartbeat_s = int(address.options.get("heartbeat", HEARTBEAT_S))
+        heartbeat_s = address.number("heartbeat", _HEARTBEAT_S, most=_MOST_HEARTBEAT_S)
         self._taking = Link(address, "taking", heartbeat_s)
         putting = Link(address, "putting", heartbeat_s)
         self._links = (self._taking, putting)
@@ -131,7 +118,7 @@ class RabbitBroker(Broker):
         for each in puts:
             if each.queue not in self._directory.settings:
                 await self._directory.named(each.queue)
-        check_sizes(puts, MAX_BODY)
+        check_sizes(puts, self.capabilities.max_body)
         now = self._clock.now()
         await self._depth.check(Counter(each.queue for each in puts))
         await self._sender.send([await self._copy(each, now) for each in puts])

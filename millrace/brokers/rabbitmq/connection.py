@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from pika import exceptions, frame, spec
 
-from millrace.brokers.address import Address
+from millrace.broker_address import Address
 from millrace.brokers.rabbitmq import wire
 from millrace.brokers.rabbitmq.channel import Channel
 from millrace.brokers.rabbitmq.faults import Closed, Lost, Untrusted

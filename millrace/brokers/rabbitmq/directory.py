@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from millrace.broker import DEAD_SUFFIX, Queue, dead_letters
-from millrace.brokers.address import Address
+from millrace.broker_address import Address
 from millrace.brokers.names import check_dead_to, unknown_queue
 from millrace.brokers.rabbitmq.caller import Caller
 from millrace.brokers.rabbitmq.faults import Closed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millrace.brokers.address import PASSWORD_VARIABLE, USER_VARIABLE, Address
+from millrace.broker_address import PASSWORD_VARIABLE, USER_VARIABLE, Address
 from millrace.errors import BrokerDenied, BrokerError, words
 
 NOT_FOUND = 404

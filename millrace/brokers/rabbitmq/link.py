@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from millrace.brokers.address import Address
+from millrace.broker_address import Address
 from millrace.brokers.rabbitmq.channel import Channel
 from millrace.brokers.rabbitmq.connection import Connection
 from millrace.brokers.rabbitmq.faults import Closed, Lost, Untrusted, is_denied, refused, unreachable, untrusted

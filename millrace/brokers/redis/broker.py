@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from millrace.broker import Broker, Capabilities, Peeked, Queue, Standing, Stats
+from millrace.broker import Broker, Peeked, Queue, Standing, Stats
 from millrace.brokers.limits import check_sizes, queue_full
 from millrace.brokers.names import check_dead_to, holds_letters, unknown_queue
 from millrace.brokers.redis import scripts
@@ -31,12 +31,12 @@ from millrace.brokers.redis.replies import Refusal
 from millrace.brokers.redis.settings import settings_text
 from millrace.clock import Clock
 from millrace.errors import BrokerError, StorageError, UnknownQueue
+from millrace.known_brokers import REDIS
 from millrace.signals import Signals
 from millrace.types import Accepted, Commit, Lease, Put
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-_MAX_BODY = 64_000_000
 _TAKE_BYTES = 32_000_000  # of one take: the server does nothing else meanwhile
 _MOST_TAKEN = 5000
 _LOOK_S = 1.0  # how often a waiter looks for messages of programs that do not publish theirs
@@ -49,17 +49,7 @@ _DEFAULT_TAG = "millrace"
 class RedisBroker(Broker):
     """Queues in one Redis or Valkey server. `puts` is a link of its own for puts that wait for replicas."""
 
-    capabilities = Capabilities(
-        durable=True,
-        transactional=False,
-        fifo=True,
-        delay=True,
-        ttl=True,
-        dedupe=True,
-        shared=True,
-        max_body=_MAX_BODY,
-        resumes=False,
-    )
+    capabilities = REDIS.claims
 
     def __init__(self, link: Link, clock: Clock, signals: Signals, *, puts: Link | None = None) -> None:
         self.link = link
@@ -104,7 +94,7 @@ class RedisBroker(Broker):
             self._declared.pop(queue, None)
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
-        check_sizes(puts, _MAX_BODY)
+        check_sizes(puts, self.capabilities.max_body)
         if not puts:
             return []
         return await self._understood(lambda: self._intake.put(puts), list(by_queue(puts)))

@@ -13,7 +13,7 @@ from typing import Any
 
 import hiredis
 
-from millrace.brokers.address import Address
+from millrace.broker_address import Address
 
 Answer = asyncio.Future[Any]
 Push = Callable[[list[Any]], None]

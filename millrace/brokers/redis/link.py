@@ -9,7 +9,7 @@ from typing import Any
 
 import hiredis
 
-from millrace.brokers.address import Address
+from millrace.broker_address import Address
 from millrace.brokers.redis.connection import Connection
 from millrace.brokers.redis.replies import Transient, error_of, is_gone
 from millrace.brokers.redis.scripts import Script

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import re
 
-from millrace.brokers.address import Address, parse_address
+from millrace.broker_address import Address
 from millrace.brokers.redis.advice import warn
 from millrace.brokers.redis.broker import RedisBroker
 from millrace.brokers.redis.link import Link
 from millrace.clock import Clock, SystemClock
 from millrace.errors import BrokerError
+from millrace.known_brokers import REDIS
 from millrace.signals import Signals
 
-PORTS = {"redis": 6379, "rediss": 6379, "valkey": 6379, "valkeys": 6379}
 _MAJOR = 7
 _MOST_REPLICAS = 100
 
 
 async def open_broker(url: str, *, clock: Clock | None = None) -> RedisBroker:
     """Connect to Redis or Valkey; `?wait_replicas=N` has each put wait for N replicas. Raises BrokerError."""
-    address = parse_address(url, PORTS, ["wait_replicas"])
+    address = REDIS.address(url)
     if not re.fullmatch(r"\d{0,4}", address.path or ""):
         raise BrokerError(f"redis {address}: the database is {address.path!r}", "expected a number, such as /0")
-    replicas = _replicas(address)
+    replicas = address.number("wait_replicas", 0, least=0, most=_MOST_REPLICAS)
     clock = clock or SystemClock()
     signals = Signals(clock)
     broker = RedisBroker(_link(address, signals), clock, signals, puts=_link(address, signals) if replicas else None)
@@ -39,13 +39,6 @@ async def open_broker(url: str, *, clock: Clock | None = None) -> RedisBroker:
 
 def _link(address: Address, signals: Signals) -> Link:
     return Link(address, lambda channel: signals.wake(None if channel is None else [channel]))
-
-
-def _replicas(address: Address) -> int:
-    text = address.options.get("wait_replicas", "0")
-    if not text.isdecimal() or int(text) > _MOST_REPLICAS:
-        raise BrokerError(f"redis {address}: wait_replicas={text}", f"expected a number from 0 to {_MOST_REPLICAS}")
-    return int(text)
 
 
 def _check_version(address: Address, facts: dict[str, str]) -> None:

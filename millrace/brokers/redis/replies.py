@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millrace.brokers.address import Address
+from millrace.broker_address import Address
 from millrace.errors import BrokerDenied, BrokerError, StorageError, StorageFull
 
 _REFUSALS = frozenset({"UNKNOWNQUEUE", "QUEUEFULL", "ORDERCHANGE", "NOTALONE"})

@@ -7,23 +7,21 @@ sqs://KEY:SECRET@eu-west-1?endpoint=http://127.0.0.1:8401         an endpoint of
 
 from __future__ import annotations
 
-from millrace.brokers.address import parse_address
 from millrace.brokers.sqs.access import open_access
 from millrace.brokers.sqs.broker import SqsBroker
 from millrace.brokers.sqs.client import Client
 from millrace.brokers.sqs.fault import Fault
 from millrace.clock import Clock, SystemClock
+from millrace.known_brokers import SQS
 
 __all__ = ["SqsBroker", "open_broker"]
 
-_PORTS = {"sqs": 443}
-_OPTIONS = ("endpoint",)
 _FIRST_PATIENCE_S = 5.0
 
 
 async def open_broker(url: str, *, clock: Clock | None = None) -> SqsBroker:
     """Find endpoint and credentials, and ask one thing. Raises BrokerError that says what is wrong and what to do."""
-    address = parse_address(url, _PORTS, _OPTIONS)
+    address = SQS.address(url)
     clock = clock or SystemClock()
     client = Client(await open_access(address), clock)
     try:

@@ -15,7 +15,7 @@ from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError
 from botocore.session import Session
 
-from millrace.brokers.address import Address
+from millrace.broker_address import Address
 from millrace.errors import BrokerDenied, BrokerError
 
 _JSON = "application/x-amz-json-1.0"

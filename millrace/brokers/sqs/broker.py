@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from millrace.broker import Broker, Capabilities, Peeked, Queue, Standing, Stats, dead_letters
+from millrace.broker import Broker, Peeked, Queue, Standing, Stats, dead_letters
 from millrace.brokers.depth import Depth
 from millrace.brokers.sqs.batches import Batches
 from millrace.brokers.sqs.client import Client
@@ -13,34 +13,19 @@ from millrace.brokers.sqs.directory import Directory
 from millrace.brokers.sqs.endings import Endings
 from millrace.brokers.sqs.intake import Intake
 from millrace.brokers.sqs.leases import Leases
-from millrace.brokers.sqs.letters import MAX_BODY
 from millrace.brokers.sqs.people import People
 from millrace.brokers.sqs.settling import Settling
 from millrace.brokers.sqs.taking import Taking
 from millrace.clock import Clock
 from millrace.errors import BrokerError
+from millrace.known_brokers import SQS
 from millrace.types import Accepted, Commit, Lease, Put
 
 
 class SqsBroker(Broker):
     """Queues of SQS. `max_body` is of any bytes, which travel as base64; text may be a third longer."""
 
-    capabilities = Capabilities(
-        durable=True,
-        transactional=False,
-        fifo=True,
-        delay=True,
-        ttl=True,
-        dedupe=False,
-        shared=True,
-        max_body=MAX_BODY,
-        bounded=False,
-        browsable=False,
-        exact=False,
-        recalls=False,
-        overtime=False,
-        ordered=False,
-    )
+    capabilities = SQS.claims
 
     def __init__(self, client: Client, *, prefix: str, account: str, clock: Clock) -> None:
         self._client = client

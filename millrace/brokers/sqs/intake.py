@@ -16,13 +16,15 @@ from millrace.brokers.sqs.batches import Answer, Batches
 from millrace.brokers.sqs.directory import Directory
 from millrace.brokers.sqs.fault import Fault
 from millrace.brokers.sqs.fifo import fifo_members
-from millrace.brokers.sqs.letters import DUE_AT, HOPS, MAX_BODY, RESERVE_BYTES, entry_of, is_text
+from millrace.brokers.sqs.letters import DUE_AT, HOPS, RESERVE_BYTES, entry_of, is_text
 from millrace.brokers.sqs.queue import MAX_LEASE_S, SqsQueue
 from millrace.clock import Clock
 from millrace.errors import TooLarge
+from millrace.known_brokers import SQS
 from millrace.types import Accepted, Put
 
 _MAX_DELAY_S = 900
+_MAX_BINARY = SQS.claims.max_body or 0  # bytes that travel as base64
 
 
 class _Sending(NamedTuple):
@@ -77,7 +79,7 @@ class Intake:
         envelope = enclosed(put, message, math.inf if ttl_s is None else now + ttl_s)
         delay, hop = _delayed(queue, delay_s, now)
         entry, size = entry_of(envelope, hop)
-        if size > queue.max_bytes - RESERVE_BYTES or (len(message.body) > MAX_BODY and not is_text(message.body)):
+        if size > queue.max_bytes - RESERVE_BYTES or (len(message.body) > _MAX_BINARY and not is_text(message.body)):
             raise TooLarge(
                 f"message {message.id}: {size} bytes in SQS, with its attributes and a body that is base64 unless it is"
                 f" text; queue {queue.name} takes {queue.max_bytes - RESERVE_BYTES}",

@@ -18,14 +18,11 @@ import msgspec
 from millrace.aws.events.sqs import ENCODING_ATTRIBUTE
 from millrace.aws.sqs.limits import allowed
 from millrace.brokers.envelope import Envelope, envelope_of, headers_of
-from millrace.brokers.sqs.queue import MAX_BYTES
 from millrace.types import Death
 
 OURS = "millrace"
 DUE_AT, HOPS = "millrace-due-at", "millrace-hops"
 RESERVE_BYTES = 8192  # kept free in every message, so that it can die with its reason
-_ATTRIBUTE_BYTES = 32_768  # kept for ids and attributes
-MAX_BODY = (MAX_BYTES - RESERVE_BYTES - _ATTRIBUTE_BYTES) * 3 // 4  # of bytes that travel as base64
 _MOST_PLAIN = 8
 _EMPTY = "-"  # stands for no body, which SQS does not carry
 _SHORT = 500  # characters of a failure's text, where the whole does not fit beside its message

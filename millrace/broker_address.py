@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import os
 import re
-import ssl
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import msgspec
 
 from millrace.errors import BrokerDenied
+
+if TYPE_CHECKING:
+    import ssl
 
 USER_VARIABLE = "MILLRACE_BROKER_USER"
 PASSWORD_VARIABLE = "MILLRACE_BROKER_PASSWORD"  # noqa: S105 - its name
@@ -63,6 +66,8 @@ class Address(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         """
         if not self.tls:
             return None
+        import ssl  # slow to come, and not needed to read an address
+
         try:
             context = ssl.create_default_context(cafile=self.options.get("cafile"))
             if "certfile" in self.options:
@@ -75,11 +80,28 @@ class Address(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             ) from error
         return context
 
+    def places(self) -> list[str]:
+        """Its hosts as `host:port` or `[address]:port`."""
+        return [place(host, port) for host, port in self.hosts]
+
+    def number(self, option: str, default: int, *, most: int, least: int = 1) -> int:
+        """The whole number of an option. Raises BrokerDenied."""
+        text = self.options.get(option)
+        if text is None:
+            return default
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise BrokerDenied(f"{self}: {option}={text!r}", f"expected a whole number from {least} to {most}")
+        return int(text)
+
     def __str__(self) -> str:
-        hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
-        return f"{self.scheme}://{hosts}" + ("" if self.path is None else f"/{self.path}")
+        return f"{self.scheme}://{','.join(self.places())}" + ("" if self.path is None else f"/{self.path}")
 
     __repr__ = __str__
+
+
+def place(host: str, port: int) -> str:
+    """A host with its port, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_address(
