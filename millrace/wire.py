@@ -122,7 +122,7 @@ class Frames:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
+    def feed(self, data: bytes | memoryview) -> Iterator[Frame]:
         """The frames that `data` completes; raises msgspec.DecodeError for a frame that is none of ours."""
         buffer = self._buffer
         buffer += data

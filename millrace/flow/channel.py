@@ -10,7 +10,8 @@ from typing import IO
 
 from millrace.wire import Frame, Frames, encode
 
-_READ_BYTES = 1 << 18
+_ROOM_BYTES = 1 << 18
+_PIPE_BYTES = 1 << 16
 _MAX_LINE = 32_768
 _LAST_READS = 8  # more than a pipe holds
 
@@ -22,6 +23,8 @@ class Channel:
         connection.setblocking(False)
         self._socket = connection
         self._frames = Frames()
+        # Kept: so much room, made for each small answer and cut to its size, is a mapping made and dropped each time.
+        self._room = memoryview(bytearray(_ROOM_BYTES))
         self._unsent = bytearray()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(connection, on_readable)
@@ -43,14 +46,14 @@ class Channel:
         Raises EOFError after the last, and msgspec.DecodeError while iterating over one that is none of ours.
         """
         try:
-            data = self._socket.recv(_READ_BYTES)
+            count = self._socket.recv_into(self._room)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:  # reset by a death, or closed by us
-            data = b""
-        if not data:
+            count = 0
+        if not count:
             raise EOFError
-        return self._frames.feed(data)
+        return self._frames.feed(self._room[:count])
 
     def close(self) -> None:
         """Let go of the socket; harmless when repeated."""
@@ -89,7 +92,7 @@ class Pipe:
         """Pass on the lines that have arrived; False when there was nothing."""
         if self._file.closed:
             return False
-        data = self._file.read(_READ_BYTES)
+        data = self._file.read(_PIPE_BYTES)
         if data is None:  # nothing there yet
             return False
         if not data:

@@ -1,17 +1,15 @@
 """The replica's main loop: load, then one batch after the other until Stop.
 
-Two threads: this one runs user code; the reader takes frames from the socket, lets the contract begin ahead, and ends
-the process at once when the parent is gone, whatever user code is doing.
+Two threads: this one runs user code; the other ends the process at once when the parent is gone, whatever user code is
+doing, and reads a model's batches ahead (replica/inbox.py).
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import faulthandler
 import logging
 import os
-import queue
 import signal
 import socket
 import sys
@@ -21,11 +19,11 @@ from collections import deque
 from importlib import import_module
 
 from millrace.replica.contract import Contract, failure_of
+from millrace.replica.inbox import Inbox
 from millrace.replica.output import Output
-from millrace.wire import Began, Frame, Frames, LoadFailed, Ready, Run, Setting, Spec, Stop, encode
+from millrace.wire import Began, Frame, LoadFailed, Ready, Run, Setting, Spec, encode
 
 _PR_SET_PDEATHSIG = 1
-_READ_BYTES = 1 << 20
 _PARENT_GONE = 70
 LOAD_FAILED = 3
 
@@ -37,17 +35,15 @@ class Replica:
         """`guest`: in a process that is not its own, where it neither takes over the output nor ends the process."""
         self._socket = connection
         self._guest = guest
-        self._frames = Frames()
         self._sending = threading.RLock()
         self._unsent: deque[bytes] = deque()
         self._writing = False
-        self._inbox: queue.SimpleQueue[Frame] = queue.SimpleQueue()
+        self._inbox = Inbox(connection, self._leave)
         self._contract: Contract | None = None
         self._output = Output(self.send)
 
     def main(self, likely: str = "") -> int:
         """Serve until Stop; returns the exit code. The `likely` contract is imported while the Spec is on its way."""
-        threading.Thread(target=self._read, name="reader", daemon=True).start()
         if likely:
             import_module(f"millrace.replica.{likely}")
         spec = self._inbox.get()
@@ -60,6 +56,10 @@ class Replica:
             return 0
         if not self._guest:
             self._output.install(_log_level(spec.kind))
+        if spec.kind == "model":
+            self._inbox.read_ahead(self._arrived)
+        else:
+            self._inbox.watch()
         if not self._load(spec):
             return LOAD_FAILED
         while isinstance(run := self._inbox.get(), Run):
@@ -99,26 +99,15 @@ class Replica:
             ran = self._contract.run(run, lambda: self.send(Began(run.batch)))
         self.send(ran)
 
-    def _read(self) -> None:
-        try:
-            with contextlib.suppress(OSError):
-                while data := self._socket.recv(_READ_BYTES):
-                    for frame in self._frames.feed(data):
-                        self._arrived(frame)
-        finally:
-            self._leave()
-
     def _leave(self) -> None:
         """Nobody is there any more to answer to."""
         if not self._guest:
             # Not sys.exit: the main thread may be in a predict that never returns.
             os._exit(_PARENT_GONE)
-        self._inbox.put(Stop())
 
     def _arrived(self, frame: Frame) -> None:
         if isinstance(frame, Run) and self._contract is not None:
             self._contract.ahead(frame)
-        self._inbox.put(frame)
 
 
 def _log_level(kind: str) -> int:

@@ -86,6 +86,10 @@ APP = """
             if text.startswith("open "): open(text.removeprefix("open "), "rb").read()
             if text == "raise": raise ValueError("bad input")
 
+    def hang(event, context):
+        print("hanging")
+        threading.Event().wait()
+
     class Fickle:
         '''Counts its loads in a file, and fails while another file says so.'''
         def load(self):
@@ -651,7 +655,7 @@ def test_backoff(misses: int, loaded: bool, seconds: float) -> None:
 class Child:
     """A replica without a parent's side: the test is at the other end of its socket."""
 
-    def __init__(self, root: Path, target: str) -> None:
+    def __init__(self, root: Path, target: str, kind: str = "model") -> None:
         (root / "app.py").write_text(dedent(APP))
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(30)
@@ -663,7 +667,7 @@ class Child:
         theirs.close()
         self._frames = Frames()
         self._arrived: list[Frame] = []
-        self.socket.sendall(encode(Spec("f", "model", f"app.{target}", str(root), 30.0, 0, 2)))
+        self.socket.sendall(encode(Spec("f", kind, f"app.{target}", str(root), 30.0, 0, 2)))
 
     def until(self, wanted: Callable[[Any], bool]) -> Any:
         while True:
@@ -683,6 +687,23 @@ def test_a_replica_ends_when_its_socket_does_even_in_predict(tmp_path: Path, ord
     child.until(lambda frame: isinstance(frame, Line))
     child.socket.close()
     assert child.process.wait(30) == 70
+
+
+def test_a_handler_that_hangs_ends_with_its_socket(tmp_path: Path) -> None:
+    child = Child(tmp_path, "hang", "handler")
+    child.until(lambda frame: isinstance(frame, Ready))
+    child.socket.sendall(encode(batch("a")))
+    child.until(lambda frame: isinstance(frame, Line))
+    child.socket.close()
+    assert child.process.wait(30) == 70
+
+
+def test_a_replica_ends_when_it_is_sent_no_frame_of_ours(tmp_path: Path) -> None:
+    child = Child(tmp_path, "hang", "handler")
+    child.until(lambda frame: isinstance(frame, Ready))
+    child.socket.sendall(b"\0\0\0\1\xc1")
+    assert child.process.wait(30) == 70
+    child.socket.close()
 
 
 def test_a_replica_that_cannot_load_says_why_and_exits(tmp_path: Path) -> None:

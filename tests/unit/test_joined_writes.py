@@ -41,6 +41,16 @@ async def test_writes_of_one_turn_leave_together() -> None:
     assert recorder.told == [b"head body", b"more"]
 
 
+async def test_what_is_whole_leaves_at_once() -> None:
+    recorder, transport = joined()
+    transport.write(b"head ")
+    transport.write(b"body")
+    transport.flush()
+    assert recorder.told == [b"head body"]
+    await asyncio.sleep(0)
+    assert recorder.told == [b"head body"]
+
+
 async def test_a_close_sends_what_is_held_first() -> None:
     recorder, transport = joined()
     transport.write(b"last")

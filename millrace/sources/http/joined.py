@@ -1,4 +1,4 @@
-"""A transport whose writes within one turn of the event loop leave together.
+"""A transport whose writes within one turn of the event loop leave together, or sooner, when all is said.
 
 uvicorn writes an answer's head and body apart; a system call each, and as a rule a packet each, is a sixth of what a
 small answer costs.
@@ -26,15 +26,16 @@ class JoinedTransport:
     def write(self, data: bytes) -> None:
         """Send soon, in order, along with what else is written until then."""
         if not self._held:
-            self._call_soon(self._flush)
+            self._call_soon(self.flush)
         self._held.append(data)
 
     def close(self) -> None:
         """Send what is held, then close."""
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what is held now."""
         if held := self._held:
             self._held = []
             self._transport.write(b"".join(held))

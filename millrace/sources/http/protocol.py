@@ -55,6 +55,10 @@ class Protocol(HttpToolsProtocol):
         self.scope[WHOLE] = True  # type: ignore[literal-required]  # our own
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        self.transport.flush()  # type: ignore[attr-defined]  # nothing more comes: a turn of the loop less to wait
+        super().on_response_complete()
+
     def send_400_response(self, msg: str) -> None:
         self._refuse(problems.not_http())
 
