@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -29,7 +30,7 @@ ATTRIBUTES = "millrace-attributes"
 _OWN = frozenset({ID, SENT_AT, GROUP, ATTEMPTS, FIRST_FAILED_AT, FIRST_TAKEN_AT, EXPIRES_AT, DEATH, ATTRIBUTES})
 _OF_ALL = frozenset({ID, SENT_AT, GROUP, ATTRIBUTES})
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_VALUE = re.compile(r"[!-~]([ -~]{0,1022}[!-~])?")
+_LONGEST_VALUE = 1024
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 T = TypeVar("T")
@@ -100,7 +101,20 @@ def envelope_of(headers: Mapping[str, str], body: bytes, *, id: str, sent_at: fl
 
 
 def _travels(name: str, value: str) -> bool:
-    return name not in _OWN and _NAME.fullmatch(name) is not None and _VALUE.fullmatch(value) is not None
+    return _is_plain(value) and _is_free(name)
+
+
+@lru_cache(maxsize=1024)
+def _is_free(name: str) -> bool:
+    """Whether an attribute may be a header of that name."""
+    return name not in _OWN and _NAME.fullmatch(name) is not None
+
+
+def _is_plain(value: str) -> bool:
+    """Whether any header can carry a value: printable ASCII without a space at either end, and not too long."""
+    if not 0 < len(value) <= _LONGEST_VALUE or value[0] == " " or value[-1] == " ":
+        return False
+    return value.isascii() and value.isprintable()
 
 
 def _ascii(value: object) -> str:
@@ -118,7 +132,7 @@ def _escaped(letter: str) -> str:
 
 def _text(value: str) -> str:
     """A text as it stands where a header can carry it, so that others can read and write it; else as JSON."""
-    return value if _VALUE.fullmatch(value) and not value.startswith('"') else _ascii(value)
+    return value if _is_plain(value) and value[0] != '"' else _ascii(value)
 
 
 def _read_text(value: str | None, default: str) -> str:

@@ -53,6 +53,24 @@ def test_plain_attributes_and_ids_are_seen_by_others() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (" a", False),
+        ("a ", False),
+        ("a b", True),
+        ("", False),
+        ("a\x7f", False),
+        ("x" * 1024, True),
+        ("x" * 1025, False),
+    ],
+)
+def test_a_value_that_any_header_can_carry_is_one(value: str, plain: bool) -> None:
+    headers = headers_of(Envelope(Message("m1", attributes={"a": value})))
+    assert (headers.get("a") == value) is plain
+    assert ("millrace-attributes" in headers) is not plain
+
+
 def test_a_message_of_somebody_else_has_the_brokers_id() -> None:
     envelope = envelope_of({"Priority": "high"}, b"x", id="17-0", sent_at=3.0)
     assert envelope == Envelope(Message("17-0", b"x", {"Priority": "high"}, 3.0))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from math import isfinite
 from types import MappingProxyType
 from typing import Any
@@ -64,18 +65,17 @@ def written(envelope: Envelope, ttl_ms: int | None = None, kept: Kept = NOTHING)
     if kept:
         return _written_by_pika(headers, ttl_ms, kept)
     flags = _HEADERS_AND_MODE
-    before = b""
+    before = after = b""
     if content_type := _popped(headers, _CONTENT_TYPE):
         flags |= BasicProperties.FLAG_CONTENT_TYPE
         before = _short(content_type)
-    after = b""
     if ttl_ms is not None:
         flags |= BasicProperties.FLAG_EXPIRATION
         after = _short(str(ttl_ms))
     if id := _popped(headers, ID):
         flags |= BasicProperties.FLAG_MESSAGE_ID
         after += _short(id)
-    return b"%b%b%b\x02%b" % (flags.to_bytes(2, "big"), before, _table(headers), after)
+    return b"".join((flags.to_bytes(2, "big"), before, _table(headers), b"\x02", after))
 
 
 def _written_by_pika(headers: dict[str, str], ttl_ms: int | None, kept: Kept) -> bytes:
@@ -92,7 +92,11 @@ def _written_by_pika(headers: dict[str, str], ttl_ms: int | None, kept: Kept) ->
 
 def _popped(headers: dict[str, str], name: str) -> str | None:
     """A header that fits into a property of its own; else it stays a header."""
-    return headers.pop(name) if 0 < len(headers.get(name, "")) <= _SHORT else None
+    value = headers.get(name, "")
+    if not 0 < len(value) <= _SHORT:
+        return None
+    del headers[name]
+    return value
 
 
 def received(properties: bytes, body: bytes, *, redelivered: bool, now: float) -> Received:
@@ -130,9 +134,15 @@ def _table(headers: Mapping[str, str]) -> bytes:
     pieces = []
     for name, value in headers.items():
         text = value.encode()
-        pieces.append(b"%c%bS%b%b" % (len(name), name.encode(), _U32.pack(len(text)), text))
+        pieces += [_named(name), _U32.pack(len(text)), text]
     table = b"".join(pieces)
     return _U32.pack(len(table)) + table
+
+
+@lru_cache(maxsize=1024)
+def _named(name: str) -> bytes:
+    """A header's name, and that a long string follows."""
+    return _short(name) + b"S"
 
 
 def _plain(properties: bytes, body: bytes) -> Envelope | None:
