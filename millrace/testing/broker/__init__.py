@@ -16,8 +16,11 @@ from millrace.testing.broker import (
     keys,
     leases,
     looks,
+    moving,
     order,
     puts,
+    standing,
+    times,
     waits,
 )
 from millrace.testing.broker.check import CHECKS, Check, FreshBroker
@@ -25,7 +28,24 @@ from millrace.testing.broker.check import CHECKS, Check, FreshBroker
 __all__ = ["CHECKS", "PARTS", "Check", "FreshBroker", "check_broker"]
 
 # Importing one adds its checks to CHECKS.
-PARTS = (puts, ids, keys, leases, handles, dead, dead_to, drop, looks, waits, order, commits, claims)
+PARTS = (
+    puts,
+    ids,
+    keys,
+    times,
+    leases,
+    handles,
+    standing,
+    dead,
+    dead_to,
+    moving,
+    drop,
+    looks,
+    waits,
+    order,
+    commits,
+    claims,
+)
 
 
 async def check_broker(fresh: FreshBroker) -> list[str]:
