@@ -34,6 +34,10 @@ class Lines(msgspec.Struct):
     of: Callable[[Lease], str | None] = lambda _: None
     held: set[str] = msgspec.field(default_factory=set)
 
+    def holds(self, lease: Lease) -> bool:
+        """Whether a message waits for one before it."""
+        return bool(self.held) and self.of(lease) in self.held
+
 
 class Committer:
     """Knows the sinks behind their names; `poster` sends a result to a webhook."""

@@ -153,7 +153,7 @@ class Pipeline:
         left: Sequence[Lease] = batch.leases
         with self._keeper.holding(batch.leases) as hold, self._span(SpanName.BATCH, batch):
             try:
-                async for leases, answers in self._results(batch, hold):
+                async for leases, answers in self._results(batch, hold, lines):
                     self._telemetry.step(Step.BEFORE_DECIDE)
                     version = self._replicas.version
                     outcomes = self._decider.decide(
@@ -215,9 +215,10 @@ class Pipeline:
         for line in failure_lines(leases, answers, outcomes, request_id=batch.request_id, at=self._clock.now()):
             self._on_line(line)
 
-    async def _results(self, batch: Batch, hold: Hold) -> AsyncIterator[Part]:
+    async def _results(self, batch: Batch, hold: Hold, lines: Lines) -> AsyncIterator[Part]:
+        attempt, waits = partial(self.attempt, batch, hold), lines.holds
         for leases in self._apart(batch.leases):
-            async for part in results(leases, partial(self.attempt, batch, hold), bisect=self._mapping.bisect):
+            async for part in results(leases, attempt, bisect=self._mapping.bisect, waits=waits):
                 yield part
 
     def _apart(self, leases: Sequence[Lease]) -> list[Sequence[Lease]]:

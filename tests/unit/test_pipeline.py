@@ -365,6 +365,28 @@ async def test_an_error_of_ours_is_logged_and_the_pipeline_goes_on(caplog: pytes
     assert "ended in an error of ours" in caplog.text
 
 
+async def test_behind_a_culprit_nothing_of_its_group_is_run() -> None:
+    broken = {"a2"}
+
+    def answer(run: Run) -> Ran:
+        bad = broken.intersection(message.id for message in run.messages)
+        return Ran(run.batch, [], {}, Failure("E", "bad"), 0.0) if bad else ran(run)
+
+    replicas, queue = Replicas(answer), Queue("q", max_receives=3, fifo=True)
+    clock, results = ManualClock(), MemoryResults()
+    broker = MemoryBroker(clock, [results])
+    await broker.declare([queue, Queue("out")])
+    bench = Bench(replicas, broker, clock, results, queue=queue)
+    await broker.put([Put("q", Message(id, b"1", group=id[0])) for id in ("a1", "a2", "a3", "b1")])
+    bench.task = asyncio.create_task(bench.pipeline.run())
+    assert await bench.states("a1", "b1") == ["done", "done"]
+    assert replicas.runs == [["a1", "a2", "a3", "b1"], ["a1", "a2"], ["a1"], ["a2"], ["b1"]]
+    broken.clear()
+    bench.pipeline.drain()
+    await bench.task
+    assert [(each.message.id, each.attempts) for each in await broker.peek("q")] == [("a2", 1), ("a3", 0)]
+
+
 async def settled() -> None:
     for _ in range(50):
         await asyncio.sleep(0)
