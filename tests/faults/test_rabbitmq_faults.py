@@ -232,12 +232,33 @@ async def test_a_queue_that_somebody_deletes_is_made_again(url: str, caplog: pyt
         assert await done(broker, old) == old
         await put(broker, "later", delay_s=0.1)
         assert [lease.message.id for lease in await some(broker, "work")] == ["later"]
+        caplog.clear()
         with pika.BlockingConnection(pika.URLParameters(url.partition("?")[0])) as other:
             other.channel().queue_delete(f"{prefix}work")
+        async with asyncio.timeout(PATIENCE_S):
+            while "work was deleted" not in caplog.text:  # a moment later; a delayed put would not notice
+                await asyncio.sleep(0.01)
         await broker.take("work", 1)
+        assert "was deleted by somebody" in caplog.text
         await put(broker, "again", delay_s=0.1)
         assert [lease.message.id for lease in await some(broker, "work")] == ["again"]
-    assert "was deleted by somebody" in caplog.text
+
+
+async def test_what_comes_due_while_its_queue_is_away_is_late_and_not_lost(server: Rabbitmq) -> None:
+    """RabbitMQ tries to move it again every three minutes, here every second."""
+    setting = "rabbit, dead_letter_worker_publisher_confirm_timeout"
+    usual = (await asyncio.to_thread(server.control, "eval", f"element(2, application:get_env({setting})).")).strip()
+    await asyncio.to_thread(server.control, "eval", f"application:set_env({setting}, 1000).")
+    try:
+        async with cleared(f"{server.url}?prefix=away.", Queue("work"), Queue("other")) as broker:
+            with pika.BlockingConnection(pika.URLParameters(server.url)) as other:
+                other.channel().queue_delete("away.work")
+            await put(broker, "late", delay_s=0.05)
+            await put(broker, "behind", queue="other", delay_s=0.05)
+            await some(broker, "other")  # it went the same way, behind the other one
+            assert [lease.message.id for lease in await some(broker, "work")] == ["late"]
+    finally:
+        await asyncio.to_thread(server.control, "eval", f"application:set_env({setting}, {usual}).")
 
 
 async def test_a_way_through_the_delays_that_is_deleted_is_made_again(url: str) -> None:
