@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from millrace.broker import Broker
@@ -20,6 +20,7 @@ from millrace.stores.objects import open_bucket
 from millrace.testing import ManualClock
 from millrace.testing.bench import BrokerBench
 from millrace.testing.machine import broker_machine
+from tests.conformance.machine_runs import run_machine
 
 
 @asynccontextmanager
@@ -70,16 +71,7 @@ def _advancing(clock: ManualClock):
     ids=["memory", "sqlite", "memory-claims", "sqlite-claims"],
 )
 def test_machine(opened, share: float, fifo: bool) -> None:
-    run_state_machine_as_test(
-        broker_machine(opened, fifo=fifo),
-        settings=settings(
-            max_examples=round(settings().max_examples * share),
-            stateful_step_count=40,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(broker_machine(opened, fifo=fifo), share)
 
 
 def test_the_machine_finds_a_broker_that_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

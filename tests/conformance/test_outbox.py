@@ -8,13 +8,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from millrace.testing.bench import BrokerBench
 from millrace.testing.broker import CHECKS, Check
 from millrace.testing.broker.dead_to import a_letter_whose_id_is_taken_stays_behind
 from millrace.testing.machine import broker_machine
+from tests.conformance.machine_runs import run_machine
 from tests.conformance.outbox_parts import Forgetful, outbox_forgetful, outbox_memory, outbox_sqlite
 
 Open = Callable[[Path], AbstractAsyncContextManager[BrokerBench]]
@@ -57,13 +56,4 @@ def test_machine(opened: Open, share: float, fifo: bool) -> None:
             async with opened(Path(folder)) as bench:
                 yield bench
 
-    run_state_machine_as_test(
-        broker_machine(fresh, fifo=fifo),
-        settings=settings(
-            max_examples=round(settings().max_examples * share),
-            stateful_step_count=40,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(broker_machine(fresh, fifo=fifo), share)

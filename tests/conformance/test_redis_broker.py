@@ -9,8 +9,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from hashlib import sha1
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from millrace.brokers.redis import open_broker, scripts
 from millrace.brokers.redis.broker import RedisBroker
@@ -18,6 +16,7 @@ from millrace.testing.bench import BrokerBench
 from millrace.testing.broker import CHECKS, Check
 from millrace.testing.machine import broker_machine
 from tests.conformance.broker_parts import bench_at
+from tests.conformance.machine_runs import run_machine
 from tests.conformance.real_time import run_in_real_time
 from tests.services import service
 
@@ -100,13 +99,4 @@ def clock_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("clock_of_the_test")
 @pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
 def test_redis_machine(fifo: bool) -> None:
-    run_state_machine_as_test(
-        broker_machine(redis_by_hand, fifo=fifo),
-        settings=settings(
-            max_examples=round(settings().max_examples * _SHARE),
-            stateful_step_count=40,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(broker_machine(redis_by_hand, fifo=fifo), _SHARE)

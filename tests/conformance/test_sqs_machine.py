@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from needs import needs_module
 
@@ -12,21 +12,13 @@ needs_module("boto3")
 from sqs_machine import sqs_machine  # noqa: E402
 
 from millrace.aws.sqs import receipts  # noqa: E402
+from tests.conformance.machine_runs import run_machine  # noqa: E402
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
 def test_machine(fifo: bool) -> None:
-    run_state_machine_as_test(
-        sqs_machine(fifo=fifo),
-        settings=settings(
-            max_examples=round(settings().max_examples * 0.06),
-            stateful_step_count=40,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(sqs_machine(fifo=fifo), 0.06)
 
 
 def test_the_machine_finds_a_visibility_that_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

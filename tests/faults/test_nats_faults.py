@@ -19,6 +19,7 @@ from millrace.brokers.nats.broker import NatsBroker
 from millrace.brokers.nats.names import CONSUMER
 from millrace.errors import BrokerError, QueueFull, TooLarge, UnknownQueue
 from millrace.types import Commit, Death, Failure, Lease, Message, Outcome, Put
+from tests.faults.insisting import insisted
 from tests.needs import needs
 from tests.services.nats import Nats
 from tests.services.proxy import proxied
@@ -71,16 +72,6 @@ async def taken(broker: Broker) -> list[Lease]:
         while not (leases := await broker.take("work", 100)):
             await broker.wait("work", 1.0)
     return leases
-
-
-async def insisted(doing) -> object:
-    """What the flow does with a broker that is away: try again."""
-    async with asyncio.timeout(_PATIENCE_S):
-        while True:
-            try:
-                return await doing()
-            except BrokerError:
-                await asyncio.sleep(0.05)
 
 
 async def producing(broker: Broker, accepted: set[str], stop: asyncio.Event) -> None:

@@ -17,6 +17,7 @@ from millrace.brokers.redis.broker import RedisBroker
 from millrace.errors import BrokerDenied, BrokerError, StorageFull
 from millrace.types import Commit, Lease, Message, Outcome, Put, new_id
 from tests.certificates import certificate
+from tests.faults.insisting import insisted
 from tests.needs import needs
 from tests.services.ports import free_port
 from tests.services.proxy import proxied
@@ -47,16 +48,6 @@ async def put(broker: Broker, *ids: str) -> list[bool]:
 
 async def done(broker: Broker, leases: list[Lease]) -> list[Lease]:
     return await broker.settle(Commit("work", [Outcome(lease, "done") for lease in leases]))
-
-
-async def insisted(doing) -> object:
-    """What the flow does with a broker that is away: try again."""
-    async with asyncio.timeout(_PATIENCE_S):
-        while True:
-            try:
-                return await doing()
-            except BrokerError:
-                await asyncio.sleep(0.05)
 
 
 async def producing(broker: Broker, accepted: set[str], stop: asyncio.Event) -> None:

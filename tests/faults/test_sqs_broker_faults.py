@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.faults.insisting import insisted
 from tests.needs import needs_module
 
 needs_module("aiohttp", "botocore")
@@ -52,15 +53,6 @@ async def settled(broker: SqsBroker, leases: list[Lease]) -> set[str]:
     """The ids of those whose deletion SQS has taken."""
     lost = await broker.settle(Commit("work", [Outcome(lease, "done") for lease in leases]))
     return {lease.message.id for lease in leases} - {lease.message.id for lease in lost}
-
-
-async def insisted(doing: Callable[[], Awaitable[T]]) -> T:
-    """What the flow does with a broker that is away: try again."""
-    while True:
-        try:
-            return await doing()
-        except BrokerError:
-            await asyncio.sleep(0.05)
 
 
 async def test_connections_that_are_cut_lose_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from transport_parts import Wire
 
 from benchmarks.measured import Figure, by_turns
 from benchmarks.rows import rabbitmq, rabbitmq_latency, seed
@@ -101,20 +102,6 @@ def test_a_figure_without_a_target_is_held_to_nothing_and_may_stand_in_another_t
     assert "as they come" not in measured
     assert "| defaults |" in defaults
     assert "as they come" not in readme.read_text()
-
-
-class Wire:
-    """A transport that keeps what was written."""
-
-    def __init__(self) -> None:
-        self.written: list[bytes] = []
-        self.closed = False
-
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
-
-    def close(self) -> None:
-        self.closed = True
 
 
 def requests() -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transport_parts import Wire
 
 from benchmarks import npm, offline
 from benchmarks.rows import sqs, warm
@@ -44,20 +45,6 @@ def test_what_boto3_would_send_is_caught() -> None:
     assert request.whole(b"other").endswith(b"Content-Length: 5\r\n\r\nother")
     delete = caught(URL, "delete_message_batch", QueueUrl=QUEUE, Entries=[{"Id": "0", "ReceiptHandle": "h"}])
     assert delete.body == deleting(QUEUE, ["h"])
-
-
-class Wire:
-    """A transport that keeps what was written."""
-
-    def __init__(self) -> None:
-        self.written: list[bytes] = []
-        self.closed = False
-
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
-
-    def close(self) -> None:
-        self.closed = True
 
 
 def answer(body: Any, status: int = 200) -> bytes:

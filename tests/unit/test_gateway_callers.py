@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httpx
 import pytest
 from gateway_parts import Parts, done, problem
 
@@ -42,6 +43,15 @@ class Function:
         return self.calls[-1]
 
 
+async def asked_and_looked_at(client: httpx.AsyncClient, clock: ManualClock) -> asyncio.Task[httpx.Response]:
+    """A call that has no answer when its client is looked at for the first time."""
+    asked = asyncio.create_task(client.get("/hello/you"))
+    await clock.until_sleeping()
+    clock.advance(0.05)
+    await clock.until_sleeping()
+    return asked
+
+
 async def test_a_call_goes_straight_to_the_function() -> None:
     function = Function({"statusCode": 201, "body": "made"})
     parts = Parts(callers={"hello": function})
@@ -65,10 +75,7 @@ async def test_a_call_with_a_key_goes_through_the_queue_where_the_second_finds_i
 async def test_a_call_without_an_answer_in_time_is_a_504_and_withdrawn() -> None:
     clock, function = ManualClock(), Function()
     async with Parts(callers={"hello": function}, clock=clock).client() as client:
-        asked = asyncio.create_task(client.get("/hello/you"))
-        await clock.until_sleeping()
-        clock.advance(0.05)
-        await clock.until_sleeping()
+        asked = await asked_and_looked_at(client, clock)
         clock.advance(2.95)
         told = problem(await asked, 504, "function-timeout")
     assert told["id"] == function.calls[0].message.id
@@ -78,10 +85,7 @@ async def test_a_call_without_an_answer_in_time_is_a_504_and_withdrawn() -> None
 async def test_an_answer_may_come_after_the_client_is_looked_at() -> None:
     clock, function = ManualClock(), Function()
     async with Parts(callers={"hello": function}, clock=clock).client() as client:
-        asked = asyncio.create_task(client.get("/hello/you"))
-        await clock.until_sleeping()
-        clock.advance(0.05)
-        await clock.until_sleeping()
+        asked = await asked_and_looked_at(client, clock)
         (call,) = function.calls
         call.answer.set_result(done(Put("hello", call.message), "late"))
         assert (await asked).text == "late"
