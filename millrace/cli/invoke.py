@@ -127,12 +127,14 @@ def _message(
     if file is None and (event is not None or is_handler):
         attributes = {"content-type": JSON} | ({EVENT_ATTRIBUTE: RAW_EVENT} if is_handler else {})
         attributes |= {CLIENT_CONTEXT_ATTRIBUTE: context} if context else {}
-        _check_json(content, "--event" if event else "--data")
+        _check_json(content, event)
     return Message(str(uuid.uuid4()) if is_handler else new_id(), content, attributes)
 
 
-def _check_json(content: bytes, option: str) -> None:
+def _check_json(content: bytes, file: Path | None) -> None:
     try:
-        jsonlib.loads(content)
+        jsonlib.loads(content.decode())
     except ValueError as error:
-        raise MillraceError(f"{option}: expected JSON: {error}") from None
+        where = "--data" if file is None else f"--event {file}"
+        way_out = "a text wants quotes: --data '\"hello\"'" if file is None else "`millrace event SOURCE` prints one"
+        raise MillraceError(f"{where}: expected JSON: {error}", way_out) from None

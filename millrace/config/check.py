@@ -157,7 +157,14 @@ def _check_target(project: Project, name: str, function: FunctionConfig, path: P
     for kind, target in targets.items():
         parts = (target.replace("/", ".") if kind == "handler" else target).split(".")
         if len(parts) < 2 or "/" in target.rpartition(".")[2] or not all(part.isidentifier() for part in parts):
-            yield Finding((*path, kind), f"functions.{name}.{kind}", f"module.name such as {KINDS[kind]}", repr(target))
+            expected, near = f"module.name such as {KINDS[kind]}", _dotted(target)
+            yield Finding((*path, kind), f"functions.{name}.{kind}", expected, repr(target), near)
+
+
+def _dotted(target: str) -> str:
+    """What `app.py:handler`, `app:handler` and `app/handler` mean, quoted; empty where that is none either."""
+    parts = re.split(r"[:/.]+", target.replace(".py", "", 1))
+    return repr(".".join(parts)) if len(parts) > 1 and all(part.isidentifier() for part in parts) else ""
 
 
 def _check_events(project: Project, name: str, function: FunctionConfig) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ _SPECIAL = re.compile(rf"{re.escape(_ESCAPED)}|{_REFERENCE.pattern}")
 # What most often stands behind the parser's words, for people who do not know them.
 _HINTS = (
     (r"'\t' that cannot start", "spaces: a tab cannot indent"),
+    ("while scanning a quoted scalar", "a closing quote behind the text that begins here"),
     ("that cannot start any token", "quotes around a text that begins so"),
     ("expected <block end>", "as many spaces before this line as before its neighbours"),
     ("mapping values are not allowed here", "quotes around a text with a colon in it, or less space before this line"),
@@ -64,23 +65,24 @@ def compose(text: str, source: str, faults: list[Fault], at: Place | None = None
     from ruamel.yaml.error import MarkedYAMLError
     from ruamel.yaml.reader import ReaderError
 
+    no = "not JSON" if source.endswith(".json") else "not YAML"
     try:
         return YAML(typ="safe", pure=True).compose(io.StringIO(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if "end of stream" in (error.problem or ""):  # which is far from the quote that was left open
+            mark = error.context_mark or mark
         where = Place(source, mark.line + 1, mark.column + 1) if mark else Place(source, 1, 1)
         what = ", ".join(str(part) for part in (error.problem, error.context) if part)
         hint = next((words for sign, words in _HINTS if sign in what), "")
-        faults.append(Fault(at or where, f"not YAML: {what}", hint))
+        faults.append(Fault(at or where, f"{no}: {what}", hint))
     except ReaderError as error:
         where = _place_after(text[: error.position], source)
-        faults.append(
-            Fault(at or where, "not YAML: a character that may not stand in it", got=repr(text[error.position]))
-        )
+        faults.append(Fault(at or where, f"{no}: a character that may not stand in it", got=repr(text[error.position])))
     except RecursionError:
         faults.append(Fault(at or Place(source, 1, 1), "nested too deeply"))
     except Exception as error:  # the parser lets its own IndexError, ValueError and the like escape on odd input
-        faults.append(Fault(at or Place(source, 1, 1), f"not YAML: {type(error).__name__}: {error}"))
+        faults.append(Fault(at or Place(source, 1, 1), f"{no}: {type(error).__name__}: {error}"))
     return None
 
 

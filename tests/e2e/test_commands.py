@@ -415,7 +415,8 @@ class TestInvoke:
             (["clasify"], "did you mean 'classify'?"),
             (["classify"], "it needs an input"),
             (["classify", "--data", "x", "--file", "y"], "got several"),
-            (["hello", "--data", "{"], "--data: expected JSON"),
+            (["hello", "--data", "x"], "a text wants quotes: --data '\"hello\"'"),
+            (["hello", "--event", "app.py"], "--event app.py: expected JSON"),
             (["broken", "--data", "x"], "broken did not load: OSError: no weights here"),
         ],
     )

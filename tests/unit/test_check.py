@@ -104,11 +104,17 @@ def test_exactly_one_of() -> None:
     ]
 
 
-@pytest.mark.parametrize("target", ["app", "app.", ".x", "app:Model", "1app.x", "a b.c", ""])
+@pytest.mark.parametrize("target", ["app", "app.", ".x", "1app.x", "a b.c", ""])
 def test_targets_that_name_nothing(target: str) -> None:
     assert errors(functions={"f": function(model=target)}) == [
         ("functions.f.model", f"functions.f.model|module.name such as app.PetClassifier|{target!r}|")
     ]
+
+
+@pytest.mark.parametrize("target", ["app:Model", "app.py:Model", "app/Model", "app.py/Model"])
+def test_a_target_as_other_tools_write_it_is_told_in_ours(target: str) -> None:
+    (found,) = errors(functions={"f": function(model=target)})
+    assert found[1].endswith("|'app.Model'")
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,8 @@ functions:
          "and quotes around a text with { } , or : in it"),
         ("a:\n  b: 1\n c: 2", "millrace.yml:3:2: not YAML: expected <block end>, but found '<block mapping start>', "
          "while parsing a block mapping; expected as many spaces before this line as before its neighbours"),
+        ("a:\n  b: 'it\n  c: 1\n", "millrace.yml:2:6: not YAML: found unexpected end of stream, "
+         "while scanning a quoted scalar; expected a closing quote behind the text that begins here"),
         ("service: x\n---\nb: 1", "millrace.yml:2:1: not YAML: but found another document, "
          "expected a single document in the stream"),
         ("service: \x07", "millrace.yml:1:10: not YAML: a character that may not stand in it; got '\\x07'"),

@@ -377,6 +377,10 @@ Resources:
             "G: AWS::Serverless::Functoin is not understood; did you mean 'AWS::Serverless::Function'?",
         ),
         ("  G: {Type: AWS::Foo::Bar}\n", "template.yaml:9:13: warning: G: AWS::Foo::Bar is made by nothing here"),
+        (
+            "Globals: {Function: {Timeot: 3}}\n",
+            "template.yaml:9:22: Globals.Function: SAM takes no Timeot for all; did you mean 'Timeout'?",
+        ),
         ("Ruels: {}\n", "the template: Ruels is not understood and left aside; did you mean 'Rules'?"),
     ],
 )

@@ -675,4 +675,5 @@ def test_the_word_that_plugins_begin_with_makes_none_like_another(tmp_path: Path
 def test_a_handler_that_lambda_cannot_split_is_refused(handler: str, tmp_path: Path) -> None:
     (tmp_path / "serverless.yml").write_text(HEAD + f"functions: {{f: {{handler: {handler}}}}}\n")
     (fault,) = examine(tmp_path / "serverless.yml").faults
-    assert fault.text == f"functions.f.handler; expected module.name such as jobs.refresh, got {handler!r}"
+    near = f"; did you mean {handler.replace('/', '.')!r}?" if "/" in handler else ""
+    assert fault.text == f"functions.f.handler; expected module.name such as jobs.refresh, got {handler!r}{near}"

@@ -352,7 +352,7 @@ def test_stages(folder: Path) -> None:
         ([], "a mapping of stages"),
         ({}, "no stage"),
         ("", "the file is empty"),
-        ('{"dev": {"a": 1 "b": 2}}', "not YAML"),
+        ('{"dev": {"a": 1 "b": 2}}', "not JSON: expected ',' or '}'"),
         (b"\xff".decode("latin-1"), "a mapping of stages"),
     ],
 )

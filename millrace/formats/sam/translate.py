@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from millrace.config.faults import Fault
+from millrace.config.faults import Fault, nearest
 from millrace.config.tree import Node
 from millrace.errors import MillraceError
 from millrace.formats.cloudformation.surroundings import Surroundings
@@ -16,6 +16,9 @@ from millrace.formats.cloudformation.values import below
 from millrace.formats.sam.places import Places
 
 _PROPERTY = re.compile(r"[Pp]roperty '?(?P<name>\w+)'?")
+_GLOBAL = re.compile(
+    r"'(?P<key>\w+)' is not a supported property of '(?P<kind>\w+)'.*?\[(?P<known>[^\]]*)\]", re.DOTALL
+)
 _RESOURCE = re.compile(r"(?:Resource with id|Event with id) \[(?P<id>[^\]]*)\]")
 # There is one version of a function, so that whatever calls an alias calls the function.
 _VERSIONS = (
@@ -82,7 +85,9 @@ def _leave_versions_out(plain: dict[str, Any]) -> None:
 
 
 def _fault(message: str, root: Node) -> Fault:
-    """What the translator refuses, at the resource or the event that it names."""
+    """What the translator refuses, at the resource, the event or the global key that it names."""
+    if (unknown := _GLOBAL.search(message)) is not None:
+        return _unknown_global(root, **unknown.groupdict())
     node: Node = root
     for match in _RESOURCE.finditer(message):
         resource, event = Places(root).origin(match["id"])
@@ -92,3 +97,9 @@ def _fault(message: str, root: Node) -> Fault:
         node = culprit
     text = " ".join(message.split())
     return Fault(node.key_place, text)
+
+
+def _unknown_global(root: Node, key: str, kind: str, known: str) -> Fault:
+    node = below(root, "Globals", kind, key) or root
+    near = nearest(key, re.findall(r"\w+", known))
+    return Fault(node.key_place, f"Globals.{kind}: SAM takes no {key} for all", near=near)
