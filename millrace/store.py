@@ -161,6 +161,13 @@ class Ledger(ABC):
         """The broker has these, each at its place (0 where that is not known): from now on they are known."""
 
     @abstractmethod
+    async def know(self, puts: Sequence[Put], sequences: Sequence[int], windows_s: Sequence[float]) -> None:
+        """The broker has these, whose ids were made for them and which nobody noted: from now on they are known.
+
+        They have no dedupe keys; what has ended meanwhile stays as it is.
+        """
+
+    @abstractmethod
     async def withdraw(self, puts: Sequence[Put]) -> None:
         """The broker refused these: forget their notes and keys that are unconfirmed."""
 

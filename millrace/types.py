@@ -98,7 +98,8 @@ class Put(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `dedupe` is a key apart from the id: within the queue's dedupe_s after a put, another with the same key is accepted
     as a duplicate of the first, whatever its id (SQS's deduplication id). `tried` is of a message that comes from
-    another broker; one that does not claim `resumes` counts anew.
+    another broker; one that does not claim `resumes` counts anew. The id of a `fresh` one was made for this put:
+    nobody can have put it before.
     """
 
     queue: str
@@ -107,6 +108,7 @@ class Put(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ttl_s: float | None = None
     dedupe: str = ""
     tried: Tried | None = None
+    fresh: bool = False
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):

@@ -77,6 +77,11 @@ class MemoryLedger(Ledger):
             if key := self._keys.get((put.queue, put.dedupe)):
                 key.sequence = sequence if key.sequence is None else key.sequence
 
+    async def know(self, puts: Sequence[Put], sequences: Sequence[int], windows_s: Sequence[float]) -> None:
+        for put, sequence, window_s in zip(puts, sequences, windows_s, strict=True):
+            entry = _Entry("queued", self._clock.monotonic() + window_s, self._clock.now(), sequence=sequence)
+            self._entries.setdefault((put.queue, put.message.id), entry)
+
     async def withdraw(self, puts: Sequence[Put]) -> None:
         for put in puts:
             entry, key = self._entries.get((put.queue, put.message.id)), self._keys.get((put.queue, put.dedupe))

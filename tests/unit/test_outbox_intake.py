@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from millrace.broker import Queue
@@ -33,7 +34,7 @@ class Bench:
         self.go_on = asyncio.Event()
         self.go_on.set()
         self._witness(self.inner, "put")
-        for name in ("note", "confirm", "withdraw"):
+        for name in ("note", "know", "confirm", "withdraw"):
             self._witness(self.ledger, name)
 
     def _witness(self, owner: object, name: str) -> None:
@@ -65,11 +66,33 @@ def put(id: str, queue: str = "q", body: bytes = b"x", dedupe: str = "") -> Put:
     return Put(queue, Message(id, body), dedupe=dedupe)
 
 
+def fresh(id: str) -> Put:
+    return Put("q", Message(id, b"x"), fresh=True)
+
+
 async def test_those_who_come_at_once_cost_one_note_one_put_and_one_confirm(bench: Bench) -> None:
     answers = await bench.together([put("a")], [put("b"), put("c")], [put("d")])
     assert [[each.id for each in answer] for answer in answers] == [["a"], ["b", "c"], ["d"]]
     assert bench.calls == {"note": 1, "put": 1, "confirm": 1}
     assert await bench.ids() == ["a", "b", "c", "d"]
+
+
+async def test_what_is_fresh_costs_no_note_and_is_known_from_then_on(bench: Bench) -> None:
+    answers = await bench.together([fresh("a")], [fresh("b"), fresh("c")])
+    assert [(each.id, each.duplicate) for answer in answers for each in answer] == [(id, False) for id in "abc"]
+    assert bench.calls == {"put": 1, "know": 1}
+    again = await bench.together([put("a")], [fresh("d")])
+    assert [(answer[0].id, answer[0].duplicate) for answer in again] == [("a", True), ("d", False)]
+    assert await bench.ids() == ["a", "b", "c", "d"]
+
+
+async def test_what_is_fresh_goes_together_with_what_is_not(bench: Bench) -> None:
+    keyed = [msgspec.structs.replace(fresh(id), dedupe="k") for id in "de"]
+    answers = await bench.together([fresh("a")], [put("b")], [put("b")], keyed)
+    told = [(each.id, each.duplicate) for answer in answers for each in answer]
+    assert told == [("a", False), ("b", False), ("b", True), ("d", False), ("d", True)]
+    assert (await bench.outbox.put([put("b")]))[0].duplicate
+    assert await bench.ids() == ["a", "b", "d"]
 
 
 async def test_those_who_come_meanwhile_go_together_next(bench: Bench) -> None:

@@ -1,4 +1,5 @@
 """Puts: note, put, confirm. A put that was confirmed is answered as a duplicate; one that was only noted is repeated.
+What is fresh needs no note, since nobody can ask for it yet: it is known as soon as the broker has it.
 
     crash before the put     the note is nobody's knowledge: the next put of the id goes to the broker
     crash before the confirm the broker has the message: the next put of the id brings it a second time, and the copy
@@ -63,40 +64,53 @@ class Intake:
 
     async def _put(self, puts: Sequence[Put], *, bounded: bool) -> list[Accepted]:
         async with self._alone(puts):
-            noted = await self._note(puts)
+            noted = await self._noted(puts)
             bound = [_bound(put, note) for put, note in zip(puts, noted, strict=True)]
-            places = _fresh(bound, noted)
-            fresh = [bound[place] for place in places]
-            stored = await self._stored(fresh, bounded=bounded)
+            places = _unknown(bound, noted)
+            stored = await self._stored([bound[place] for place in places], bounded=bounded)
             answers = _answers(bound, noted, dict(zip(places, stored, strict=True)))
             unsure = [at for at, note in enumerate(noted) if not note.known or (puts[at].dedupe and not note.by_key)]
             if unsure:
                 await self._confirm([(bound[at], answers[at].sequence) for at in unsure])
             return answers
 
+    async def _noted(self, puts: Sequence[Put]) -> list[Noted]:
+        """What is known of each; of what is fresh nothing can be."""
+        asked = [put for put in puts if not _is_fresh(put)]
+        found = iter(await self._note(asked) if asked else ())
+        return [Noted(put.message.id) if _is_fresh(put) else next(found) for put in puts]
+
     async def _note_all(self, puts: Sequence[Put]) -> list[Noted]:
-        return await self._ledger.note(puts, [self._windows_s.get(put.queue, WINDOW_S) for put in puts])
+        return await self._ledger.note(puts, self._windows(puts))
 
     async def _confirm_all(self, placed: Sequence[tuple[Put, int]]) -> list[None]:
-        await self._ledger.confirm([put for put, _ in placed], [sequence for _, sequence in placed])
+        puts, sequences = _apart([each for each in placed if _is_fresh(each[0])])
+        if puts:
+            await self._ledger.know(puts, sequences, self._windows(puts))
+        puts, sequences = _apart([each for each in placed if not _is_fresh(each[0])])
+        if puts:
+            await self._ledger.confirm(puts, sequences)
         return [None] * len(placed)
 
-    async def _stored(self, fresh: Sequence[Put], *, bounded: bool) -> list[Accepted]:
+    def _windows(self, puts: Sequence[Put]) -> list[float]:
+        return [self._windows_s.get(put.queue, WINDOW_S) for put in puts]
+
+    async def _stored(self, unknown: Sequence[Put], *, bounded: bool) -> list[Accepted]:
         """What the broker says of messages that it has now. Keys are the ledger's alone: two could disagree."""
-        if not fresh:
+        if not unknown:
             return []
         try:
             if bounded:
-                await self._depth.check(Counter(put.queue for put in fresh))
-            return await self._inner.put([msgspec.structs.replace(put, dedupe="") for put in fresh])
+                await self._depth.check(Counter(put.queue for put in unknown))
+            return await self._inner.put([_unkeyed(put) for put in unknown])
         except (UnknownQueue, QueueFull, TooLarge, Unencodable):  # nothing was stored, so nothing may be bound by it
-            await self._ledger.withdraw(fresh)
+            await self._ledger.withdraw(unknown)
             raise
 
     @asynccontextmanager
     async def _alone(self, puts: Sequence[Put]) -> AsyncIterator[None]:
         """Wait until nobody else here puts these ids and keys, and keep others waiting."""
-        places = {(put.queue, "id", put.message.id) for put in puts}
+        places = {(put.queue, "id", put.message.id) for put in puts if not _is_fresh(put)}
         places |= {(put.queue, "key", put.dedupe) for put in puts if put.dedupe}
         while others := [self._busy[place] for place in places if place in self._busy]:
             await asyncio.wait(others)
@@ -110,6 +124,18 @@ class Intake:
             mine.set_result(None)
 
 
+def _is_fresh(put: Put) -> bool:
+    return put.fresh and not put.dedupe
+
+
+def _unkeyed(put: Put) -> Put:
+    return msgspec.structs.replace(put, dedupe="") if put.dedupe else put
+
+
+def _apart(placed: Sequence[tuple[Put, int]]) -> tuple[list[Put], list[int]]:
+    return [put for put, _ in placed], [sequence for _, sequence in placed]
+
+
 def _bound(put: Put, noted: Noted) -> Put:
     """The put under the id that its dedupe key is bound to."""
     if noted.id == put.message.id:
@@ -117,7 +143,7 @@ def _bound(put: Put, noted: Noted) -> Put:
     return msgspec.structs.replace(put, message=msgspec.structs.replace(put.message, id=noted.id))
 
 
-def _fresh(bound: Sequence[Put], noted: Sequence[Noted]) -> list[int]:
+def _unknown(bound: Sequence[Put], noted: Sequence[Noted]) -> list[int]:
     """Where those are that nobody knows, each id once."""
     first: dict[tuple[str, str], int] = {}
     for place, (put, note) in enumerate(zip(bound, noted, strict=True)):

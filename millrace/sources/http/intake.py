@@ -128,8 +128,9 @@ class Intake:
 
 
 def _put(queue: str, item: Item, attributes: dict[str, str], key: str | None, now: float) -> Put:
-    message = Message(item.id or key or new_id(), item.body, attributes, now, item.group)
-    return Put(queue, message, item.delay_s, item.ttl_s)
+    given = item.id or key
+    message = Message(given or new_id(), item.body, attributes, now, item.group)
+    return Put(queue, message, item.delay_s, item.ttl_s, fresh=not given)
 
 
 def _single(queue: str, accepted: Accepted) -> Reply:

@@ -77,6 +77,15 @@ class PostgresLedger(Ledger):
     async def confirm(self, puts: Sequence[Put], sequences: Sequence[int]) -> None:
         await self._put_steps(notes.CONFIRM, notes.CONFIRM_KEYS, puts, sequences)
 
+    async def know(self, puts: Sequence[Put], sequences: Sequence[int], windows_s: Sequence[float]) -> None:
+        asked = {
+            "queues": [put.queue for put in puts],
+            "ids": [indexed(put.message.id) for put in puts],
+            "sequences": list(sequences),
+            "windows_s": [min(window_s, _FOR_EVER_S) for window_s in windows_s],
+        }
+        await self._link.relaxed((notes.KNOW, asked))
+
     async def withdraw(self, puts: Sequence[Put]) -> None:
         await self._put_steps(notes.WITHDRAW, notes.WITHDRAW_KEYS, puts, [0] * len(puts))
 

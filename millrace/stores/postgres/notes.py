@@ -41,6 +41,14 @@ UPDATE records AS r SET state = CASE r.state WHEN 'noted' THEN 'queued' ELSE r.s
   sequence = CASE a.sequence WHEN 0 THEN r.sequence ELSE a.sequence END
 FROM ({_ASKED}) AS a WHERE r.queue = a.queue AND r.id = a.id AND (r.state = 'noted' OR a.sequence <> 0)
 """)
+# The broker has these, which nobody noted.
+KNOW = sql.SQL("""
+INSERT INTO records (queue, id, state, sequence, expires_at)
+SELECT queue, id, 'queued', sequence, now() + make_interval(secs => window_s)
+FROM unnest(%(queues)s::text[], %(ids)s::text[], %(sequences)s::bigint[], %(windows_s)s::float8[])
+  AS asked (queue, id, sequence, window_s)
+ON CONFLICT (id, queue) DO NOTHING
+""")
 CONFIRM_KEYS = sql.SQL(f"""
 UPDATE note_keys AS k SET sequence = a.sequence
 FROM ({_ASKED}) AS a WHERE k.queue = a.queue AND k.key = a.key AND k.sequence IS NULL AND a.key <> ''

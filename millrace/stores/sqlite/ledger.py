@@ -7,6 +7,7 @@ are written beside. Ids and rows travel as JSON arrays, since each step of a sta
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Sequence
 
 import msgspec
@@ -64,6 +65,21 @@ class SqliteLedger(Ledger):
     async def confirm(self, puts: Sequence[Put], sequences: Sequence[int]) -> None:
         rows = [(p.queue, p.message.id, sequence, p.dedupe) for p, sequence in zip(puts, sequences, strict=True)]
         await self._run(notes.CONFIRM, rows)
+
+    async def know(self, puts: Sequence[Put], sequences: Sequence[int], windows_s: Sequence[float]) -> None:
+        groups: defaultdict[tuple[str, float], list[str]] = defaultdict(list)
+        for put, window_s in zip(puts, windows_s, strict=True):
+            groups[put.queue, window_s].append(put.message.id)
+        placed = [(put.queue, put.message.id, at, "") for put, at in zip(puts, sequences, strict=True) if at]
+
+        def job(connection: sqlite3.Connection) -> None:
+            now_s, noted_at = self._database.now(), self._database.clock.now()
+            for (queue, window_s), ids in groups.items():
+                connection.execute(notes.KNOW, (queue, _array(ids), noted_at, now_s + window_s))
+            if placed:
+                connection.execute(notes.CONFIRM[0], (_array(placed),))
+
+        await self._database.write(job, durable=False)
 
     async def withdraw(self, puts: Sequence[Put]) -> None:
         await self._run(notes.WITHDRAW, [(put.queue, put.message.id, 0, put.dedupe) for put in puts])

@@ -44,6 +44,12 @@ UPDATE note_keys SET sequence = a.third FROM ({_ASKED}) a
 WHERE note_keys.queue = a.queue AND note_keys.key = a.key AND note_keys.sequence IS NULL AND a.key != ''
 """,
 )
+# The broker has messages of a queue that nobody noted: queue, ids, Unix time, expires_at.
+KNOW = """
+INSERT INTO notes (queue, id, state, noted_at, expires_at)
+SELECT ?1, value, 'queued', ?3, ?4 FROM json_each(?2) WHERE true
+ON CONFLICT (id, queue) DO NOTHING
+"""
 WITHDRAW = (
     f"DELETE FROM notes WHERE state = 'noted' AND (queue, id) IN (SELECT queue, id FROM ({_ASKED}))",
     f"DELETE FROM note_keys WHERE sequence IS NULL AND (queue, key) IN (SELECT queue, key FROM ({_ASKED}))",

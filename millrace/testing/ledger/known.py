@@ -21,6 +21,22 @@ async def a_note_is_no_knowledge(bench: LedgerBench) -> None:
     await bench.ledger.withdraw([])
 
 
+async def what_is_fresh_is_known_without_a_note(bench: LedgerBench) -> None:
+    """Each in its queue, with its place and its window; what has ended meanwhile stays so."""
+    await bench.write(run(delivery("done")))
+    window_s = 6 * bench.unit_s
+    puts = [put("a"), put("b", queue="other"), put("done")]
+    await bench.ledger.know(puts, [0, 7, 0], [window_s] * len(puts))
+    assert await bench.note(put("a"), put("a", queue="other")) == [Noted("a", True), Noted("a")], (
+        "expected a in q alone"
+    )
+    assert await bench.note(put("b", queue="other")) == [Noted("b", True, 7)], "expected its place"
+    assert list(await bench.ledger.unsent("q", ["a", "done"])) == ["done"], "expected what has ended to stay so"
+    await bench.advance(7 * bench.unit_s)
+    assert not await bench.knows("a"), "expected it to be forgotten after its window"
+    await bench.ledger.know([], [], [])
+
+
 async def what_was_withdrawn_is_unknown(bench: LedgerBench) -> None:
     """Withdrawn are notes and keys that nobody confirmed, and nothing else."""
     await bench.queued(put("known", "k"))
@@ -139,6 +155,7 @@ async def ids_are_any_text(bench: LedgerBench) -> None:
 
 CHECKS = (
     a_note_is_no_knowledge,
+    what_is_fresh_is_known_without_a_note,
     what_was_withdrawn_is_unknown,
     a_key_is_bound_to_its_first_id,
     a_key_has_a_window,
