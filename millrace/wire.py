@@ -74,7 +74,7 @@ class LoadFailed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Began(msgspec.Struct, frozen=True, tag=True):
-    """predict begins now for this batch: its time limit counts from here. A handler's counts from its Run."""
+    """predict begins now for this batch: its time limit counts from here. A handler's counts from its turn."""
 
     batch: int
 

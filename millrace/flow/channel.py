@@ -40,6 +40,12 @@ class Channel:
             self._unsent += memoryview(data)[sent:]
             self._loop.add_writer(self._socket, self._flush)
 
+    def post(self, frame: Frame) -> None:
+        """Send a frame that need not be there at once, along with what else is posted in this turn of the loop."""
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent += encode(frame)
+
     def receive(self) -> Iterator[Frame] | None:
         """The frames that have arrived, None when nothing has.
 
@@ -57,6 +63,7 @@ class Channel:
 
     def close(self) -> None:
         """Let go of the socket; harmless when repeated."""
+        self._unsent.clear()
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
@@ -69,11 +76,15 @@ class Channel:
             return 0
 
     def _flush(self) -> None:
+        if not self._unsent:
+            return  # closed meanwhile
         try:
             del self._unsent[: self._try(self._unsent)]
         except OSError:
             self._unsent.clear()  # its death is noticed by whoever watches the process
-        if not self._unsent:
+        if self._unsent:
+            self._loop.add_writer(self._socket, self._flush)
+        else:
             self._loop.remove_writer(self._socket)
 
 

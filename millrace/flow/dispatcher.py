@@ -21,13 +21,14 @@ from millrace.errors import Draining
 from millrace.flow.failures import failure_lines
 from millrace.flow.mapping import Mapping
 from millrace.flow.outcomes import Decider, Result
-from millrace.flow.replica import Lost, Request
 from millrace.flow.replicas import ReplicaSet
+from millrace.flow.request import Lost, Request
 from millrace.telemetry import SpanName, Telemetry
 from millrace.types import Batch, Lease, Message, Record
 from millrace.wire import Line, Ran, Run
 
 _AHEAD = 2  # calls in the replicas' line beyond those inside, so that one is there as soon as a replica is free
+_QUICK_AHEAD = 8  # where each takes but a moment: those of a turn of the loop go to the replica, and come, together
 
 
 class Call:
@@ -85,7 +86,7 @@ class Dispatcher:
         self._clock = clock
         self._telemetry = telemetry
         self._on_line = on_line
-        self._free = self._places = replicas.slots + _AHEAD
+        self._begun = 0
         self._line: OrderedDict[Call, None] = OrderedDict()
         self._draining = False
         self._over = asyncio.Event()
@@ -96,7 +97,7 @@ class Dispatcher:
         call = Call(self._mapping.batch([lease], "full"), self._withdraw)
         if self._draining:
             call.fail(_ending(self._function))
-        elif self._free:
+        elif self._has_place:
             self._begin(call)
         else:
             self._line[call] = None
@@ -122,16 +123,16 @@ class Dispatcher:
         call.started_at = self._clock.now()
         run = Run(0, call.batch.request_id, self._queue, [lease.message], [lease.attempt], [])
         try:
-            call.request = self._replicas.ask(run, impatient=self._mapping.impatient)
+            call.request = self._replicas.ask(run, impatient=self._mapping.impatient, ahead=True)
         except Draining as error:
             call.fail(error)
             return
-        self._free -= 1
+        self._begun += 1
         spans = self._telemetry.opened(SpanName, {"function": self._function, "request_id": run.request_id})
         call.request.answer.add_done_callback(partial(self._answered, call, spans))
 
     def _answered(self, call: Call, spans: Sequence[Span], answer: asyncio.Future[Ran | Lost]) -> None:
-        self._free += 1
+        self._begun -= 1
         for span in reversed(spans):
             span.end()
         try:
@@ -165,10 +166,14 @@ class Dispatcher:
             self._replicas.withdraw(call.request)
 
     def _proceed(self) -> None:
-        while self._line and self._free:
+        while self._line and self._has_place:
             self._begin(self._line.popitem(last=False)[0])
-        if self._draining and self._free == self._places:
+        if self._draining and not self._begun:
             self._over.set()
+
+    @property
+    def _has_place(self) -> bool:
+        return self._begun < self._replicas.slots + (_QUICK_AHEAD if self._replicas.quick else _AHEAD)
 
 
 def _result(answer: Ran | Lost) -> Result:

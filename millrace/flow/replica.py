@@ -19,49 +19,13 @@ from millrace.clock import Clock
 from millrace.flow.channel import Channel, Pipe
 from millrace.flow.memory import rss_bytes
 from millrace.flow.process import Spawn, describe_exit
+from millrace.flow.request import Lost, Request
 from millrace.types import Failure
-from millrace.wire import Began, Frame, Line, LoadFailed, Ran, Ready, Run, Spec, Stop
+from millrace.wire import Began, Frame, Line, LoadFailed, Ran, Ready, Spec, Stop
 
 _LAST_LINES = 20
 _MEMORY_POLL_S = 0.1
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """The replica died, or was killed for time or memory, with this batch inside.
-
-    `alone`: no other batch can be to blame.
-    """
-
-    failure: Failure
-    alone: bool
-
-
-class Request:
-    """A batch on its way to an answer; the future may be cancelled by whoever no longer wants it."""
-
-    def __init__(
-        self, run: Run, alone: bool, *, impatient: bool = False, on_began: Callable[[], None] | None = None
-    ) -> None:
-        """`impatient`: it fails when the function cannot be loaded, rather than wait until it can."""
-        self.run = run
-        self.alone = alone
-        self.impatient = impatient
-        self.on_began = on_began
-        self.answer: asyncio.Future[Ran | Lost] = asyncio.get_running_loop().create_future()
-        self.since = 0.0  # monotonic seconds: at the head of its replica, then predict began
-        self.began = False
-
-    def begin(self, now_s: float) -> None:
-        """Its time limit counts from `now_s` (monotonic)."""
-        self.began = True
-        self.since = now_s
-        if self.on_began is not None:
-            self.on_began()
-
-    def finish(self, answer: Ran | Lost) -> None:
-        """Answer whoever asked, unless he no longer waits."""
-        if not self.answer.done():
-            self.answer.set_result(answer)
+_QUICK_S = 0.005
 
 
 class Replica:
@@ -84,7 +48,9 @@ class Replica:
         self.failure: Failure | None = None  # why it stopped
         self.loaded: Ready | None = None
         self.served = False  # at least one batch ran
+        self.quick = False  # the last one was through in a moment
         self.inside: deque[Request] = deque()
+        self.unbegun: list[Request] = []  # what stood behind another in a handler's replica when that died
         self.gone = asyncio.Event()
         self._spec = spec
         self._clock = clock
@@ -113,6 +79,10 @@ class Replica:
         return self._process.pid
 
     @property
+    def _is_model(self) -> bool:
+        return self._spec.kind == "model"
+
+    @property
     def usable(self) -> bool:
         """Whether it takes batches."""
         return self.state == "ready" and not self._stopping and not self._dying
@@ -124,16 +94,18 @@ class Replica:
 
     def give(self, request: Request) -> bool:
         """Put a batch inside; False when the process is already gone and never saw it."""
+        if self.inside and not self._is_model:
+            self._channel.post(request.run)
+            self.inside.append(request)
+            return True
         try:
             self._channel.send(request.run)
         except OSError:
             self.kill()
             return False
-        if not self.inside:
-            request.since = self._clock.monotonic()
         self.inside.append(request)
-        if self._spec.kind != "model":
-            request.begin(request.since)  # a handler is never given a second: this one begins when it arrives
+        if len(self.inside) == 1:
+            self._lead()
         return True
 
     def stop(self) -> None:
@@ -194,10 +166,18 @@ class Replica:
         self._read_pipes()
         self.inside.popleft()
         if self.inside:
-            self.inside[0].since = self._clock.monotonic()
+            self._lead()
         self.served = self.served or ran.failure is None
+        self.quick = ran.predict_s < _QUICK_S
         head.finish(ran)
         self._changed()
+
+    def _lead(self) -> None:
+        """One is the first inside now: a model says when it begins, a handler has begun."""
+        head = self.inside[0]
+        head.since = self._clock.monotonic()
+        if not self._is_model:
+            head.begin(head.since)
 
     def _ready(self, ready: Ready) -> None:
         self.loaded = ready
@@ -245,7 +225,7 @@ class Replica:
         if self.state == "loading":
             return Failure("Timeout", f"load of {function} took longer than load_timeout {self._load_timeout_s:g} s")
         head = self.inside[0]
-        if self._spec.kind != "model":
+        if not self._is_model:
             return lambda_errors.timed_out(head.run.request_id, self._spec.timeout_s)
         what = "predict" if head.began else "preprocess"
         return Failure("Timeout", f"{what} of {function} took longer than timeout {self._spec.timeout_s:g} s")
@@ -255,7 +235,7 @@ class Replica:
         while (seen := self.rss_bytes) <= limit:
             await self._clock.sleep(_MEMORY_POLL_S)
         text = f"{self._spec.function} used {seen / 1e6:.0f} MB, its memory limit is {limit / 1e6:.0f} MB"
-        if self._spec.kind == "model":
+        if self._is_model:
             self.kill(Failure("OutOfMemory", text))
         else:
             self.kill(lambda_errors.out_of_memory(self.inside[0].run.request_id if self.inside else "", text))
@@ -281,13 +261,15 @@ class Replica:
         if not (self._stopping and not self.inside):
             self.failure = failure
         inside, self.inside = self.inside, deque()
+        if not self._is_model:  # it begins one when the answer to the one before has left
+            self.unbegun = [inside.pop() for _ in range(len(inside) - 1)][::-1]
         for request in inside:
             alone = request is self._culprit if self._culprit else len(inside) == 1
             request.finish(Lost(failure, alone))
 
     def _death(self, code: int) -> Failure:
         said = "\n".join(self._last_lines)
-        if self._spec.kind != "model" and (self.inside or self.loaded is None):
+        if not self._is_model and (self.inside or self.loaded is None):
             id = self.inside[0].run.request_id if self.inside else ""
             return msgspec.structs.replace(lambda_errors.exited(id, code), traceback=said)
         busy = sum(len(request.run.messages) for request in self.inside)

@@ -2,6 +2,7 @@
 
 A batch goes to the replica with the fewest inside. A model's replica holds two: it preprocesses one while it predicts
 the other. A handler has nothing to do ahead, so a second batch would only wait where another replica might be free.
+Where there is no other, and each call takes but a moment, the next ones are there already.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from millrace.clock import Clock
 from millrace.errors import Draining
 from millrace.flow.hints import hint
 from millrace.flow.process import Process, Spawn
-from millrace.flow.replica import Lost, Replica, Request
+from millrace.flow.replica import Replica
+from millrace.flow.request import Lost, Request
 from millrace.flow.seat import ReplicaStatus, Seat, State, backoff_s
 from millrace.flow.waiting import WaitingLine
 from millrace.pauses import spread
@@ -71,6 +73,11 @@ class ReplicaSet:
         return self._depth * len(self._seats)
 
     @property
+    def quick(self) -> bool:
+        """Whether the only replica takes several calls at once, since it is through with each in a moment."""
+        return self._waiting.quick
+
+    @property
     def ready(self) -> int:
         """How many replicas are loaded and alive."""
         return sum(seat.state == "ready" for seat in self._seats)
@@ -116,14 +123,22 @@ class ReplicaSet:
         return await request.answer
 
     def ask(
-        self, run: Run, *, alone: bool = False, impatient: bool = False, on_began: Callable[[], None] | None = None
+        self,
+        run: Run,
+        *,
+        alone: bool = False,
+        impatient: bool = False,
+        ahead: bool = False,
+        on_began: Callable[[], None] | None = None,
     ) -> Request:
-        """As `run`, for who waits for the request's `answer` himself. Raises Draining when the set is closed."""
+        """As `run`, for who waits for the request's `answer` himself. Raises Draining when the set is closed.
+
+        `ahead`: it may stand behind others in a handler's replica that is `quick`.
+        """
         if self._closed:
             raise self._draining()
-        request = Request(
-            msgspec.structs.replace(run, batch=next(self._numbers)), alone, impatient=impatient, on_began=on_began
-        )
+        run = msgspec.structs.replace(run, batch=next(self._numbers))
+        request = Request(run, alone, impatient=impatient, ahead=ahead, on_began=on_began)
         self._waiting.add(request)
         self._waiting.assign()
         return request
@@ -255,6 +270,10 @@ class ReplicaSet:
     def _bury(self, seat: Seat, replica: Replica) -> None:
         seat.replica = None
         self._move(seat, "stopped")
+        if self._closed:
+            for request in replica.unbegun:
+                self._turn_away(request)
+        self._waiting.put_back(replica.unbegun)
         if replica.served:
             seat.misses = 0
         failure = replica.failure

@@ -6,9 +6,12 @@ from collections import deque
 from collections.abc import Sequence
 
 from millrace.aws import errors as lambda_errors
-from millrace.flow.replica import Lost, Replica, Request
+from millrace.flow.replica import Replica
+from millrace.flow.request import Lost, Request
 from millrace.flow.seat import Seat
 from millrace.types import Failure
+
+_TOGETHER = 8  # that may stand in a replica which is through with each in a moment
 
 
 class WaitingLine:
@@ -22,9 +25,19 @@ class WaitingLine:
     def __contains__(self, request: Request) -> bool:
         return request in self._requests
 
+    @property
+    def quick(self) -> bool:
+        """Whether calls may stand behind others inside: the only replica is through with each in a moment."""
+        replica = self._seats[0].replica if len(self._seats) == 1 else None
+        return replica is not None and replica.quick
+
     def add(self, request: Request) -> None:
         """The last in the line."""
         self._requests.append(request)
+
+    def put_back(self, requests: Sequence[Request]) -> None:
+        """Requests that were inside already, in front of all others."""
+        self._requests.extendleft(reversed(requests))
 
     def remove(self, request: Request) -> None:
         """Out of the line, wherever it stands."""
@@ -48,7 +61,7 @@ class WaitingLine:
             request = self._requests.popleft()
             if request.answer.done():
                 continue  # cancelled
-            replica = self._emptiest(held)
+            replica = self._emptiest(held, request)
             if replica is None and request.impatient and (failure := self._load_failure()) is not None:
                 request.finish(Lost(lambda_errors.of_request(failure, request.run.request_id), alone=True))
                 continue
@@ -69,12 +82,12 @@ class WaitingLine:
                 return None
         return next((seat.failure for seat in self._seats if seat.state == "failed"), None)
 
-    def _emptiest(self, held: list[Replica]) -> Replica | None:
-        found, fewest = None, self._depth
+    def _emptiest(self, held: list[Replica], request: Request) -> Replica | None:
+        found, fewest = None, _TOGETHER if request.ahead and self.quick else self._depth
         for seat in self._seats:
             replica = seat.replica
             if replica is None or len(replica.inside) >= fewest or not replica.usable or replica in held:
                 continue
-            if not any(request.alone for request in replica.inside):
+            if not any(other.alone for other in replica.inside):
                 found, fewest = replica, len(replica.inside)
         return found

@@ -30,7 +30,7 @@ class Contract(Protocol):
     def run(self, run: Run, began: Callable[[], None]) -> Ran:
         """Run a batch in the main thread. Never raises.
 
-        Calls `began` once, when the time limit starts to count, unless it counts from the Run, as a handler's does.
+        Calls `began` once, when the time limit starts to count, unless it counts from its turn, as a handler's does.
         """
         ...
 

@@ -63,7 +63,7 @@ class Handler:
         """Nothing can begin before its turn: a handler is one call."""
 
     def run(self, run: Run, began: Callable[[], None]) -> Ran:
-        """Invoke the handler for each event that the Run becomes; the time limit is the Run's, from its coming."""
+        """Invoke the handler for each event that the Run becomes; the time limit is the Run's, from its turn."""
         started = time.perf_counter()
         deadline = time.monotonic() + self._spec.timeout_s
         calls = list(invocations(run))

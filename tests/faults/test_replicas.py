@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 import os
 import select
 import signal
@@ -27,6 +28,7 @@ from millrace.flow.channel import Channel
 from millrace.flow.replicas import Lost, ReplicaSet
 from millrace.flow.seat import backoff_s
 from millrace.replica.main import Replica as ReplicaProcess
+from millrace.source import EVENT_ATTRIBUTE, RAW_EVENT
 from millrace.telemetry import Telemetry
 from millrace.testing import ManualClock
 from millrace.types import Message
@@ -86,6 +88,10 @@ APP = """
             if text.startswith("open "): open(text.removeprefix("open "), "rb").read()
             if text == "raise": raise ValueError("bad input")
 
+    def obey(event, context):
+        Obedient().obey(event)
+        return event
+
     def hang(event, context):
         print("hanging")
         threading.Event().wait()
@@ -126,12 +132,13 @@ class Bench:
         target: str = "Obedient",
         count: int = 1,
         *,
+        kind: str = "model",
         timeout_s: float = 30.0,
         memory_bytes: int = 0,
         environment: Mapping[str, str] | None = None,
         ready: bool = True,
     ) -> ReplicaSet:
-        spec = Spec("f", "model", f"app.{target}", str(self.root), timeout_s, memory_bytes, 2)
+        spec = Spec("f", kind, f"app.{target}", str(self.root), timeout_s, memory_bytes, 2)
         found = ReplicaSet(
             spec,
             count=count,
@@ -183,6 +190,11 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 def batch(*texts: str, request_id: str = "r") -> Run:
     messages = [Message(f"m-{text}", text.encode(), {"content-type": "text/plain"}) for text in texts]
     return Run(0, request_id, "q", messages, [1] * len(texts), ["x"] * len(texts))
+
+
+def call(text: str) -> Run:
+    message = Message(f"m-{text}", json.dumps(text).encode(), {EVENT_ATTRIBUTE: RAW_EVENT})
+    return Run(0, f"r-{text}", "q", [message], [1], [])
 
 
 def values(ran: Ran | Lost) -> list[Any]:
@@ -514,6 +526,75 @@ async def test_what_waits_can_be_withdrawn_and_what_is_inside_goes_on(bench: Ben
     other.close()
     with pytest.raises(Draining):
         other.ask(batch("z"))
+
+
+async def quick(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> ReplicaSet:
+    """One replica of a handler that was through with its last call in a moment, however long that took here."""
+    monkeypatch.setattr("millrace.flow.replica._QUICK_S", math.inf)
+    replicas = await bench.replicas("obey", kind="handler")
+    assert values(await replicas.run(call("first"))) == ["first"]
+    assert replicas.quick
+    return replicas
+
+
+async def test_calls_that_a_dying_handler_had_not_begun_go_to_the_next(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replicas = await quick(bench, monkeypatch)
+    head, *others = [replicas.ask(call(text), ahead=True) for text in ("exit", "b", "c")]
+    last = replicas.ask(call("d"))  # not one to stand behind others
+    for request in others:
+        replicas.withdraw(request)  # they are inside, and go on
+    died = lost(await head.answer)
+    assert died.alone
+    assert died.failure.type == "Runtime.ExitError"
+    assert [values(await request.answer) for request in (*others, last)] == [["b"], ["c"], ["d"]]
+    assert replicas.status()[0].restarts == 1
+
+
+async def test_calls_that_a_dying_handler_had_not_begun_are_turned_away_in_a_drain(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replicas = await quick(bench, monkeypatch)
+    head, other = [replicas.ask(call(text), ahead=True) for text in ("hang", "b")]
+    replicas.close()
+    await bench.advance(30.0)
+    assert lost(await head.answer).failure.type == "Sandbox.Timedout"
+    with pytest.raises(Draining):
+        await other.answer
+
+
+async def test_the_limit_of_a_call_behind_another_counts_from_its_turn(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replicas = await quick(bench, monkeypatch)
+    os.mkfifo(bench.root / "held")
+    head, other = [replicas.ask(call(text), ahead=True) for text in (f"open {bench.root / 'held'}", "hang")]
+    assert (head.began, other.began) == (True, False)
+    await bench.advance(20.0)
+    (bench.root / "held").write_text("go on")
+    await head.answer
+    assert other.began
+    await bench.advance(20.0)
+    assert not other.answer.done()
+    await bench.advance(10.0)
+    assert lost(await other.answer).failure.type == "Sandbox.Timedout"
+
+
+async def test_calls_wait_outside_where_they_take_longer_or_another_replica_may_be_free(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, two = await bench.replicas("obey", kind="handler"), await bench.replicas("obey", 2, kind="handler")
+    monkeypatch.setattr("millrace.flow.replica._QUICK_S", 0.0)
+    await slow.run(call("first"))
+    monkeypatch.setattr("millrace.flow.replica._QUICK_S", math.inf)
+    await two.run(call("first"))
+    for replicas in (slow, two):
+        assert not replicas.quick
+        *inside, waiting = [replicas.ask(call("hang"), ahead=True) for _ in range(replicas.slots + 1)]
+        replicas.withdraw(waiting)
+        assert waiting.answer.cancelled()
+        assert all(request.began for request in inside)
 
 
 async def test_what_was_given_to_a_replica_is_answered_whatever_is_signalled(bench: Bench) -> None:

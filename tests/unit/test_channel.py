@@ -36,6 +36,29 @@ async def test_frames_wait_until_the_socket_takes_them() -> None:
     theirs.close()
 
 
+async def test_what_is_posted_in_one_turn_leaves_together() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    channel = Channel(ours, lambda: None)
+    channel.post(Began(1))
+    channel.post(Began(2))
+    with pytest.raises(BlockingIOError):
+        theirs.recv(1)
+    await asyncio.sleep(0)
+    assert list(Frames().feed(theirs.recv(1 << 16))) == [Began(1), Began(2)]
+    channel.post(run(3_000_000))
+    channel.send(Stop())
+    frames, received = Frames(), list[Frame]()
+    while len(received) < 2:
+        received += frames.feed(await asyncio.get_running_loop().sock_recv(theirs, 1 << 16))
+    assert received == [run(3_000_000), Stop()]
+    channel.post(Began(3))
+    channel.close()
+    await asyncio.sleep(0)
+    assert theirs.recv(1) == b""
+    theirs.close()
+
+
 async def test_what_arrives() -> None:
     ours, theirs = socket.socketpair()
     readable = asyncio.Event()

@@ -15,7 +15,7 @@ from millrace.errors import Draining
 from millrace.flow.dispatcher import Call, Dispatcher
 from millrace.flow.mapping import Mapping
 from millrace.flow.outcomes import Decider, Rules
-from millrace.flow.replica import Lost, Request
+from millrace.flow.request import Lost, Request
 from millrace.flow.sinks import Sinks
 from millrace.telemetry import Telemetry
 from millrace.testing import ManualClock
@@ -30,16 +30,18 @@ class Replicas:
 
     version = "v1"
     slots = 1
+    quick = False
 
     def __init__(self) -> None:
         self.asked: list[Request] = []
         self.withdrawn: list[Request] = []
         self.closed = False
 
-    def ask(self, run: Run, *, impatient: bool = False) -> Request:
+    def ask(self, run: Run, *, impatient: bool = False, ahead: bool = False) -> Request:
         if self.closed:
             raise Draining("closed")
         assert impatient
+        assert ahead
         self.asked.append(Request(run, False, impatient=impatient))
         return self.asked[-1]
 
@@ -130,6 +132,20 @@ async def test_no_more_than_two_stand_in_the_replicas_line_and_the_first_that_ca
         bench.replicas.asked[number].finish(ran())
         await call.answer
     assert bench.replicas.ids == ["a", "b", "c", "d", "e"]
+
+
+async def test_more_stand_there_where_each_takes_but_a_moment() -> None:
+    bench = Bench()
+    calls = [bench.call(id) for id in "abcdefghijkl"]
+    assert bench.replicas.ids == ["a", "b", "c"]
+    bench.replicas.quick = True
+    bench.replicas.asked[0].finish(ran())
+    await calls[0].answer
+    assert bench.replicas.ids == list("abcdefghij")
+    bench.replicas.quick = False
+    bench.replicas.asked[1].finish(ran())
+    await calls[1].answer
+    assert bench.replicas.ids == list("abcdefghij")
 
 
 async def test_a_call_that_nobody_waits_for_any_more_does_not_begin() -> None:
