@@ -93,7 +93,7 @@ async def test_a_source_that_breaks_is_started_again(
             await asyncio.Event().wait()
 
     source, clock = Broken(), ManualClock()
-    monkeypatch.setattr(sys.modules["millrace.app.up"], "sources_of", lambda *_: [source])
+    monkeypatch.setattr(sys.modules["millrace.app.parts"], "sources_of", lambda *_: [source])
     async with running(project, clock):
         while not source.again.is_set():
             await clock.until_sleeping()
