@@ -41,7 +41,8 @@ def chance(failed: Sequence[str]) -> list[str]:
 
 
 def _pytest(*arguments: str) -> int:
-    return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False).returncode
+    command = [sys.executable, "-m", "pytest", "-p", "tests.torn_coverage", *arguments]
+    return subprocess.run(command, check=False).returncode
 
 
 if __name__ == "__main__":
