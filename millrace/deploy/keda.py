@@ -20,6 +20,7 @@ BROKER_KEY = "MILLRACE_BROKER"
 _POLL_S = 15
 _NATS_MONITORING_PORT = 8222
 _CONSUMER = "millrace"
+_SASL = {"SCRAM-SHA-256": "scram_sha256", "SCRAM-SHA-512": "scram_sha512"}
 
 
 def scaled_object(plan: Plan, work: Work, name: str, labels: Json, pods: tuple[int, int]) -> Json | None:
@@ -66,6 +67,7 @@ def has_scaler(server: Server) -> bool:
 
 
 def authentication_name(plan: Plan) -> str:
+    """The TriggerAuthentication of the project."""
     return label(plan.service, "broker")
 
 
@@ -73,7 +75,7 @@ def authentication_keys(server: Server) -> Mapping[str, str]:
     """Parameters of the scaler, and the key of the Secret that each is read from."""
     if server.kind.name == "rabbitmq":
         return {"host": BROKER_KEY}
-    if server.kind.name == "redis" and server.has_user:
+    if server.kind.name in ("redis", "kafka") and server.has_user:
         return {"username": USER_VARIABLE, "password": PASSWORD_VARIABLE}
     return {}
 
@@ -114,6 +116,7 @@ def _redis(server: Server, queue: str, backlog: int) -> Json:
 
 
 def redis_stream(prefix: str, queue: str) -> str:
+    """The key of the stream in which the adapter keeps a queue."""
     return f"{{{prefix or _CONSUMER}}}:stream:{queue}"
 
 
@@ -126,6 +129,10 @@ def _kafka(server: Server, queue: str, backlog: int) -> Json:
         "lagThreshold": str(backlog),
         "allowIdleConsumers": "true",
     }
+    if server.address.tls:
+        metadata["tls"] = "enable"
+    if server.has_user:
+        metadata["sasl"] = _SASL.get(server.address.options.get("sasl", ""), "plaintext")
     return {"type": "kafka", "metadata": metadata}
 
 

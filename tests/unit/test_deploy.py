@@ -225,21 +225,31 @@ def test_pods_cannot_share_a_file(plan: Any) -> None:
 
 
 def test_kafka_is_asked_at_the_port_that_the_adapter_uses(plan: Any) -> None:
-    for url, at in (
-        ("kafka://k-1,k-2:9094/?prefix=team.", "k-1:9092,k-2:9094"),
-        ("kafkas://me:opensesame@k-1/?prefix=team.&sasl=PLAIN", "k-1:9093"),
-    ):
-        (trigger,) = triggers(plan(url))
-        assert trigger == {
-            "type": "kafka",
-            "metadata": {
-                "bootstrapServers": at,
-                "consumerGroup": "team.millrace.images",
-                "topic": "team.images",
-                "lagThreshold": "128",
-                "allowIdleConsumers": "true",
-            },
-        }
+    (trigger,) = triggers(plan("kafka://k-1,k-2:9094/?prefix=team."))
+    asked = {
+        "bootstrapServers": "k-1:9092,k-2:9094",
+        "consumerGroup": "team.millrace.images",
+        "topic": "team.images",
+        "lagThreshold": "128",
+        "allowIdleConsumers": "true",
+    }
+    assert trigger == {"type": "kafka", "metadata": asked}
+
+
+@pytest.mark.parametrize(
+    ("option", "mechanism"), [("", "plaintext"), ("&sasl=PLAIN", "plaintext"), ("&sasl=SCRAM-SHA-512", "scram_sha512")]
+)
+def test_kafka_is_asked_as_its_users_are(plan: Any, option: str, mechanism: str) -> None:
+    found = plan(f"kafkas://me:opensesame@k-1/?prefix=team.{option}")
+    (trigger,) = triggers(found)
+    metadata = trigger["metadata"]
+    assert (metadata["bootstrapServers"], metadata["tls"], metadata["sasl"]) == ("k-1:9093", "enable", mechanism)
+    assert trigger["authenticationRef"] == {"name": "pets-broker"}
+    (entry,) = of_kind(written(found), "TriggerAuthentication").values()
+    assert {each["parameter"]: each["key"] for each in entry["spec"]["secretTargetRef"]} == {
+        "username": "MILLRACE_BROKER_USER",
+        "password": "MILLRACE_BROKER_PASSWORD",
+    }
 
 
 @pytest.mark.parametrize("url", [None, "carrier://pigeon"])
