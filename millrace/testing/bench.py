@@ -57,6 +57,10 @@ class BrokerBench:
         """The ids of taken messages, which stay leased."""
         return ids(await self.take(limit, queue=queue, lease_s=lease_s))
 
+    async def leased(self, limit: int = 100, *, queue: str = WORK) -> dict[str, Lease]:
+        """Taken messages by their ids, in whatever order they came."""
+        return {lease.message.id: lease for lease in await self.take(limit, queue=queue)}
+
     async def settle(self, leases: Sequence[Lease], verdict: Verdict = "done", **how: Any) -> list[str]:
         """Settle leases alike; the ids of those that were lost."""
         queue = leases[0].queue if leases else WORK

@@ -31,13 +31,13 @@ async def effects_come_with_the_ack(bench: BrokerBench) -> None:
     await bench.declare()
     await bench.declare("out")
     await bench.put("kept", "lost")
-    old = await bench.take()
+    old = await bench.leased()
     await bench.pass_units(8)
-    await bench.broker.extend(old[:1], 10 * bench.unit_s)
+    await bench.broker.extend([old["kept"]], 10 * bench.unit_s)
     await bench.pass_units(3)
     new = await bench.take()
     assert ids(new) == ["lost"], "expected the other lease to be taken over"
-    lost = await bench.broker.settle(Commit(WORK, [with_effects(lease, "out") for lease in old]))
+    lost = await bench.broker.settle(Commit(WORK, [with_effects(lease, "out") for lease in old.values()]))
     assert ids(lost) == ["lost"], "expected the lease that was taken over to be lost"
     assert await bench.table.get("kept") == b'{"id":"kept"}', "expected the row of the outcome that was ours"
     assert await bench.table.get("lost") is None, "expected no row of a lost outcome"

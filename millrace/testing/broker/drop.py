@@ -31,8 +31,8 @@ async def a_dropped_queue_is_gone(bench: BrokerBench) -> None:
         await raised(UnknownQueue, doing)
     await bench.declare()
     assert await bench.broker.stats(WORK) == Stats(WORK, 0, 0, 0, 0, 0.0), "expected an empty queue"
-    assert await bench.settle([held]) == ["held"], "expected the old lease to be lost"
-    answers = await bench.broker.put([Put(WORK, Message("settled")), Put(WORK, Message("new"), dedupe="k")])
+    assert await bench.settle([held]) == [held.message.id], "expected the old lease to be lost"
+    answers = await bench.broker.put([Put(WORK, settled.message), Put(WORK, Message("new"), dedupe="k")])
     assert [answer.duplicate for answer in answers] == [False, False], "expected ids and keys to be forgotten"
     assert await bench.taken(queue="other") == ["other"], "expected other queues to be untouched"
 

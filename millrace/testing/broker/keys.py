@@ -18,7 +18,7 @@ async def a_key_is_stored_once(bench: BrokerBench) -> None:
     assert (first.id, first.duplicate, other.duplicate) == ("a", False, False), f"got {first} and {other}"
     assert second == Accepted("a", True, first.sequence), f"expected the first's answer, got {second}"
     leases = await bench.take()
-    assert ids(leases) == ["a", "c"], "expected one message a key"
+    assert sorted(ids(leases)) == ["a", "c"], "expected one message a key"
     assert await _put_keyed(bench, ("d", "k")) == [second], "expected a key in flight to be known"
     await bench.settle(leases)
     assert await _put_keyed(bench, ("e", "k")) == [second], "expected a settled message's key to be known"
@@ -50,7 +50,7 @@ async def a_key_is_forgotten_after_the_window(bench: BrokerBench) -> None:
     assert (answer.id, answer.duplicate) == ("c", False), "expected the key to be forgotten after the window"
     (answer,) = await _put_keyed(bench, ("d", "k"))
     assert (answer.id, answer.duplicate) == ("c", True), "expected a new window"
-    assert await bench.taken() == ["a", "c"], "expected one message a window"
+    assert sorted(await bench.taken()) == ["a", "c"], "expected one message a window"
 
 
 @check("dedupe")
@@ -98,7 +98,8 @@ async def places_are_told(bench: BrokerBench) -> None:
         return
     places = [answer.sequence for answer in accepted]
     assert places == sorted(set(places)), f"expected places to grow, got {places}"
-    assert [lease.sequence for lease in await bench.take()] == places, "expected the places of the leases"
+    leases = await bench.leased()
+    assert [leases[answer.id].sequence for answer in accepted] == places, "expected the places of the leases"
     if bench.broker.capabilities.dedupe:
         again = await bench.broker.put([puts[2], Put(WORK, Message("new")), puts[0]])
         assert [answer.sequence for answer in again][::2] == [places[2], places[0]], f"got {again}"

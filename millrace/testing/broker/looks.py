@@ -28,8 +28,10 @@ async def stats_count_by_state(bench: BrokerBench) -> None:
 async def peek_changes_nothing(bench: BrokerBench) -> None:
     """Looking is no delivery, is bounded, and can be for some ids."""
     await bench.declare()
-    await bench.put("a", "b", "c")
-    await bench.settle(await bench.take(1), "retry")
+    await bench.put("a")
+    failed = await bench.take(1)
+    await bench.put("b", "c")
+    await bench.settle(failed, "retry")
     for _ in range(3):
         seen = await bench.broker.peek(WORK, 2)
         assert [(each.message.id, each.state, each.attempts) for each in seen] == [("a", "ready", 1), ("b", "ready", 0)]

@@ -11,8 +11,9 @@ async def move_takes_what_was_chosen(bench: BrokerBench) -> None:
     """Messages are moved by id, or all of them, but not what is in flight."""
     await bench.declare()
     await bench.declare("other")
-    await bench.put("a", "b", "c")
+    await bench.put("a")
     (held,) = await bench.take(1)
+    await bench.put("b", "c")
     assert await bench.broker.move(WORK, "other", ["a", "b", "nobody"]) == 1, "expected b alone to be moved"
     assert await bench.broker.move(WORK, "other") == 1, "expected c alone to be moved"
     assert await bench.waiting() == ["a"], "expected a, which is in flight, to stay"
@@ -47,8 +48,9 @@ async def purge_deletes_what_waits(bench: BrokerBench) -> None:
 async def purge_deletes_what_was_chosen(bench: BrokerBench) -> None:
     """Messages are purged by id, or all of them, but not what is in flight."""
     await bench.declare()
-    await bench.put("a", "b", "c", "d", body=b"x" * 5000)
+    await bench.put("a", body=b"x" * 5000)
     (held,) = await bench.take(1)
+    await bench.put("b", "c", "d", body=b"x" * 5000)
     assert await bench.broker.purge(WORK, ["a", "b", "nobody"]) == 1, "expected b alone to be purged"
     assert await bench.broker.purge(WORK) == 2, "expected the rest to be purged"
     assert await bench.waiting() == ["a"], "expected what is in flight to stay"
@@ -72,12 +74,13 @@ async def purge_may_take_everything(bench: BrokerBench) -> None:
 async def purge_may_take_what_is_in_flight(bench: BrokerBench) -> None:
     """Where it is said, what is in flight is deleted as well, and its lease is lost."""
     await bench.declare()
-    await bench.put("a", "b", "c", body=b"x" * 5000)
+    await bench.put("a", "b", body=b"x" * 5000)
     leases = await bench.take(2)
+    await bench.put("c", body=b"x" * 5000)
     assert await bench.broker.purge(WORK, ["b", "nobody"], in_flight=True) == 1, "expected b to be purged"
     assert await bench.broker.purge(WORK, in_flight=True) == 2, "expected the rest to be purged"
     assert await bench.waiting() == [], "expected an empty queue"
-    assert await bench.settle(leases) == ["a", "b"], "expected the leases to be lost"
+    assert sorted(await bench.settle(leases)) == ["a", "b"], "expected the leases to be lost"
     await bench.pass_units(11)
     assert await bench.take() == [], "expected nothing to come back"
 
@@ -90,5 +93,7 @@ async def many_are_moved_and_purged(bench: BrokerBench) -> None:
     names = [f"m{number:04}" for number in range(2500)]
     await bench.put(*names)
     assert await bench.broker.move(WORK, "other") == 2500, "expected all to be moved"
-    assert await bench.taken(3, queue="other") == names[:3], "expected their old order"
+    taken = await bench.taken(3, queue="other")
+    assert len(taken) == 3, f"expected three, got {taken}"
+    assert taken == names[:3] or not bench.broker.capabilities.ordered, f"expected their old order, got {taken}"
     assert await bench.broker.purge("other") == 2497, "expected all but those in flight to be purged"

@@ -108,7 +108,25 @@ async def take_is_oldest_first_and_bounded(bench: BrokerBench) -> None:
 
 @check()
 async def take_stops_before_max_bytes(bench: BrokerBench) -> None:
-    """Bodies beyond max_bytes stay, but one message is always given."""
+    """Bodies beyond max_bytes stay, but one message is always given, and each in the end."""
+    await bench.declare()
+    await bench.put("a", "b", "c", body=b"12345")
+    await bench.put("large", body=b"x" * 10_000)
+    await bench.put("d", body=b"12345")
+    first = await bench.take(max_bytes=1)
+    assert len(first) == 1, f"expected one, however large, got {ids(first)}"
+    left = {"a", "b", "c", "d", "large"} - set(ids(first))
+    while left:
+        leases = await bench.take(max_bytes=11)
+        sizes = [len(lease.message.body) for lease in leases]
+        assert len(sizes) == 1 or 0 < sum(sizes) <= 11, f"expected one, or up to eleven bytes, got {sizes}"
+        assert left & set(ids(leases)), f"expected some of {left}, got {ids(leases)}"
+        left -= set(ids(leases))
+
+
+@check("ordered")
+async def take_is_full_before_max_bytes(bench: BrokerBench) -> None:
+    """As many come as fit, in the order of their puts."""
     await bench.declare()
     await bench.put("a", "b", "c", body=b"12345")
     await bench.put("large", body=b"x" * 10_000)

@@ -11,7 +11,7 @@ async def a_lease_is_held_or_is_not(bench: BrokerBench) -> None:
     """A lease that runs is told from one that somebody else has, and from one whose message is settled."""
     await bench.declare()
     await bench.put("a", "b")
-    first = {lease.message.id: lease for lease in await bench.take()}
+    first = await bench.leased()
     assert await bench.broker.standing(list(first.values())) == ["held", "held"]
     await bench.settle([first["b"]])
     await bench.pass_units(11)
@@ -27,15 +27,17 @@ async def a_lease_knows_its_standing(bench: BrokerBench) -> None:
     """Whether a lease runs, has run out, was lost to somebody else or has no message any more."""
     await bench.declare()
     await bench.declare("other")
-    await bench.put("held", "over", "lost", "back", "done", "moved")
-    leases = await bench.take()
+    names = ["held", "over", "lost", "back", "done", "moved"]
+    await bench.put(*names)
+    found = await bench.leased()
+    leases = [found[name] for name in names]
     held, _, lost, back, done, moved = leases
     assert await bench.broker.standing([by_handle(lease) for lease in leases]) == ["held"] * 6
     await bench.settle([done])
     await bench.settle([back], "release")
     await bench.broker.extend([held], 30 * bench.unit_s)
     await bench.broker.extend([lost], 0.0)
-    again = next(lease for lease in await bench.take() if lease.message.id == "lost")
+    again = (await bench.leased())["lost"]
     await bench.pass_units(11)
     assert await bench.broker.move(WORK, "other", ["moved"]) == 1, "expected what is over to be movable"
     expected = ["held", "over", "lost", "lost", "gone", "gone"]
