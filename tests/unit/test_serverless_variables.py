@@ -86,6 +86,8 @@ def told(text: str, **how: object) -> tuple[object, list[str]]:
         ("x: ${self:service}-${self:provider.stage}\nservice: pets", "pets-dev"),
         ("x: ${strToBool(${self:custom.a})}\ncustom: {a: 'true'}", True),
         ("x: ${strToBool(0)}", False),
+        ("x: ${strToBool('true')}", True),
+        ('x: ${strToBool( "false" )}', False),
         ("x: ${param:table}\nparams: {default: {table: t}, dev: {table: dev-t}}", "dev-t"),
         ("x: ${param:table}\nparams: {default: {table: t}}", "t"),
         ("x: ${param:table}\nstages: {default: {params: {table: t}}}", "t"),

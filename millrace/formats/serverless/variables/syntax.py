@@ -135,19 +135,20 @@ class _Parser:
     def _source(self, kind: str) -> Source:
         argument = address = None
         if self._skip("("):
-            argument = _stripped(self.text(")"))
+            argument = self._word(")")
             if not self._skip(")"):
                 raise SyntaxProblem(f"{kind}( is not closed with )")
         if self._skip(":"):
-            address = self._address()
+            address = self._word(",}")
         return Source(kind, argument, address)
 
-    def _address(self) -> Parts:
+    def _word(self, ends: str) -> Parts:
+        """What stands before one of the `ends`, with quotes around it or without."""
         self._skip("")
         for quote in "'\"":
             if self._skip(quote):
                 return self._quoted(quote)
-        return _stripped(self.text(",}"))
+        return _stripped(self.text(ends))
 
 
 def _constant(word: str) -> Literal:
