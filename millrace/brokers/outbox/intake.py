@@ -59,8 +59,8 @@ class Intake:
 
     def _may_join(self, puts: Sequence[Put]) -> bool:
         """Whether these can go with others': what may well be refused, or is large, goes alone."""
-        known = all(put.queue in self._windows_s for put in puts)
-        return known and sum(len(put.message.body) for put in puts) <= _MOST_BYTES
+        known = self._windows_s.keys() >= {put.queue for put in puts}
+        return known and sum([len(put.message.body) for put in puts]) <= _MOST_BYTES
 
     async def _put(self, puts: Sequence[Put], *, bounded: bool) -> list[Accepted]:
         async with self._alone(puts):
