@@ -154,17 +154,7 @@ class Pipeline:
         with self._keeper.holding(batch.leases) as hold, self._span(SpanName.BATCH, batch):
             try:
                 async for leases, answers in self._results(batch, hold, lines):
-                    self._telemetry.step(Step.BEFORE_DECIDE)
-                    version = self._replicas.version
-                    outcomes = self._decider.decide(
-                        leases,
-                        answers,
-                        version=version,
-                        started_at=started_at,
-                        held=lines.held,
-                        request_id=batch.request_id,
-                    )
-                    self._telemetry.step(Step.AFTER_DECIDE)
+                    outcomes = self.decide(batch, leases, answers, started_at, lines)
                     left = _less(left, leases)
                     if not left:
                         place.ran(len(batch.leases), sum([len(lease.message.body) for lease in batch.leases]))
@@ -192,10 +182,21 @@ class Pipeline:
             self._telemetry.predicted(self.function, len(leases), answer.predict_s)
         return answer
 
-    def _began(self, hold: Hold) -> None:
-        """From now on the handler may change how long its messages stay hidden: no renewal shall overrule it."""
-        if self._decider.at_lease_end:
-            hold.needed_until = self._clock.monotonic() + self._replicas.spec.timeout_s
+    def decide(
+        self, batch: Batch, leases: Sequence[Lease], answers: Sequence[Result], started_at: float, lines: Lines
+    ) -> list[Outcome]:
+        """What becomes of each message of a part of a batch, with all that must be durable with it."""
+        self._telemetry.step(Step.BEFORE_DECIDE)
+        outcomes = self._decider.decide(
+            leases,
+            answers,
+            version=self._replicas.version,
+            started_at=started_at,
+            held=lines.held,
+            request_id=batch.request_id,
+        )
+        self._telemetry.step(Step.AFTER_DECIDE)
+        return outcomes
 
     async def commit(self, outcomes: Sequence[Outcome], lines: Lines | None = None) -> None:
         """Make outcomes durable, trying again for as long as it takes: the work is done and must not be lost."""
@@ -208,6 +209,11 @@ class Pipeline:
         lost = await insist(write, f"commit to {self.queue.name}", self._clock)
         self._telemetry.step(Step.AFTER_COMMIT)
         self._telemetry.committed(self.function, commit, len(lost or ()), self._clock.monotonic() - began)
+
+    def _began(self, hold: Hold) -> None:
+        """From now on the handler may change how long its messages stay hidden: no renewal shall overrule it."""
+        if self._decider.at_lease_end:
+            hold.needed_until = self._clock.monotonic() + self._replicas.spec.timeout_s
 
     def _tell(
         self, batch: Batch, leases: Sequence[Lease], answers: Sequence[Result], outcomes: Sequence[Outcome]
