@@ -15,8 +15,8 @@ from millrace.app.inside import unhurried
 from millrace.app.listener import Listener, token_of
 from millrace.app.mill import Mill
 from millrace.app.parts import Parts
-from millrace.app.reach import reached
 from millrace.app.readiness import Reach
+from millrace.app.startup import wait_for_backend
 from millrace.app.tails import Tails
 from millrace.app.webhook import Webhooks
 from millrace.app.witness import Witness
@@ -64,7 +64,7 @@ async def up(
         if health is not None:
             probed = HealthListener(health, replicas, reach, telemetry, stop.is_set, clock)
             announce(f"health at {await _kept(probed, stack).start()}")
-        backend = await reached(project, listener, announce, stop, clock)
+        backend = await wait_for_backend(project, listener, announce, stop, clock)
         if backend is None:
             return 0
         await _kept(backend, stack).start()

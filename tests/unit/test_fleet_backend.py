@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from millrace.app import open_backend, pulse, queue, reach
+from millrace.app import open_backend, pulse, queue, startup
 from millrace.app.backend import Backend
 from millrace.app.listener import Listener
 from millrace.app.pulse import Pulse
-from millrace.app.reach import reached
 from millrace.app.readiness import Reach
+from millrace.app.startup import wait_for_backend
 from millrace.app.stores import EmbeddedStore
 from millrace.app.triggers import routes_of, sources_of
 from millrace.app.up import up
@@ -218,7 +218,7 @@ async def test_a_start_waits_for_its_broker_and_says_each_reason_once(
 ) -> None:
     elsewhere.refusals = [BrokerError("nobody listens", "start it")] * 3 + [BrokerError("wrong password", "see it")]
     told = Waited()
-    waiting = asyncio.create_task(reached(project, None, told, asyncio.Event(), clock))
+    waiting = asyncio.create_task(wait_for_backend(project, None, told, asyncio.Event(), clock))
     await _advanced_until(waiting, clock)
     backend = await waiting
     assert backend is not None
@@ -263,14 +263,14 @@ async def test_what_will_not_mend_itself_is_not_waited_for(
 ) -> None:
     elsewhere.refusals = [ConfigError("no such broker")]
     with pytest.raises(ConfigError):
-        await reached(project, None, Waited(), asyncio.Event(), clock)
+        await wait_for_backend(project, None, Waited(), asyncio.Event(), clock)
 
     async def damaged(*_: Any) -> Backend:
         raise StorageError("damaged")
 
-    monkeypatch.setattr(reach, "connect", damaged)
+    monkeypatch.setattr(startup, "connect", damaged)
     with pytest.raises(StorageError):
-        await reached(project.model_copy(update={"broker": None}), None, Waited(), asyncio.Event(), clock)
+        await wait_for_backend(project.model_copy(update={"broker": None}), None, Waited(), asyncio.Event(), clock)
 
 
 async def test_a_broker_that_is_away_is_told_to_commands_at_once(
@@ -288,7 +288,7 @@ async def test_a_password_is_not_waited_for(
     elsewhere.refusals = [refusal]
     told = Waited()
     with pytest.raises(Lasting):
-        await reached(project, None, told, asyncio.Event(), clock)
+        await wait_for_backend(project, None, told, asyncio.Event(), clock)
     assert told.told == []
 
 

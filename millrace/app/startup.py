@@ -15,7 +15,7 @@ from millrace.pauses import pauses
 _LONGEST_PAUSE_S = 5.0
 
 
-async def reached(
+async def wait_for_backend(
     project: Project,
     listener: Listener | None,
     announce: Callable[[str], None],
