@@ -100,6 +100,7 @@ async def read_rabbitmq(url: str) -> object:
         return found.body
 
 
+@pytest.mark.timeout(400)  # two starts of RabbitMQ
 @pytest.mark.parametrize(
     ("kind", "module", "write", "read"),
     [

@@ -16,7 +16,7 @@ from tests.services.server import HOST, Server, ServiceError
 
 _DEBIAN = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # the one in /usr/sbin changes folder, user and HOME
 _ERLANG = "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
-_CONTROL_S = 60.0
+_CONTROL_S = 120.0
 
 
 class Rabbitmq(Server):

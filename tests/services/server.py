@@ -22,7 +22,7 @@ from tests.services.ports import free_port
 from tests.services.processes import dismiss, guard, send, tree, wait_gone, wait_still
 
 HOST = "127.0.0.1"
-READY_S = 60.0
+READY_S = 120.0  # a minute on an idle machine would be long; RabbitMQ takes one where four others want each core
 STOP_S = 30.0
 
 
