@@ -64,7 +64,8 @@ class SqliteLedger(Ledger):
 
     async def confirm(self, puts: Sequence[Put], sequences: Sequence[int]) -> None:
         rows = [(p.queue, p.message.id, sequence, p.dedupe) for p, sequence in zip(puts, sequences, strict=True)]
-        await self._run(notes.CONFIRM, rows)
+        keyed = any(put.dedupe for put in puts)
+        await self._run([notes.CONFIRM, notes.CONFIRM_KEYS] if keyed else [notes.CONFIRM], rows)
 
     async def know(self, puts: Sequence[Put], sequences: Sequence[int], windows_s: Sequence[float]) -> None:
         groups: defaultdict[tuple[str, float], list[str]] = defaultdict(list)
@@ -77,7 +78,7 @@ class SqliteLedger(Ledger):
             for (queue, window_s), ids in groups.items():
                 connection.execute(notes.KNOW, (queue, _array(ids), noted_at, now_s + window_s))
             if placed:
-                connection.execute(notes.CONFIRM[0], (_array(placed),))
+                connection.execute(notes.CONFIRM, (_array(placed),))
 
         await self._database.write(job, durable=False)
 

@@ -33,17 +33,15 @@ ON CONFLICT (id, queue) DO UPDATE SET
 WHERE notes.expires_at <= ?2
 """
 # The broker has these [queue, id, sequence, key].
-CONFIRM = (
-    f"""
+CONFIRM = f"""
 UPDATE notes SET state = CASE state WHEN 'noted' THEN 'queued' ELSE state END,
   sequence = CASE a.third WHEN 0 THEN sequence ELSE a.third END
 FROM ({_ASKED}) a WHERE notes.queue = a.queue AND notes.id = a.id
-""",
-    f"""
+"""
+CONFIRM_KEYS = f"""
 UPDATE note_keys SET sequence = a.third FROM ({_ASKED}) a
 WHERE note_keys.queue = a.queue AND note_keys.key = a.key AND note_keys.sequence IS NULL AND a.key != ''
-""",
-)
+"""
 # The broker has messages of a queue that nobody noted: queue, ids, Unix time, expires_at.
 KNOW = """
 INSERT INTO notes (queue, id, state, noted_at, expires_at)
