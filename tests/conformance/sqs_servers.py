@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -55,15 +57,23 @@ async def own_endpoint(folder: Path, clock: Clock) -> AsyncIterator[str]:
 
 @contextmanager
 def moto_server() -> Iterator[str]:
-    """The URL of moto's server in a process of its own."""
+    """The URL of moto's server in a process of its own, which listens."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
+        while not _listens(port):
+            assert process.poll() is None, "moto's server ended while it started"
+            time.sleep(0.05)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.kill()
         process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def address(endpoint: str, prefix: str = "") -> str:

@@ -56,7 +56,7 @@ async def test_aws() -> None:
     await all_at_once(chosen, lambda prefix: f"{URL}{joint}prefix={prefix}")
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_moto() -> None:
     with moto_server() as endpoint:
         chosen = [check for check in checks() if check.name not in TOO_MANY | NOT_MOTO]
