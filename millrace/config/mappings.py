@@ -95,7 +95,9 @@ def _check_batch(project: Project, function: FunctionConfig, event: QueueEvent, 
         yield from _check_fifo_batch(event.queue, batch, at)
     elif batch.wait > _LONGEST_WINDOW_S:
         expected = format_seconds(_LONGEST_WINDOW_S)
-        yield Finding((*at, "wait"), "a batch window that Lambda refuses", f"{expected} or less", repr(batch.wait))
+        yield Finding(
+            (*at, "wait"), "a batch window that Lambda refuses", f"{expected} or less", format_seconds(batch.wait)
+        )
     elif batch.size > _UNWINDOWED_BATCH and batch.wait < 1:
         what = f"a batch of {batch.size} without a window, which Lambda refuses"
         yield Finding((*at, "size"), what, f"wait: 1s or more, or {_UNWINDOWED_BATCH} or less", severity="warning")
