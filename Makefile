@@ -32,8 +32,10 @@ $(TOOLS_READY): requirements-tools.lock
 demo: install  ## the main job on the embedded default, in under a minute
 	$(BIN)/millrace demo
 
+# Files in their own order: those with few and long tests, of servers and processes, begin first. xdist would put them
+# last, as it counts tests, and the end would wait for one of them.
 test: install tools  ## all tests, with coverage of every process they start
-	$(BIN)/python -m tests.services $(BIN)/python -m tests.crowd -n auto --dist loadfile --cov --cov-report=
+	$(BIN)/python -m tests.services $(BIN)/python -m tests.crowd -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=
 
 services: install  ## private RabbitMQ, Redis, NATS and PostgreSQL, until Ctrl-C; their addresses are printed
 	@$(BIN)/python -m tests.services
