@@ -13,12 +13,13 @@ from typing import Any
 class JoinedTransport:
     """Everything of a transport, its writes held until the loop's next turn."""
 
-    __slots__ = ("_call_soon", "_held", "_transport")
+    __slots__ = ("_call_soon", "_held", "_transport", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._call_soon = loop.call_soon
         self._held: list[bytes] = []
+        self.is_closing = transport.is_closing  # asked again and again for each request
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
