@@ -125,16 +125,25 @@ class Calls:
 
 def _reply(route: Route, record: Record) -> Reply:
     if record.state == "dead":
-        failure = record.failure
-        why = f"{failure.type}: {failure.message}" if failure else "the call became a dead letter"
-        if failure is not None and failure.type == TIMED_OUT:
-            raise _too_long(route, why, record.id)
-        raise _refused(responses.failed(route.payload, why), "function-failed", "The function failed", record.id)
+        raise _failed(route, record)
     response = responses.response(route.payload, b"null" if record.value is None else bytes(record.value))
     if response.problem:
+        _log.warning("call %s: %s", record.id, response.problem)
         raise _refused(response, "function-failed", "The function failed", record.id)
     headers = tuple((name.encode("latin-1"), _header_value(value)) for name, value in response.headers)
     return Reply(response.status, response.body, None, headers)
+
+
+def _failed(route: Route, record: Record) -> problems.Problem:
+    """What the function's failure is to the caller; its lines are in the function's log already."""
+    if record.failure is None:
+        why = "the call became a dead letter"
+        _log.warning("call %s: %s", record.id, why)
+    else:
+        why = f"{record.failure.type}: {record.failure.message}"
+        if record.failure.type == TIMED_OUT:
+            return _too_long(route, why, record.id)
+    return _refused(responses.failed(route.payload, why), "function-failed", "The function failed", record.id)
 
 
 def _header_value(text: str) -> bytes:
@@ -146,7 +155,9 @@ def _header_value(text: str) -> bytes:
 
 
 def _no_answer(route: Route, id: str) -> problems.Problem:
-    return _too_long(route, f"no answer from {route.function!r} within {route.timeout_s:g} s", id)
+    why = f"no answer from {route.function!r} within {route.timeout_s:g} s"
+    _log.warning("call %s: %s", id, why)
+    return _too_long(route, why, id)
 
 
 def _too_long(route: Route, why: str, id: str) -> problems.Problem:
@@ -154,8 +165,7 @@ def _too_long(route: Route, why: str, id: str) -> problems.Problem:
 
 
 def _refused(response: responses.HttpResponse, kind: str, title: str, id: str) -> problems.Problem:
-    """A problem with the status and `message` that API Gateway gives; why is for the log alone."""
-    _log.warning("call %s: %s", id, response.problem)
+    """A problem with the status and `message` that API Gateway gives; why is in the function's log alone."""
     message = msgspec.json.decode(response.body)["message"]
     detail = "The function's log has the reason under this id."
     return problems.Problem(response.status, kind, title, detail, id=id, message=message)
