@@ -17,7 +17,7 @@ from millrace.brokers.memory import MemoryBroker
 from millrace.brokers.sqlite import SqliteBroker
 from millrace.config.load import load
 from millrace.database import Database
-from millrace.errors import QueueFull, StorageError, StorageFull, TooLarge, UnknownQueue
+from millrace.errors import BrokerError, QueueFull, StorageError, StorageFull, TooLarge, UnknownQueue
 from millrace.store import Bucket, ObjectInfo
 from millrace.stores.memory import MemoryResults
 from millrace.stores.objects import check_key
@@ -498,6 +498,64 @@ async def test_max_bytes_counts_real_sizes(scene: Scene) -> None:
     assert ids(leases) == ["a", "b"]
     again = await scene.take(max_bytes=1)
     assert [(lease.message.id, lease.attempt) for lease in again] == [("c", 1)], "given back uncounted"
+
+
+# ---- a take that fails in the middle
+
+
+async def test_what_a_take_could_not_give_back_is_given_back_by_the_next(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    await scene.put("a", "b")
+    scene.inner.fail("settle", "before", BrokerError("no answer"))
+    assert ids(await scene.take(max_bytes=100)) == ["a"], "what could be read is the taker's"
+    assert "1 messages of work could not be settled, the next take tries again: no answer" in caplog.text
+    (lease,) = await scene.take()
+    assert (lease.message.id, lease.attempt) == ("b", 1), "given back uncounted"
+
+
+async def test_a_take_that_read_nothing_and_settled_nothing_raises(scene: Scene) -> None:
+    await scene.put("a")
+    scene.shelf.objects.clear()
+    scene.inner.fail("settle", "after", StorageError("no answer"))
+    with pytest.raises(StorageError, match="no answer"):
+        await scene.take()
+    assert await scene.take() == [], "it was settled, and only the answer was lost"
+    (letter,) = await scene.broker.peek(dead_letters("work"))
+    assert letter.message.id == "a"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), asyncio.CancelledError()])
+@pytest.mark.parametrize("where", ["reading", "settling"])
+async def test_a_take_that_ends_in_the_middle_leaves_nothing_leased_to_nobody(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, error: BaseException, where: str
+) -> None:
+    await scene.put("a", "b")
+    if where == "settling":
+        scene.inner.fail("settle", "before", error)
+        scene.shelf.broken["get"] = StorageError("no answer")
+    else:
+        monkeypatch.setitem(scene.shelf.broken, "get", error)
+    with pytest.raises(type(error)):
+        await scene.take()
+    scene.shelf.broken.clear()
+    again = await scene.take()
+    if where == "settling":
+        assert again == [], "their pause has begun"
+        scene.clock.advance(11)
+        again = await scene.take()
+    assert [(lease.message.id, lease.attempt) for lease in again] == [
+        (id, 1 if where == "reading" else 2) for id in ("a", "b")
+    ]
+
+
+async def test_a_lease_that_ran_out_is_owed_no_more(scene: Scene) -> None:
+    await scene.put("a", "b")
+    scene.inner.fail("settle", "before", BrokerError("no answer"))
+    await scene.take(max_bytes=100)
+    scene.clock.advance(31)
+    assert len(await scene.take()) == 2
+    assert scene.inner.calls["settle"] == 1
 
 
 async def test_the_embedded_queue_stays_small(tmp_path: Path) -> None:

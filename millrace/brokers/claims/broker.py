@@ -93,6 +93,7 @@ class ClaimCheck(Broker):
     async def take(
         self, queue: str, limit: int, *, max_bytes: int | None = None, lease_s: float | None = None
     ) -> list[Lease]:
+        await self._reading.settle_owed(queue)
         while True:
             leases = await self._inner.take(queue, limit, max_bytes=max_bytes, lease_s=lease_s)
             if not any(CLAIM in lease.message.attributes for lease in leases):

@@ -2,6 +2,8 @@
 
 Beyond the caller's bytes: given back, uncounted. Body gone: a dead letter that says so. Body unreadable for now: tried
 again after a pause, its attempt counted, so that neither a failing disk nor one bad object can hold up the queue.
+
+What the broker does not settle at once is settled by the next take, while its lease runs: no taker knows of it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from millrace.broker import Broker, Queue
 from millrace.brokers.claims.bodies import Bodies
 from millrace.brokers.claims.claim import claim_of, claimed_receipt, whole
 from millrace.clock import Clock
-from millrace.errors import MillraceError
+from millrace.errors import BrokerError, MillraceError, StorageError
 from millrace.types import Commit, Death, Failure, Lease, Outcome, Record
 
 _FIRST_PAUSE_S = 10.0
@@ -32,16 +34,26 @@ class Reading:
         self._bodies = bodies
         self._clock = clock
         self._lines: set[str] = set()  # FIFO queues
+        self._owed: dict[str, list[Outcome]] = {}
 
     def declared(self, queues: Sequence[Queue]) -> None:
         """Learn which queues keep an order."""
         self._lines |= {queue.name for queue in queues if queue.fifo}
         self._lines -= {queue.name for queue in queues if not queue.fifo}
 
+    async def settle_owed(self, queue: str) -> None:
+        """Settle what could not be settled before; what cannot be now either keeps nobody from taking."""
+        now_s = self._clock.monotonic()
+        if owed := [outcome for outcome in self._owed.pop(queue, ()) if outcome.lease.expires_at > now_s]:
+            await self._settle(queue, owed)
+
     async def whole(self, queue: str, leases: Sequence[Lease], max_bytes: int | None) -> list[Lease]:
-        """The leases whose messages could be read, in order; the others are settled."""
+        """The leases whose messages could be read, in order; the others are settled.
+
+        Raises BrokerError and StorageError where none could be read, and the others could not be settled.
+        """
         fitting = _fitting(leases, max_bytes)
-        bodies = await asyncio.gather(*(self._body(lease) for lease in leases[:fitting]))
+        bodies = await self._bodies_of(queue, leases, fitting)
         settled = [Outcome(lease, "release") for lease in leases[fitting:]]
         readable: list[Lease] = []
         held: set[str] = set()  # groups that wait for their head
@@ -55,9 +67,35 @@ class Reading:
             else:
                 settled.append(_later(lease, body))
                 held |= self._group(lease)
-        if settled:
-            await self._inner.settle(Commit(queue, settled))
+        if settled and (error := await self._settle(queue, settled)) is not None and not readable:
+            raise error
         return readable
+
+    async def _bodies_of(self, queue: str, leases: Sequence[Lease], fitting: int) -> list[Read]:
+        """The bodies of the first leases; where that ends in an error, all of them are to be given back."""
+        try:
+            return await asyncio.gather(*(self._body(lease) for lease in leases[:fitting]))
+        except BaseException:
+            self._owe(queue, [Outcome(lease, "release") for lease in leases])
+            raise
+
+    async def _settle(self, queue: str, outcomes: list[Outcome]) -> MillraceError | None:
+        """Settle, now or with the next take; why not now."""
+        try:
+            await self._inner.settle(Commit(queue, outcomes))
+        except (BrokerError, StorageError) as error:
+            self._owe(queue, outcomes)
+            _log.warning(
+                "%d messages of %s could not be settled, the next take tries again: %s", len(outcomes), queue, error
+            )
+            return error
+        except BaseException:
+            self._owe(queue, outcomes)
+            raise
+        return None
+
+    def _owe(self, queue: str, outcomes: list[Outcome]) -> None:
+        self._owed.setdefault(queue, []).extend(outcomes)
 
     async def _body(self, lease: Lease) -> Read:
         claim = claim_of(lease.message)
