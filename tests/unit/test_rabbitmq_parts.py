@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import sys
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from millrace.broker_address import parse_address  # noqa: E402
 from millrace.brokers.envelope import Envelope  # noqa: E402
 from millrace.brokers.rabbitmq import deaths, delays, open_broker, wire  # noqa: E402
 from millrace.brokers.rabbitmq.acks import Acks  # noqa: E402
+from millrace.brokers.rabbitmq.broker import RabbitBroker  # noqa: E402
 from millrace.brokers.rabbitmq.channel import Delivery  # noqa: E402
 from millrace.brokers.rabbitmq.faults import Closed, Lost, advice, is_denied, refused  # noqa: E402
 from millrace.brokers.rabbitmq.pace import Pace  # noqa: E402
@@ -343,6 +345,56 @@ def test_a_generation_ends_all_leases() -> None:
     assert shelf.find(lease) is None
     assert shelf.standing(lease, clock.monotonic()) == "gone"
     assert (shelf.ready, shelf.held, shelf.next_at) == (0, 0, math.inf)
+
+
+async def _with_an_expired_one(
+    monkeypatch: pytest.MonkeyPatch, *, living: int, error: BaseException
+) -> tuple[RabbitBroker, Shelf]:
+    """A broker to which an expired message and then living ones were delivered, and whose publishing fails."""
+    clock = ManualClock()
+    broker = RabbitBroker(parse_address("amqp://127.0.0.1", {"amqp": 5672}, ["heartbeat"]), clock)
+    broker._directory.settings["q"] = Queue("q")
+
+    async def send(copies: object) -> None:
+        raise error
+
+    monkeypatch.setattr(broker._sender, "send", send)
+    shelf = (await broker._tap("q")).shelf
+    shelf.clear(1)
+    ends = [clock.now() - 1.0, *[math.inf] * living]
+    messages = [written(Envelope(Message(f"m{tag}", b"", {}, 1.0), expires_at=end)) for tag, end in enumerate(ends)]
+    shelf.add([Delivery(tag, properties, b"", False) for tag, properties in enumerate(messages)], hold_s=10.0)
+    return broker, shelf
+
+
+async def test_a_letter_that_cannot_be_put_keeps_no_lease_from_its_taker(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker, shelf = await _with_an_expired_one(monkeypatch, living=1, error=BrokerError("no answer"))
+    (lease,) = await broker.take("q", 1)
+    assert (lease.message.id, lease.attempt) == ("m1", 1)
+    assert shelf.ready == 1, "the dead one waits for the next take"
+    assert "1 messages of q that nobody may take any more stay for now: no answer" in caplog.text
+
+
+async def test_a_take_that_has_only_letters_says_why_they_cannot_be_put(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker, shelf = await _with_an_expired_one(monkeypatch, living=0, error=BrokerError("no answer"))
+    monkeypatch.setattr(broker._taps["q"], "supply", _nothing_more)
+    with pytest.raises(BrokerError, match="no answer"):
+        await broker.take("q", 1)
+    assert (shelf.ready, shelf.held) == (1, 0)
+
+
+async def test_a_take_that_is_called_off_gives_back_uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker, shelf = await _with_an_expired_one(monkeypatch, living=1, error=asyncio.CancelledError())
+    with pytest.raises(asyncio.CancelledError):
+        await broker.take("q", 1)
+    assert (shelf.ready, shelf.held) == (2, 0)
+    assert [shelf.attempts(item) for item in shelf.in_order()] == [0, 0]
+
+
+async def _nothing_more(count: int) -> None:
+    """The queue has no further messages."""
 
 
 @pytest.mark.parametrize("receipt", [(), (7, 1, 1), (7, 1, "1", 1), (8, 1, 1, 1), (7, 2, 1, 1), (7, 1, 1, 0), "x"])

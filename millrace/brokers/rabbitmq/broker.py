@@ -31,7 +31,7 @@ from millrace.brokers.rabbitmq.faults import Closed, Lost
 from millrace.brokers.rabbitmq.io_thread import IoThread
 from millrace.brokers.rabbitmq.link import Link
 from millrace.brokers.rabbitmq.people import People
-from millrace.brokers.rabbitmq.picking import pick
+from millrace.brokers.rabbitmq.picking import Doomed, pick
 from millrace.brokers.rabbitmq.publisher import Copy, Publisher
 from millrace.brokers.rabbitmq.sender import Sender
 from millrace.brokers.rabbitmq.settling import Settling
@@ -41,7 +41,7 @@ from millrace.clock import Clock, SystemClock
 from millrace.errors import BrokerError
 from millrace.known_brokers import RABBITMQ
 from millrace.signals import Signals
-from millrace.types import Accepted, Commit, Lease, Put
+from millrace.types import Accepted, Commit, Lease, Outcome, Put
 
 _HEARTBEAT_S = 15
 _MOST_HEARTBEAT_S = 3600
@@ -139,7 +139,7 @@ class RabbitBroker(Broker):
         leases = [shelf.lease(item, for_s, now_s, wall_s) for item in chosen]
         tap.taken(leases)
         if doomed:
-            await self._settling.bury(tap, doomed)
+            await self._bury(tap, doomed, leases)
         return leases
 
     async def wait(self, queue: str, timeout_s: float) -> None:
@@ -220,6 +220,19 @@ class RabbitBroker(Broker):
         await self._io.stop()
 
     # ---- parts
+
+    async def _bury(self, tap: Tap, doomed: Doomed, leases: Sequence[Lease]) -> None:
+        """Bury what a take met; where that fails, the leases that it gives are its caller's all the same."""
+        try:
+            await self._settling.bury(tap, doomed)
+        except BrokerError as error:
+            if not leases:
+                raise
+            stay = "%d messages of %s that nobody may take any more stay for now: %s"
+            _log.warning(stay, len(doomed), tap.name, error)
+        except BaseException:  # nobody will hear of them
+            await self._settling.settle(tap, Commit(tap.name, [Outcome(lease, "release") for lease in leases]))
+            raise
 
     async def _tap(self, name: str) -> Tap:
         tap = self._taps.get(name)
