@@ -123,8 +123,8 @@ class Broker(ABC):
     """A durable queue: eight verbs for the flow, six for people.
 
     A lease that is settled or extended may be known by its queue and receipt alone (`lease_of`): its message need not
-    be the one that was taken. A receipt holds for as long as nobody else has leased the message, also after its lease
-    has run out, unless capabilities.overtime is False.
+    be the one that was taken. A receipt holds for as long as nobody else has leased the message, or in a FIFO queue one
+    of its group, also after its lease has run out, unless capabilities.overtime is False.
     """
 
     capabilities: Capabilities

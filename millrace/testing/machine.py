@@ -134,6 +134,8 @@ class BrokerMachine(RuleBasedStateMachine):
         assert fresh == sorted(fresh), f"expected oldest first, got {taken}"
         for lease in leases:
             self._lease(lease, _LEASE_UNITS if units is None else units)
+        if self.fifo:
+            self._revoke(taken)
         self._bury_used_up(used_up)
 
     def _lease(self, lease: Lease, units: float) -> None:
@@ -144,6 +146,13 @@ class BrokerMachine(RuleBasedStateMachine):
         self.leases.append(lease)
         assert lease.attempt == known.attempts, f"expected attempt {known.attempts}, got {lease}"
         assert lease.message.body == lease.message.id.encode(), f"expected its own body, got {lease}"
+
+    def _revoke(self, taken: list[str]) -> None:
+        """Of the groups that were taken from, nobody holds anything but what was taken now."""
+        groups = {group_of(id) for id in taken}
+        for id, known in self.waiting.items():
+            if group_of(id) in groups and id not in taken:
+                known.lease = None
 
     def _bury_used_up(self, used_up: set[str]) -> None:
         """Of those that used up their receives, the ones that the take came upon are dead letters now."""

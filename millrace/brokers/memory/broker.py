@@ -112,6 +112,8 @@ class MemoryBroker(Broker):
                 break
         for item in seen:
             here.place(item)
+        if here.settings.fifo:
+            here.revoke({lease.message.group for lease in leases}, seen[: len(leases)])
         return leases
 
     async def wait(self, queue: str, timeout_s: float) -> None:

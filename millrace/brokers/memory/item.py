@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from millrace.types import Death, Message
 
+NOBODYS = 0  # the receipt of a lease that was taken from its holder
+
 
 class Item:
     """Mutable: the queue moves it about. Times are the clock's monotonic seconds, but for the two that say Unix."""

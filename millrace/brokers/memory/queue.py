@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from millrace.broker import Queue
-from millrace.brokers.memory.item import Item
+from millrace.brokers.memory.item import NOBODYS, Item
 from millrace.types import Accepted
 
 MOST_REMEMBERED = 10_000  # ids: memory must stay flat, whatever passes through in a day
@@ -83,6 +83,13 @@ class MemoryQueue:
         while self._ready:
             if item := self._named((0.0, *heapq.heappop(self._ready))):
                 yield item
+
+    def revoke(self, groups: Set[str], leased: Sequence[Item]) -> None:
+        """Of these groups nothing but what was leased now is anybody's: an old holder's work would overtake it."""
+        now_ours = {item.message.id for item in leased}
+        for item in self.items.values():
+            if item.receipt is not None and item.message.group in groups and item.message.id not in now_ours:
+                item.receipt = NOBODYS
 
     def due_in(self, now_s: float) -> float | None:
         """Seconds until something can be taken, None when nothing is there; at most 0 when something can be."""

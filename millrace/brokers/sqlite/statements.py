@@ -165,6 +165,11 @@ UPDATE messages SET receipt = ?, due_at = ?, attempts = attempts + 1,
   first_taken_ms = CASE first_taken_ms WHEN 0 THEN ? ELSE first_taken_ms END
 WHERE seq IN (SELECT value FROM json_each(?))
 """
+# Before a lease: what is due of its groups is nobody's any more, or an old holder's work would overtake it.
+REVOKE = """
+UPDATE messages SET receipt = ? WHERE queue = ? AND due_at > 0 AND due_at <= ? AND receipt IS NOT NULL
+  AND ifnull("group", '') IN (SELECT value FROM json_each(?))
+"""
 BODY = "SELECT body FROM bodies WHERE seq = ?"
 
 # ---- wait

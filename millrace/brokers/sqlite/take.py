@@ -167,6 +167,9 @@ def _lease(
         return []
     token = secrets.randbits(62)
     sequence = msgspec.json.encode([row.seq for row, _ in found]).decode()
+    if queue.fifo:
+        groups = msgspec.json.encode([message.group for _, message in found]).decode()
+        connection.execute(statements.REVOKE, (secrets.randbits(62), queue.name, now.broker_s, groups))
     connection.execute(statements.LEASE, (token, now.broker_s + queue.lease_s, int(now.wall_s * 1000), sequence))
     now_s = expires_at - queue.lease_s
     return [

@@ -54,6 +54,36 @@ async def a_lost_lease_keeps_the_order(bench: BrokerBench) -> None:
 
 
 @check("fifo")
+async def a_lapsed_lease_behind_a_taken_head_is_lost(bench: BrokerBench) -> None:
+    """Who held several of a group cannot end the later ones once another has the first: they would overtake it."""
+    await bench.declare(fifo=True)
+    await bench.put("a1", "a2", "a3", group="a")
+    await bench.put("b1", group="b")
+    old = await bench.take()
+    await bench.pass_units(11)
+    head = await bench.take(1)
+    assert ids(head) == ["a1"], "expected the group from its first message on"
+    late = [lease for lease in old if lease.message.group == "a"]
+    assert await bench.broker.standing(late) == ["lost"] * 3, "expected the whole group to be lost to its old holder"
+    assert await bench.broker.extend(late, 100.0) == [], "expected nothing of the group to be extended"
+    assert await bench.settle(late) == ["a1", "a2", "a3"], "expected nothing of the group to be settled"
+    assert await bench.settle(head) == [], "expected the head to be its new holder's"
+    assert (await bench.taken())[:2] == ["a2", "a3"], "expected the others behind it"
+
+
+@check("fifo", "overtime")
+async def a_lapsed_lease_of_another_group_counts_still(bench: BrokerBench) -> None:
+    """A take from one group takes nothing from who holds another."""
+    await bench.declare(fifo=True)
+    await bench.put("a1", group="a")
+    await bench.put("b1", "b2", group="b")
+    old = await bench.take()
+    await bench.pass_units(11)
+    assert ids(await bench.take(1)) == ["a1"], "expected the oldest"
+    assert await bench.settle([lease for lease in old if lease.message.group == "b"]) == [], "expected both to be ours"
+
+
+@check("fifo")
 async def the_groupless_are_one_group(bench: BrokerBench) -> None:
     """Without a group a FIFO queue is one line."""
     await bench.declare(fifo=True)

@@ -5,6 +5,7 @@
 -- (Unix ms, 0 for never), ms left to live (-1 for ever).
 local MOST_BURIED = 500 -- in one call, during which the server does nothing else
 local FIRST_CHUNK = 16
+local NOBODYS = '?' -- the token of a lease that was taken from its holder
 local settings = settings_of(ARGV[1], 1)
 local queue = settings.name
 local want, budget = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -149,6 +150,30 @@ local function next_in_line(group, after)
   return entries
 end
 
+-- What else was leased of the group is nobody's any more, or an old holder's work would overtake what is leased now.
+local function revoke(group, after)
+  local prefix = place_prefix(group)
+  local from = '(' .. prefix .. padded(after)
+  while from do
+    local range = redis.call('ZRANGEBYLEX', key('line', queue), from, '[' .. prefix .. '\255', 'LIMIT', 0, FIRST_CHUNK)
+    local entries = {}
+    for i, place in ipairs(range) do
+      entries[i] = unpadded(string.sub(place, #prefix + 1))
+    end
+    for i, text in ipairs(call_all(entries, 'HMGET', key('state', queue))) do
+      if not text then -- it was never taken, nor was what is behind it
+        return
+      end
+      local holder, attempts, taken, failed, id = state_of(text)
+      if holder ~= '-' then
+        states[#states + 1] = entries[i]
+        states[#states + 1] = state_text(NOBODYS, attempts, taken, failed, id)
+      end
+    end
+    from = #range == FIRST_CHUNK and '(' .. range[#range]
+  end
+end
+
 local function take_group()
   local head = redis.call('ZRANGE', key('heads', queue), 0, 0)[1]
   if not head then
@@ -167,6 +192,9 @@ local function take_group()
   end
   fly(queue, flying)
   refresh(queue, group)
+  if #flying > 0 then
+    revoke(group, flying[#flying])
+  end
   return true
 end
 
