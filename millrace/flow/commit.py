@@ -28,7 +28,7 @@ Poster = Callable[[Post], Awaitable[None]]
 class Lines(msgspec.Struct):
     """What must not overtake what: `of` names the line of a message, None where it may.
 
-    `held` learns of the lines in which a commit left a message to be tried again.
+    `held` learns of the lines in which a commit left a message to be tried again, or lost one.
     """
 
     of: Callable[[Lease], str | None] = lambda _: None
@@ -75,7 +75,9 @@ class Committer:
         if not self._broker.capabilities.transactional:
             await self._write_first(commit)
         lost = await self._broker.settle(commit) if commit.outcomes else []
-        lines.held |= held  # not before: a commit that is called again is the same
+        # Not before: a commit that is called again is the same. What it finds lost then may be what it gave back itself,
+        # by a settle whose answer did not come: only who has it knows what becomes of it.
+        lines.held |= held.union(line for lease in lost if (line := lines.of(lease)) is not None)
         return lost
 
     async def _written(

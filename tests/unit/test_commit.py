@@ -5,9 +5,12 @@ import math
 import msgspec
 import pytest
 
-from millrace.broker import Capabilities
-from millrace.errors import StorageFull
+from millrace.broker import Capabilities, Queue
+from millrace.brokers.memory import MemoryBroker
+from millrace.errors import StorageError, StorageFull
 from millrace.flow.commit import Committer, Lines
+from millrace.stores.memory import MemoryResults
+from millrace.testing import FaultyBroker, ManualClock
 from millrace.types import Commit, Failure, Lease, Message, Object, Outcome, Post, Put, Record, Row
 
 LEASE = Lease("q", Message("m"), 1, 1, 0.0)
@@ -145,3 +148,26 @@ async def test_what_is_left_to_its_lease_is_not_settled_though_it_was_refused_on
     assert spy.calls == [("settle", Commit("q", [other]))]
     await spy.committer().commit(Commit("q", [DONE]), left)
     assert len(spy.calls) == 1, "nothing is left to be said"
+
+
+async def test_what_a_commit_did_whose_answer_was_lost_holds_its_group() -> None:
+    """Its first try gave the message back, its second finds it lost: the next of the group must not overtake it."""
+    clock, lines = ManualClock(), Lines(group_of)
+    broker = FaultyBroker(MemoryBroker(clock))
+    refusals = [StorageFull("no space left")]
+
+    async def post(post: Post) -> None:
+        if refusals:
+            raise refusals.pop()
+
+    await broker.declare([Queue("q", fifo=True)])
+    await broker.put([Put("q", Message(id, group="a")) for id in ("a1", "a2")])
+    first, second = await broker.take("q", 2)
+    committer = Committer(broker, {}, {}, MemoryResults(clock), post)
+    commit = Commit("q", [Outcome(first, "done", posts=(Post("http://127.0.0.1/", "a1", b"1"),))])
+    broker.fail("settle", "after")
+    with pytest.raises(StorageError):
+        await committer.commit(commit, refuse, lines)
+    assert await committer.commit(commit, refuse, lines) == [first]
+    assert [each.message.id for each in await broker.peek("q")] == ["a1", "a2"], "it is to be tried again"
+    assert lines.holds(second)
