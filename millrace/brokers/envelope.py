@@ -16,6 +16,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from millrace.brokers.limits import is_moment
 from millrace.types import Death, Message
 
 ID = "millrace-id"
@@ -81,11 +82,12 @@ def envelope_of(headers: Mapping[str, str], body: bytes, *, id: str, sent_at: fl
     attributes = {name: value for name, value in headers.items() if name not in own}
     if ATTRIBUTES in own:
         attributes |= _read(headers, ATTRIBUTES, dict[str, str], {})
+    told = _read(headers, SENT_AT, float, sent_at)
     message = Message(
         _read_text(headers.get(ID), id),
         body,
         attributes,
-        _read(headers, SENT_AT, float, sent_at),
+        told if is_moment(told) else sent_at if is_moment(sent_at) else 0.0,
         _read_text(headers.get(GROUP), ""),
     )
     if own <= _OF_ALL:  # on its first way, as most are

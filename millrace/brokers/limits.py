@@ -4,8 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from millrace.errors import QueueFull, TooLarge
+from millrace.errors import QueueFull, TooLarge, Unencodable
 from millrace.types import Put
+
+_LAST_S = 253402300800.0  # the year 10000, where calendars end
+
+
+def is_moment(at: float) -> bool:
+    """Whether Unix seconds are a time of some calendar: neither infinite nor NaN, from 1970 to 9999."""
+    return 0.0 <= at < _LAST_S
+
+
+def check_moments(puts: Iterable[Put]) -> None:
+    """Raise Unencodable for the first message that was sent at no time: functions and filters would fail on it."""
+    for put in puts:
+        if not is_moment(put.message.sent_at):
+            raise Unencodable(
+                f"message {put.message.id}: {put.message.sent_at} is not a time, as `sent_at` is",
+                "leave it out, or give Unix seconds",
+            )
 
 
 def check_sizes(puts: Iterable[Put], max_bytes: int | None) -> None:

@@ -75,8 +75,8 @@ class Committer:
         if not self._broker.capabilities.transactional:
             await self._write_first(commit)
         lost = await self._broker.settle(commit) if commit.outcomes else []
-        # Not before: a commit that is called again is the same. What it finds lost then may be what it gave back itself,
-        # by a settle whose answer did not come: only who has it knows what becomes of it.
+        # Not before: a commit that is called again is the same. What it finds lost then may be what it gave back by a
+        # settle whose answer did not come, so nothing may overtake it.
         lines.held |= held.union(line for lease in lost if (line := lines.of(lease)) is not None)
         return lost
 

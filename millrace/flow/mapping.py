@@ -29,9 +29,10 @@ def _fresh(leases: Sequence[Lease]) -> str:
 class Mapping(msgspec.Struct, frozen=True):
     """One queue's way into a function.
 
-    `accepts`: what is run at all; the rest is deleted. `concurrency`: most batches at once. `partial`: whether a
-    handler's batchItemFailures count. `bisect`: look for the culprit of a batch that failed as a whole, or blame all.
-    `impatient`: messages of a function that cannot be loaded fail, as on Lambda, rather than wait until it can be.
+    `accepts`: what is run at all; the rest is deleted, or dead where it raises. `concurrency`: most batches at once.
+    `partial`: whether a handler's batchItemFailures count. `bisect`: look for the culprit of a batch that failed as a
+    whole, or blame all. `impatient`: messages of a function that cannot be loaded fail, as on Lambda, rather than wait
+    until it can be.
     `request_id` names the invocation of a batch.
     """
 
@@ -47,16 +48,29 @@ class Mapping(msgspec.Struct, frozen=True):
         return Batch(self.request_id(leases), tuple(leases), reason)
 
     def sift(self, leases: Sequence[Lease], decider: Decider) -> tuple[list[Lease], list[Lease], list[Outcome]]:
-        """Of taken leases those to run, those that the filter keeps out, and what becomes of those too old."""
+        """Of taken leases those to run, those that the filter keeps out, and what becomes of the others.
+
+        Those are too old, or such that the filter cannot judge them: no reason to delete them, nor to end the flow.
+        """
         young = [lease for lease in leases if not decider.too_old(lease)]
-        kept = young if self.accepts is _any else [lease for lease in young if self.accepts(lease)]
+        kept, filtered, odd = (young, [], []) if self.accepts is _any else self._judged(young)
         if len(kept) == len(leases):
             return kept, [], []
-        mine = {lease.receipt for lease in kept}
         known = {lease.receipt for lease in young}
-        filtered = [lease for lease in young if lease.receipt not in mine]
         old = [lease for lease in leases if lease.receipt not in known]
-        return kept, filtered, decider.give_up(old) if old else []
+        return kept, filtered, [*(decider.give_up(old) if old else ()), *(decider.unjudged(odd) if odd else ())]
+
+    def _judged(self, leases: Sequence[Lease]) -> tuple[list[Lease], list[Lease], list[tuple[Lease, Exception]]]:
+        """Those that the filter lets pass, those that it keeps out, and those of which it makes nothing."""
+        kept: list[Lease] = []
+        filtered: list[Lease] = []
+        odd: list[tuple[Lease, Exception]] = []
+        for lease in leases:
+            try:
+                (kept if self.accepts(lease) else filtered).append(lease)
+            except Exception as error:  # whatever a message makes of it, the others are to be run
+                odd.append((lease, error))
+        return kept, filtered, odd
 
 
 def queue_mapping(event: QueueEvent, spec: Spec, clock: Clock, *, impatient: bool = False) -> Mapping:

@@ -135,13 +135,24 @@ class Decider:
 
     def give_up(self, leases: Sequence[Lease]) -> list[Outcome]:
         """What becomes of messages that are too old to be run."""
+        failure = Failure("Expired", f"not processed within {self._rules.max_age_s:g} s of being sent")
+        return self._never_run([(lease, failure) for lease in leases], "expired")
+
+    def unjudged(self, found: Sequence[tuple[Lease, Exception]]) -> list[Outcome]:
+        """What becomes of messages of which nobody can say whether the filter lets them pass."""
+        said = "the filter cannot judge this message: {}: {}"
+        failures = [
+            (lease, Failure("Unfilterable", said.format(type(error).__name__, error))) for lease, error in found
+        ]
+        return self._never_run(failures, "dead")
+
+    def _never_run(self, failures: Sequence[tuple[Lease, Failure]], reason: Reason) -> list[Outcome]:
+        """Deaths before a run: whoever is told of them is told of the deliveries that were run."""
         now = self._clock.now()
         outcomes = []
-        for lease in leases:
-            failure = Failure("Expired", f"not processed within {self._rules.max_age_s:g} s of being sent")
-            # This delivery never ran: whoever is told of it is told of those that did.
+        for lease, failure in failures:
             lease = msgspec.structs.replace(lease, attempt=lease.attempt - 1)
-            outcomes.append(self._dead(lease, failure, "expired", "", 0.0, now))
+            outcomes.append(self._dead(lease, failure, reason, "", 0.0, now))
         return self._handed_over(outcomes, "", now)
 
     def refused(self, outcome: Outcome, failure: Failure) -> Outcome:

@@ -20,7 +20,7 @@ from millrace.broker import (
     Stats,
     dead_letters,
 )
-from millrace.brokers.limits import check_sizes
+from millrace.brokers.limits import check_moments, check_sizes
 from millrace.brokers.memory.endings import Endings, death_of, without_origin
 from millrace.brokers.memory.intake import Intake
 from millrace.brokers.memory.item import Item
@@ -88,6 +88,7 @@ class MemoryBroker(Broker):
         for each in puts:
             self._queues.named(each.queue)
         check_sizes(puts, _MAX_BODY)
+        check_moments(puts)
         self._intake.check_depth(puts)
         return self._intake.put(puts)
 

@@ -13,7 +13,6 @@ import struct
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +21,7 @@ from pika.exceptions import AMQPError
 from pika.spec import PERSISTENT_DELIVERY_MODE, BasicProperties
 
 from millrace.brokers.envelope import ID, SENT_AT, Envelope, envelope_of, headers_of
+from millrace.brokers.limits import is_moment
 from millrace.types import Message, new_id
 
 DELIVERIES = "x-delivery-count"  # of a quorum queue: how often it was given to somebody before
@@ -165,7 +165,7 @@ def _plain(properties: bytes, body: bytes) -> Envelope | None:
         attributes = {_CONTENT_TYPE: properties[3:at].decode()} if at > 2 else {}
     except ValueError:
         return None
-    plain = id and not id.startswith('"') and isfinite(sent_at)
+    plain = id and not id.startswith('"') and is_moment(sent_at)
     return Envelope(Message(id, body, attributes, sent_at)) if plain else None
 
 
