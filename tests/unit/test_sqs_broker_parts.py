@@ -259,7 +259,12 @@ def broker_over(say: Callable[[str, Json], Json], clock: ManualClock) -> tuple[S
 
 def giving(*bodies: str, **system: str) -> Callable[[str, Json], Json]:
     """An SQS whose first receive gives these messages."""
-    left = [[answered({"MessageBody": body}, **system) | {"ReceiptHandle": f"h{body}"} for body in bodies]]
+    left = [
+        [
+            answered({"MessageBody": body}, **system) | {"ReceiptHandle": f"h{body}", "MessageId": f"sqs-{body}"}
+            for body in bodies
+        ]
+    ]
 
     def say(action: str, members: Json) -> Json:
         if action == "ReceiveMessage":
@@ -334,6 +339,64 @@ async def test_a_settle_of_which_nothing_was_done_is_raised_and_may_be_repeated(
     with pytest.raises(BrokerError, match="no answer"):
         await broker.settle(commit)
     assert await broker.settle(commit) == []
+
+
+def giving_twice(*counts: int) -> Callable[[str, Json], Json]:
+    """An SQS that gives one message again and again, each time by another handle, as a standard queue may."""
+    left = [
+        [answered({"MessageBody": "a"}, ApproximateReceiveCount=str(count)) | {"ReceiptHandle": f"h{number}"}]
+        for number, count in enumerate(counts)
+    ]
+
+    def say(action: str, members: Json) -> Json:
+        if action == "ReceiveMessage":
+            return {"Messages": left.pop(0)} if left else {}
+        return served(action, members)
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ("counts", "limit", "handles"),
+    [
+        ((1, 2), 20, ["h1", "h0"]),  # two receives at once
+        ((2, 1), 20, ["h0", "h1"]),  # whose answers came in the other order
+        ((1, 1), 5, ["h1", "h0"]),  # one after the other
+    ],
+)
+async def test_a_message_that_comes_twice_in_one_take_is_one_lease_that_ends_all_of_its_deliveries(
+    counts: tuple[int, ...], limit: int, handles: list[str]
+) -> None:
+    broker, client = broker_over(giving_twice(*counts), ManualClock())
+    (lease,) = await broker.take("q", limit)
+    assert lease.attempt == max(counts)
+    assert not client.entries("DeleteMessageBatch"), "nothing is deleted before it is done"
+    assert await broker.settle(Commit("q", [Outcome(lease, "done")])) == []
+    assert [each["ReceiptHandle"] for each in client.entries("DeleteMessageBatch")] == handles
+
+
+async def test_the_older_handles_of_a_dead_letter_are_deleted_after_it_was_put() -> None:
+    broker, client = broker_over(giving_twice(1, 2), ManualClock())
+    (lease,) = await broker.take("q", 20)
+    death = Death("dead", Failure("E", "no"), "q", 1, 1.0, 2.0)
+    await broker.settle(Commit("q", [Outcome(lease, "dead", death=death)]))
+    ended = [name for name, _ in client.asked if name in ("SendMessageBatch", "DeleteMessageBatch")]
+    assert ended == ["SendMessageBatch", "DeleteMessageBatch", "DeleteMessageBatch"]
+
+
+async def test_a_message_that_was_given_back_keeps_its_older_handles_to_itself() -> None:
+    broker, client = broker_over(giving_twice(1, 2), ManualClock())
+    (lease,) = await broker.take("q", 20)
+    await broker.settle(Commit("q", [Outcome(lease, "release")]))
+    assert [each["ReceiptHandle"] for each in client.entries("ChangeMessageVisibilityBatch")] == ["h1"]
+    assert client.entries("DeleteMessageBatch") == []
+
+
+async def test_what_a_take_has_buried_is_not_buried_again() -> None:
+    broker, client = broker_over(giving_twice(9, 10), ManualClock())
+    await broker.declare([Queue("q", max_receives=2)])
+    assert await broker.take("q", 5) == []
+    assert len(client.entries("SendMessageBatch")) == 1
 
 
 async def test_a_lease_past_its_time_is_lost_whatever_sqs_would_say() -> None:
@@ -561,7 +624,7 @@ async def test_only_dead_letters_are_chosen_by_id() -> None:
     for doing in (broker.purge("q", ["a"]), broker.move("q", "other", ["a"])):
         with pytest.raises(BrokerError, match="by id"):
             await doing
-    assert await broker.purge("q.dead", ["sqs-1"]) == 2
+    assert await broker.purge("q.dead", ["sqs-a", "sqs-b"]) == 2
     assert client.entries("ChangeMessageVisibilityBatch") == []
 
 
@@ -762,7 +825,7 @@ async def test_looking_ends_when_all_that_was_chosen_is_found() -> None:
 async def test_what_is_held_is_purged_by_id_only_among_the_dead() -> None:
     broker, client = broker_over(giving("a"), ManualClock())
     (lease,) = await broker.take("q.dead", 1)
-    assert await broker.purge("q.dead", ["sqs-1"], in_flight=True) == 1
+    assert await broker.purge("q.dead", ["sqs-a"], in_flight=True) == 1
     assert client.entries("DeleteMessageBatch") == [{"Id": "0", "ReceiptHandle": "ha"}]
     assert await broker.standing([lease]) == ["lost"]
 

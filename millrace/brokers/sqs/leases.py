@@ -28,6 +28,7 @@ class Held(msgspec.Struct, gc=False):
     envelope: Envelope | None
     taken_at: float
     expires_at: float
+    older: tuple[str, ...] = ()
 
     def room_s(self, now_s: float) -> float:
         """How long it may be hidden from now on: SQS hides a message twelve hours after its receive at most."""
@@ -48,7 +49,7 @@ class Leases:
         now_s, wall_s = self._clock.monotonic(), self._clock.now()
         ends_at = taken_at + lease_s
         receipt = (self._mark, queue, found.handle, found.attempts, int((wall_s + ends_at - now_s) * 1000))
-        held = Held(queue, found.handle, found.attempts, found.envelope, taken_at, ends_at)
+        held = Held(queue, found.handle, found.attempts, found.envelope, taken_at, ends_at, found.older)
         self._held[receipt] = held
         self._sweep(now_s)
         return Lease(

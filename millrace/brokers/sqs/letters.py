@@ -42,6 +42,8 @@ class Received(msgspec.Struct, frozen=True, gc=False):
     due_at: float
     hops: int  # deliveries that only bridged a delay
     is_ours: bool  # millrace put it
+    sqs_id: str = ""  # SQS's own id: two messages may have one of millrace's
+    older: tuple[str, ...] = ()  # handles of deliveries that the same take got beside this one
 
     @property
     def attempts(self) -> int:
@@ -100,6 +102,7 @@ def received_of(found: Mapping[str, Any]) -> Received:
         _number(headers, DUE_AT),
         int(_number(headers, HOPS)),
         is_ours,
+        str(found["MessageId"]),
     )
 
 

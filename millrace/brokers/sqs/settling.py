@@ -54,6 +54,9 @@ class Settling:
         answers = dict(zip([*deaths, *done, *hidden], [*buried, *deleted, *hid], strict=True))
         await self._directory.check(queue, list(answers.values()), "settle messages")
         taken = {ours[place].outcome.lease.receipt for place, answer in answers.items() if isinstance(answer, dict)}
+        ended = [ours[place] for place in (*deaths, *done) if ours[place].outcome.lease.receipt in taken]
+        # Only now, and whatever is said of it: the newest handle has ended the message, as far as SQS counts right.
+        await self._endings.delete(queue, [handle for each in ended for handle in each.held.older])
         for each in ours:
             self._leases.end(each.outcome.lease.receipt)
         return [outcome.lease for outcome in commit.outcomes if outcome.lease.receipt not in taken]

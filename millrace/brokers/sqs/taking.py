@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import msgspec
+
 from millrace.brokers.sqs.batches import AT_ONCE, MOST
 from millrace.brokers.sqs.client import FOR_EVER_S, PATIENCE_S, SENT_AT
 from millrace.brokers.sqs.directory import Directory
@@ -41,8 +43,10 @@ class Taking:
         seen: set[str] = set()
         while len(taken) < limit:
             found = await self._some(queue, mailbox, limit - len(taken), wanted_s)
-            fresh = [each for each in found if each.received.handle not in seen]
-            seen.update(each.received.handle for each in fresh)
+            if again := [each for each in found if each.received.sqs_id in seen]:
+                taken = _given_again(taken, again)
+            fresh = once([each for each in found if each.received.sqs_id not in seen])
+            seen.update(each.received.sqs_id for each in fresh)
             if not fresh:
                 break
             living = await self._sifted(queue, fresh)
@@ -170,6 +174,33 @@ class Taking:
             self._leases.grant(queue.name, each.received, each.asked_at, each.lease_s, ends_at(queue, each.received))
             for each in taken
         ]
+
+
+def once(found: Sequence[Parked]) -> list[Parked]:
+    """Deliveries, each message once: a standard queue may give one twice, even to one take.
+
+    One handle ends the message for all: with two leases on it, one would have it deleted while the other still runs.
+    """
+    kept: dict[str, Parked] = {}
+    for each in found:
+        other = kept.get(each.received.sqs_id)
+        kept[each.received.sqs_id] = each if other is None else _newest(other, each)
+    return list(kept.values())
+
+
+def _given_again(taken: Sequence[Parked], again: Sequence[Parked]) -> list[Parked]:
+    """What was taken, with the newest handles; what was hidden or buried meanwhile is as it was."""
+    new = {each.received.sqs_id: each for each in once(again)}
+    return [_newest(each, new[each.received.sqs_id]) if each.received.sqs_id in new else each for each in taken]
+
+
+def _newest(one: Parked, other: Parked) -> Parked:
+    """Two deliveries of one message as one, which is leased for as long as both are."""
+    old, new = (one, other) if one.received.count <= other.received.count else (other, one)
+    older = (*new.received.older, *old.received.older, old.received.handle)
+    first = min(one, other, key=lambda each: each.asked_at + each.lease_s)
+    received = msgspec.structs.replace(new.received, older=tuple(h for h in older if h != new.received.handle))
+    return Parked(received, first.lease_s, first.asked_at, first.came_at)
 
 
 def ends_at(queue: SqsQueue, found: Received) -> float:
