@@ -375,6 +375,22 @@ async def test_a_message_that_comes_twice_in_one_take_is_one_lease_that_ends_all
     assert [each["ReceiptHandle"] for each in client.entries("DeleteMessageBatch")] == handles
 
 
+async def test_what_came_before_a_receive_failed_is_the_takers() -> None:
+    handing, asked = giving("a"), []
+
+    def say(action: str, members: Json) -> Json:
+        asked.extend([action] if action == "ReceiveMessage" else [])
+        if len(asked) > 1:
+            raise BrokerError("no answer")
+        return handing(action, members)
+
+    broker, _ = broker_over(say, ManualClock())
+    (lease,) = await broker.take("q", 5)
+    assert lease.message.body == b"a"
+    with pytest.raises(BrokerError, match="no answer"):
+        await broker.take("q", 5)
+
+
 async def test_the_older_handles_of_a_dead_letter_are_deleted_after_it_was_put() -> None:
     broker, client = broker_over(giving_twice(1, 2), ManualClock())
     (lease,) = await broker.take("q", 20)

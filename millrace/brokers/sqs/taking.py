@@ -42,7 +42,12 @@ class Taking:
         held_bytes = 0
         seen: set[str] = set()
         while len(taken) < limit:
-            found = await self._some(queue, mailbox, limit - len(taken), wanted_s)
+            try:
+                found = await self._some(queue, mailbox, limit - len(taken), wanted_s)
+            except BrokerError:
+                if not taken:
+                    raise
+                break  # what was taken before is the caller's; the next take says what is wrong
             if again := [each for each in found if each.received.sqs_id in seen]:
                 taken = _given_again(taken, again)
             fresh = once([each for each in found if each.received.sqs_id not in seen])
