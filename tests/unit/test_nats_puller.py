@@ -13,6 +13,7 @@ from millrace.brokers.nats.asked import Cut, Inbox
 from millrace.brokers.nats.names import Place, ack_subject
 from millrace.brokers.nats.puller import Puller
 from millrace.brokers.nats.queue import Delivery, NatsQueue
+from millrace.brokers.nats.take import Taker
 from millrace.clock import SystemClock
 from millrace.errors import BrokerError
 
@@ -106,3 +107,30 @@ async def test_what_comes_after_its_taker_went_is_given_back() -> None:
     link.boxes[-1].on_reply(b"", b"", b"NATS/1.0 408 Request Timeout\r\n\r\n", b"")
     await puller.close()
     assert given_back == [Place(1, 1, 1, 1)]
+
+
+class Breaking:
+    """A puller and a fence in one: one message comes, then the connection is lost."""
+
+    def __init__(self) -> None:
+        self.left = [Delivery(Place(1, 1, 1, 1), ACK, HEAD, b"x", SystemClock().monotonic())]
+
+    def ready(self, limit: int) -> list[Delivery]:
+        return []
+
+    async def pull(self, limit: int, max_bytes: int | None) -> tuple[list[Delivery], bool]:
+        if not self.left:
+            raise Cut("the connection is lost")
+        return [self.left.pop()], True
+
+    async def answer(self, queue: NatsQueue, words: list[object]) -> None:
+        assert words == []
+
+
+async def test_what_came_before_a_pull_failed_is_the_takers() -> None:
+    breaking = Breaking()
+    queue, taker = NatsQueue(Queue("work"), ""), Taker(breaking, None, SystemClock())
+    (lease,) = await taker.take(queue, breaking, 5, None, None)
+    assert lease.message.body == b"x"
+    with pytest.raises(Cut):
+        await taker.take(queue, breaking, 5, None, None)

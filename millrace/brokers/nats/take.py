@@ -18,6 +18,7 @@ from millrace.brokers.nats.queue import Delivery, Held, NatsQueue
 from millrace.brokers.nats.reading import envelope_in
 from millrace.brokers.nats.wire import headers_in
 from millrace.clock import Clock
+from millrace.errors import BrokerError
 from millrace.types import Death, Failure, Lease
 
 _MOST_AT_ONCE = 2000  # of one pull
@@ -70,7 +71,12 @@ class Taker:
             found = puller.ready(wanted)
             more = bool(found)
             if not found:
-                found, more = await puller.pull(wanted, None if max_bytes is None else max(0, int(room)))
+                try:
+                    found, more = await puller.pull(wanted, None if max_bytes is None else max(0, int(room)))
+                except BrokerError:
+                    if not leases:
+                        raise
+                    break  # what was leased before is the caller's; the next take says what is wrong
             found.sort(key=lambda each: each.place)
             fitting = _fitting(found, room, first=not leases)
             if len(fitting) < len(found):
