@@ -39,7 +39,7 @@ functions:
     events: [{queue: work}]
     batch: {size: 8}
     replicas: 2
-    timeout: 1s
+    timeout: 30s
     retry: {base: 0s}
     to:
       - table: rows
