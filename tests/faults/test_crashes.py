@@ -27,7 +27,7 @@ STEPS = [
 PROJECT = """
 service: crash
 queues:
-  work: {lease: 1s, max_receives: 3}
+  work: {lease: 3s, max_receives: 3}
   out: {}
 tables:
   rows: {key: id}
@@ -39,7 +39,7 @@ functions:
     events: [{queue: work}]
     batch: {size: 8}
     replicas: 2
-    timeout: 30s
+    timeout: 3s
     retry: {base: 0s}
     to:
       - table: rows
