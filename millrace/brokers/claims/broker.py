@@ -78,7 +78,7 @@ class ClaimCheck(Broker):
         if not any(self._concerns(each) for each in puts):
             return await self._inner.put(puts)
         large = [self._is_large(each) for each in puts]
-        self._check_size(puts)
+        check_sizes(puts, self.capabilities.max_body)
         written = await self._bodies.write(compress(puts, large))
         keys = iter([each.key for each in written])
         travelling = [
@@ -166,10 +166,6 @@ class ClaimCheck(Broker):
 
     def _is_large(self, put: Put) -> bool:
         return len(put.message.body) > self._beyond_bytes and len(put.message.id.encode()) <= MAX_ID_BYTES
-
-    def _check_size(self, puts: Sequence[Put]) -> None:
-        if self.capabilities.max_body is not None:
-            check_sizes(puts, self.capabilities.max_body)
 
     async def _put(self, puts: Sequence[Put], written: Sequence[Written]) -> list[Accepted]:
         try:

@@ -28,8 +28,7 @@ class Outputs:
             for put in puts:
                 if put.queue not in names:
                     raise unknown_queue(put.queue, names)
-        if (most := self._inner.capabilities.max_body) is not None:
-            check_sizes(puts, most)
+        check_sizes(puts, self._inner.capabilities.max_body)
 
     async def send(self, queue: str, unsent: Mapping[str, Sequence[Put]]) -> None:
         """Put outputs of these messages of a queue into theirs, then forget that they wait."""
