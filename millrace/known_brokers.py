@@ -15,8 +15,9 @@ from millrace.broker import Capabilities
 from millrace.broker_address import Address, parse_address
 
 EMBEDDED = "embedded"  # the name of the queue in .millrace, where a broker is named by its URL
-_RECORD = 1_048_576  # bytes that Kafka, NATS and SQS take of a message with all that goes with it
-_HEADERS = 32_768  # of which are kept for ids and attributes
+_RECORD_BYTES = 1_048_576  # that Kafka, NATS and SQS take of a message with all that goes with it
+HEADER_BYTES = 32_768  # of which are kept for ids and attributes
+LETTER_BYTES = 8_192  # of which are kept in SQS, so that a message can die with its reason
 
 
 class KnownBroker(msgspec.Struct, frozen=True):
@@ -110,7 +111,7 @@ NATS = KnownBroker(
         ttl=True,
         dedupe=False,  # only within the server's window, and not by key
         shared=True,
-        max_body=_RECORD - _HEADERS,  # where the server's max_payload is the usual one
+        max_body=_RECORD_BYTES - HEADER_BYTES,  # where the server's max_payload is the usual one
         browsable=False,  # of another process's first delivery nobody can tell whether its lease has run out
         exact=False,  # nor how much of what was delivered waits for its next try
     ),
@@ -130,7 +131,7 @@ KAFKA = KnownBroker(
         ttl=True,
         dedupe=False,
         shared=True,
-        max_body=_RECORD - _HEADERS,
+        max_body=_RECORD_BYTES - HEADER_BYTES,
         bounded=False,
         browsable=False,
         exact=False,
@@ -153,9 +154,7 @@ SQS = KnownBroker(
         ttl=True,
         dedupe=False,
         shared=True,
-        max_body=(_RECORD - 8192 - _HEADERS)
-        * 3
-        // 4,  # bytes travel as base64, beside 8 KiB kept for a letter's reason
+        max_body=(_RECORD_BYTES - LETTER_BYTES - HEADER_BYTES) * 3 // 4,  # bytes travel as base64
         bounded=False,
         browsable=False,
         exact=False,

@@ -23,10 +23,8 @@ from millrace.brokers.nats.queues import NatsQueues
 from millrace.brokers.nats.take import Taker
 from millrace.clock import Clock
 from millrace.errors import TooLarge
-from millrace.known_brokers import NATS
+from millrace.known_brokers import HEADER_BYTES, NATS
 from millrace.types import Accepted, Commit, Lease, Put
-
-_HEADERS = 32_768  # bytes of a message that are left to its headers
 
 
 class NatsBroker(Broker):
@@ -35,7 +33,7 @@ class NatsBroker(Broker):
     capabilities = NATS.claims
 
     def __init__(self, link: Link, clock: Clock, *, replicas: int, window_s: float) -> None:
-        most = max(0, link.max_payload - _HEADERS)
+        most = max(0, link.max_payload - HEADER_BYTES)
         self.capabilities = msgspec.structs.replace(type(self).capabilities, max_body=most)
         self._link = link
         self._clock = clock

@@ -16,11 +16,11 @@ from millrace.brokers.sqs.batches import Answer, Batches
 from millrace.brokers.sqs.directory import Directory
 from millrace.brokers.sqs.fault import Fault
 from millrace.brokers.sqs.fifo import fifo_members
-from millrace.brokers.sqs.letters import DUE_AT, HOPS, RESERVE_BYTES, entry_of, is_text
+from millrace.brokers.sqs.letters import DUE_AT, HOPS, entry_of, is_text
 from millrace.brokers.sqs.queue import MAX_LEASE_S, SqsQueue
 from millrace.clock import Clock
 from millrace.errors import TooLarge
-from millrace.known_brokers import SQS
+from millrace.known_brokers import LETTER_BYTES, SQS
 from millrace.types import Accepted, Put
 
 _MAX_DELAY_S = 900
@@ -79,10 +79,10 @@ class Intake:
         envelope = enclosed(put, message, math.inf if ttl_s is None else now + ttl_s)
         delay, hop = _delayed(queue, delay_s, now)
         entry, size = entry_of(envelope, hop)
-        if size > queue.max_bytes - RESERVE_BYTES or (len(message.body) > _MAX_BINARY and not is_text(message.body)):
+        if size > queue.max_bytes - LETTER_BYTES or (len(message.body) > _MAX_BINARY and not is_text(message.body)):
             raise TooLarge(
                 f"message {message.id}: {size} bytes in SQS, with its attributes and a body that is base64 unless it is"
-                f" text; queue {queue.name} takes {queue.max_bytes - RESERVE_BYTES}",
+                f" text; queue {queue.name} takes {queue.max_bytes - LETTER_BYTES}",
                 "set `bodies:` in the project file, so that large bodies wait in a bucket",
             )
         return _Sending(entry | delay | fifo_members(queue, message, put.dedupe or message.id), size)

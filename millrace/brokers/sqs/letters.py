@@ -22,7 +22,6 @@ from millrace.types import Death
 
 OURS = "millrace"
 DUE_AT, HOPS = "millrace-due-at", "millrace-hops"
-RESERVE_BYTES = 8192  # kept free in every message, so that it can die with its reason
 _MOST_PLAIN = 8
 _EMPTY = "-"  # stands for no body, which SQS does not carry
 _SHORT = 500  # characters of a failure's text, where the whole does not fit beside its message

@@ -6,9 +6,8 @@ import msgspec
 
 from millrace.broker import DEAD_SUFFIX, Queue
 
-MAX_BYTES = (
-    1_048_576  # of a message and of a batch; SQS developer guide, "Amazon SQS message quotas", since August 2025
-)
+# Of a message and of a batch; SQS developer guide, "Amazon SQS message quotas", since August 2025.
+MAX_BYTES = 1_048_576
 MAX_LEASE_S = 43_200
 
 
