@@ -90,6 +90,48 @@ async def test_a_call_that_takes_long_lets_the_next_go() -> None:
     assert await asyncio.gather(*tasks, shared([3])) == [[2], [4], [6]]
 
 
+async def test_a_full_call_departs_beside_the_one_that_is_under_way() -> None:
+    doubling = Doubling()
+    shared = Shared(doubling, most=4, overlap_s=3600.0)
+    tasks = [asyncio.create_task(shared([0]))]
+    while len(doubling.calls) < 1:
+        await asyncio.sleep(0)
+    tasks += [asyncio.create_task(shared([number])) for number in range(1, 8)]
+    while len(doubling.calls) < 2:  # ends only if they wait neither for the first nor for the hour
+        await asyncio.sleep(0)
+    assert doubling.calls == [[0], [1, 2, 3, 4]], "expected the other three to wait"
+    doubling.go_on.set()
+    assert await asyncio.gather(*tasks) == [[2 * number] for number in range(8)]
+    assert doubling.calls[2:] == [[5, 6, 7]]
+
+
+async def test_those_of_one_turn_go_in_full_calls() -> None:
+    doubling = Doubling()
+    shared = Shared(doubling, most=4, overlap_s=3600.0)
+    tasks = [asyncio.create_task(shared([number])) for number in range(10)]
+    while len(doubling.calls) < 2:
+        await asyncio.sleep(0)
+    doubling.go_on.set()
+    assert await asyncio.gather(*tasks) == [[2 * number] for number in range(10)]
+    assert sorted(len(call) for call in doubling.calls) == [2, 4, 4]
+
+
+async def test_a_full_call_that_the_end_of_the_loop_keeps_from_beginning_leaves_nobody_waiting() -> None:
+    doubling = Doubling()
+    shared = Shared(doubling, most=2, overlap_s=3600.0)
+    tasks = [asyncio.create_task(shared([0]))]
+    while len(doubling.calls) < 1:
+        await asyncio.sleep(0)
+    first = shared._newest
+    tasks += [asyncio.create_task(shared([number])) for number in (1, 2, 3)]
+    while shared._newest is first:
+        await asyncio.sleep(0)
+    for call in list(shared._under_way):
+        call.cancel()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(each) for each in done} == {asyncio.CancelledError}
+
+
 async def test_a_call_has_a_bound() -> None:
     doubling = Doubling()
     shared = Shared(doubling)

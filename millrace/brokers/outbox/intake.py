@@ -28,6 +28,7 @@ from millrace.types import Accepted, Put
 
 WINDOW_S = 86400.0  # of a queue that another process has declared
 _OVERLAP_S = 0.01  # nobody waits for longer until the puts before are safe
+_MOST = 32  # that go together: one confirm for as many costs each of them little, and the next need not wait for it
 _LATE_S = 1.0  # a put that failed after that failed for everybody: the broker or the ledger is away
 _MOST_BYTES = 32 << 10  # of the bodies of one who goes with others
 _Place = tuple[str, str, str]  # queue, "id" or "key", and which
@@ -45,7 +46,7 @@ class Intake:
         self._note = Shared(self._note_all)
         self._confirm = Shared(self._confirm_all)
         self._together = {
-            bounded: Shared(partial(self._put, bounded=bounded), overlap_s=_OVERLAP_S, late_s=_LATE_S)
+            bounded: Shared(partial(self._put, bounded=bounded), most=_MOST, overlap_s=_OVERLAP_S, late_s=_LATE_S)
             for bounded in (True, False)
         }
 
