@@ -42,9 +42,11 @@ async def test_own_endpoint(check: Check, tmp_path: Path) -> None:
 AT_ONCE = 24
 # One minute of the suite waits for hours or for very many: there the own endpoint's clock has shown it.
 TOO_MANY = {"many_are_moved_and_purged", "many_are_dropped", "a_closed_group_does_not_hide_the_others"}
-# moto 5 gives the first message alone of a group whose lease ran out; SQS gives the group. Beside other tests it can
-# take longer than a lease to answer twenty takers.
-NOT_MOTO = {"a_lost_lease_keeps_the_order", "takers_do_not_share"}
+# Of a group that was held together and whose leases ran out, moto 5.2 gives the last first: a receive passes over each
+# message while moto still counts one behind it as held, and only then counts it as free. SQS begins at the head.
+NOT_IN_MOTOS_ORDER = {"a_lost_lease_keeps_the_order", "a_lapsed_lease_behind_a_taken_head_is_lost"}
+# Beside other tests moto can take longer than a lease to answer twenty takers.
+NOT_MOTO = NOT_IN_MOTOS_ORDER | {"takers_do_not_share"}
 URL = os.environ.get("MILLRACE_TEST_SQS", "")
 
 

@@ -53,7 +53,7 @@ async def a_lost_lease_keeps_the_order(bench: BrokerBench) -> None:
     assert await bench.taken() == ["a1", "a2", "a3"], "expected the group from its first unsettled message on"
 
 
-@check("fifo", "overtime")
+@check("fifo")
 async def a_lapsed_lease_behind_a_taken_head_is_lost(bench: BrokerBench) -> None:
     """Who held several of a group cannot end the later ones once another has the first: they would overtake it."""
     await bench.declare(fifo=True)
