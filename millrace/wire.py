@@ -64,7 +64,6 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     """The function is loaded; `version` is the user's own, or a hash of the module that defines it."""
 
     version: str
-    load_s: float
 
 
 class LoadFailed(msgspec.Struct, frozen=True, tag=True):

@@ -83,14 +83,13 @@ class Replica:
                 self._writing = False
 
     def _load(self, spec: Spec) -> bool:
-        started = time.perf_counter()
         try:
             with self._output.during("", ()):
                 self._contract = contract = _load_contract(spec)
         except BaseException as error:  # sys.exit() in a module is a failure to load as well
             self.send(LoadFailed(failure_of(error)))
             return False
-        self.send(Ready(contract.version, time.perf_counter() - started))
+        self.send(Ready(contract.version))
         return True
 
     def _run(self, run: Run) -> None:

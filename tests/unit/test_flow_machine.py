@@ -65,7 +65,7 @@ class Child:
         with contextlib.suppress(BlockingIOError):
             frames = list(self._frames.feed(self._theirs.recv(1 << 20)))
             if any(isinstance(frame, Spec) for frame in frames):
-                self.say(Ready("v1", 0.0))
+                self.say(Ready("v1"))
             runs = [frame for frame in frames if isinstance(frame, Run)]
             self.inside.extend(runs)
             return runs
