@@ -12,7 +12,7 @@
     │   ├── UnknownQueue
     │   ├── QueueFull                   at max_depth
     │   ├── TooLarge                    over the broker's or the gateway's limit
-    │   └── Unencodable                 a body that the queue's codec has no form for
+    │   └── Unencodable                 a body that the queue's codec, or a text that UTF-8, has no form for
     └── StorageError                    the disk or the database
         ├── StorageDenied               Lasting too: its URL, the user, the password
         ├── StorageFull
@@ -89,7 +89,7 @@ class TooLarge(BrokerError):
 
 
 class Unencodable(BrokerError):
-    """A body has no form in the format that its queue holds; nothing of the put was stored."""
+    """A body has no form in the format that its queue holds, or a text none in UTF-8; nothing of the put was stored."""
 
 
 class StorageError(MillraceError):

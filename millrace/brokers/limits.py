@@ -1,13 +1,14 @@
-"""What every adapter says about puts that are too much: a body that is too large, a queue that is full."""
+"""What every adapter says about puts that cannot be: odd texts and times, bodies too large, queues that are full."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from millrace.errors import QueueFull, TooLarge, Unencodable
 from millrace.types import Put
 
 _LAST_S = 253402300800.0  # the year 10000, where calendars end
+_MOST_SHOWN = 200
 
 
 def is_moment(at: float) -> bool:
@@ -23,6 +24,52 @@ def check_moments(puts: Iterable[Put]) -> None:
                 f"message {put.message.id}: {put.message.sent_at} is not a time, as `sent_at` is",
                 "leave it out, or give Unix seconds",
             )
+
+
+def check_texts(puts: Iterable[Put]) -> None:
+    """Raise Unencodable for the first message with a text that UTF-8 has no form for: half of a surrogate pair alone.
+
+    First in every put: what is stored as UTF-8 would fail halfway, beside others' messages and with a library's error.
+    """
+    for put in puts:
+        message = put.message
+        # isascii looks at a flag, while encoding copies the text.
+        plain = message.id.isascii() and put.queue.isascii() and message.group.isascii() and put.dedupe.isascii()
+        if not plain or not _are_ascii(message.attributes):
+            _check_each_text(put)
+
+
+def _are_ascii(attributes: Mapping[str, str]) -> bool:
+    for name, value in attributes.items():  # noqa: SIM110 - a generator takes twice the time
+        if not (name.isascii() and value.isascii()):
+            return False
+    return True
+
+
+def _check_each_text(put: Put) -> None:
+    message = put.message
+    texts = [
+        ("the name of its queue", put.queue),
+        ("its id", message.id),
+        ("its group", message.group),
+        ("its dedupe key", put.dedupe),
+    ]
+    for name, value in message.attributes.items():
+        texts += [(f"the name of its attribute {_shown(name)}", name), (f"its attribute {_shown(name)}", value)]
+    for what, text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise Unencodable(
+                f"queue {_shown(put.queue)}, message {_shown(message.id)}: {what} has {text[error.start]!a} at "
+                f"character {error.start}, half of a surrogate pair, which UTF-8 has no form for",
+                "make the text with errors='replace', or put the bytes that it was read from into the body",
+            ) from None
+
+
+def _shown(text: str) -> str:
+    """A text for an error's words: what no terminal or log could encode is escaped, and what is long is cut."""
+    return text[:_MOST_SHOWN].encode(errors="backslashreplace").decode()
 
 
 def check_sizes(puts: Iterable[Put], max_bytes: int | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from millrace.errors import Unencodable
 from millrace.types import JSON, Message, new_id
 
 Body = Any  # bytes, str, or what JSON can hold
@@ -20,9 +21,15 @@ def message(
 ) -> Message:
     """The message that carries `body`; its `content-type` is set unless the attributes do.
 
-    Raises TypeError for a value that JSON cannot hold.
+    Raises TypeError for a value that JSON cannot hold, Unencodable for text that UTF-8 cannot.
     """
-    content, content_type = _encoded(body)
+    try:
+        content, content_type = _encoded(body)
+    except UnicodeEncodeError as error:
+        raise Unencodable(
+            f"the body has {error.object[error.start]!a}, half of a surrogate pair, which UTF-8 has no form for",
+            "make the text with errors='replace', or send the bytes that it was read from",
+        ) from None
     return Message(id or new_id(), content, {"content-type": content_type, **(attributes or {})}, group=group)
 
 

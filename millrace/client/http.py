@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from millrace.brokers.limits import check_texts
 from millrace.client.result import GatewayError
 from millrace.errors import (
     Draining,
@@ -94,6 +95,7 @@ class HttpTransport:
         self._http = httpx.AsyncClient(headers=headers, timeout=timeout_s)
 
     async def put(self, puts: Sequence[Put]) -> list[str]:
+        check_texts(puts)
         body = msgspec.json.encode([_envelope(put) for put in puts])
         path = f"/queues/{quote(puts[0].queue, safe='')}"
         answer = await self._request("POST", path, content=body, headers={"content-type": ENVELOPES})

@@ -138,6 +138,8 @@ def _first(faults: Any) -> str:
 def _explain_item(key: object, item: object, path: str, depth: int) -> str:
     try:
         _encode({key: None})
+    except UnicodeEncodeError as error:
+        return f"{path}: the key {key!r:.80} is not valid Unicode ({error})"
     except Exception:
         return f"{path}: the key {key!r:.80} is a {_full_name(key)}; JSON keys are strings"
     return _explain(item, f"{path}.{key}", depth + 1)

@@ -18,7 +18,16 @@ from millrace.app import Backend, open_backend
 from millrace.client import AsyncClient, Client, GatewayError, NotFinished, Result
 from millrace.client import http as http_module
 from millrace.config.load import load
-from millrace.errors import ConfigError, Draining, MillraceError, QueueFull, StorageFull, TooLarge, UnknownQueue
+from millrace.errors import (
+    ConfigError,
+    Draining,
+    MillraceError,
+    QueueFull,
+    StorageFull,
+    TooLarge,
+    Unencodable,
+    UnknownQueue,
+)
 from millrace.sources.http import Readiness, Settings, create_app
 from millrace.telemetry import Telemetry
 from millrace.types import Commit, Death, Failure, Message, Outcome, Put, Record
@@ -115,6 +124,22 @@ async def test_the_senders_content_type_stands(site: Site) -> None:
 async def test_what_json_cannot_hold_is_refused(site: Site) -> None:
     with pytest.raises(TypeError):
         await site.client.send("images", object())
+
+
+@pytest.mark.parametrize(
+    ("how", "where"),
+    [
+        ({"body": "\ud800"}, "the body has"),
+        ({"body": ["\ud800"]}, "the body has"),
+        ({"body": "x", "id": "\ud800"}, "its id has"),
+        ({"body": "x", "group": "\ud800"}, "its group has"),
+        ({"body": "x", "attributes": {"color": "\ud800"}}, "its attribute color has"),
+    ],
+)
+async def test_text_that_utf8_cannot_hold_is_refused(site: Site, how: dict[str, Any], where: str) -> None:
+    with pytest.raises(Unencodable, match=where):
+        await site.client.send("images", **how)
+    assert await site.take() == []
 
 
 async def test_the_same_id_is_one_message(site: Site) -> None:

@@ -71,6 +71,7 @@ def test_long_and_broken_texts_are_made_fit() -> None:
         ([object()], "$[0]: object is not JSON; return dicts, lists, strings, numbers, booleans or None"),
         ({"a": {(1, 2): 3}}, "$.a: the key (1, 2) is a tuple; JSON keys are strings"),
         ({"a": "\ud800"}, "$.a: str is not valid Unicode"),
+        ({"a": {"\ud800": 1}}, r"$.a: the key '\ud800' is not valid Unicode"),
     ],
 )
 def test_what_is_not_json_is_named_with_its_path(value: Any, said: str) -> None:

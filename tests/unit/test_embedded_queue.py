@@ -17,7 +17,7 @@ from millrace.database import Database
 from millrace.errors import BrokerError, QueueFull, StorageError, UnknownQueue
 from millrace.testing import FaultyBroker, ManualClock
 from millrace.testing.bench import outcome
-from millrace.types import Commit, Lease, Message, Outcome, Put
+from millrace.types import Commit, Lease, Message, Outcome, Put, Tried
 
 
 @pytest.fixture
@@ -76,19 +76,22 @@ async def test_a_refused_put_does_not_harm_those_beside_it(broker: SqliteBroker)
 
 
 async def test_a_put_that_cannot_be_written_does_not_harm_those_beside_it(broker: SqliteBroker) -> None:
-    not_utf8 = "\ud800"
+    too_large_a_number = Put("q", Message("odd"), tried=Tried(2**64))
     answers = await asyncio.gather(
         broker.put(putting("q", "a")),
-        broker.put(putting("q", not_utf8)),
+        broker.put([too_large_a_number]),
         broker.put(putting("q", "b")),
         return_exceptions=True,
     )
-    assert isinstance(answers[1], UnicodeEncodeError)
+    assert isinstance(answers[1], OverflowError)
     assert await waiting(broker, "q") == ["a", "b"]
 
 
 async def test_callers_who_gave_up_harm_nobody(broker: SqliteBroker) -> None:
-    first, gone, bad = (asyncio.ensure_future(broker.put(putting("q", id))) for id in ("a", "b", "\ud800"))
+    odd = Put("q", Message("odd"), tried=Tried(2**64))
+    first, gone, bad = (
+        asyncio.ensure_future(broker.put(puts)) for puts in (putting("q", "a"), putting("q", "b"), [odd])
+    )
     await asyncio.sleep(0)
     gone.cancel()
     bad.cancel()

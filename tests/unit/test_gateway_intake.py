@@ -11,6 +11,7 @@ from gateway_parts import Parts, dead, done, problem
 
 from millrace import errors
 from millrace.broker import Peeked
+from millrace.brokers.limits import check_texts
 from millrace.sources.http import Route
 from millrace.types import Death, Failure, Message
 
@@ -44,6 +45,18 @@ async def test_parameters_of_path_and_query_become_attributes_and_the_path_wins(
     async with parts.client() as client:
         await client.post("/pets/rex/images?pet=tom&size=1&size=2&empty=", content=b"x", headers=PNG)
     assert parts.broker.messages[0].attributes == {"pet": "rex", "size": "1,2", "empty": "", **PNG}
+
+
+@pytest.mark.parametrize("half", ["%ED%A0%80", "%F0%9F", "%FF"])
+async def test_parameters_that_are_no_utf8_become_texts_that_are(half: str) -> None:
+    parts = Parts()
+    async with parts.client() as client:
+        response = await client.post(f"/pets/{half}/images?{half}={half}", content=b"x", headers=PNG)
+        given = {**PNG, "millrace-group": b"\xed\xa0\x80", "millrace-id": b"\xed\xa0\x80-"}
+        whole = await client.post("/queues/labels", content=b"x", headers=given)
+    assert (response.status_code, whole.status_code) == (202, 202)
+    assert "\ufffd" in parts.broker.messages[0].attributes["pet"]
+    check_texts(parts.broker.puts)
 
 
 async def test_each_file_of_a_form_is_a_message_and_its_fields_are_attributes_of_all() -> None:
@@ -356,6 +369,10 @@ async def test_a_queue_takes_whole_messages_in_one_commit() -> None:
     ("sent", "status", "kind", "why"),
     [
         (b"{", 400, "not-json", "truncated"),
+        (rb'[{"id": "\ud800"}]', 400, "not-json", "truncated"),
+        (rb'[{"group": "\ud800"}]', 400, "not-json", "truncated"),
+        (rb'[{"attributes": {"\udc00": "v"}}]', 400, "not-json", "surrogate"),
+        (b'[{"id": "\xed\xa0\x80"}]', 400, "not-json", "not UTF-8"),
         (b"{}", 400, "bad-request", "Expected `array`"),
         (b"[]", 400, "bad-request", "empty"),
         (b'[{"body": "%%%"}]', 400, "bad-request", "$[0].body"),

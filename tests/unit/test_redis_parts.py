@@ -187,6 +187,18 @@ async def test_what_is_refused_harms_nobody_else() -> None:
     assert [type(answer) for answer in answers] == [list, list, list, Refusal, list]
 
 
+async def test_an_error_that_nobody_foresaw_is_told_to_whom_it_concerns() -> None:
+    async def store(puts):
+        if any(put.message.id == "odd" for put in puts):
+            raise OverflowError("of some library")
+        return [Accepted(put.message.id) for put in puts]
+
+    intake = Intake(store)
+    puts = asyncio.gather(*(intake.put(put_of(id)) for id in ("odd", "a", "odd", "b")), return_exceptions=True)
+    answers = await asyncio.wait_for(puts, 5.0)
+    assert [type(answer) for answer in answers] == [OverflowError, list, OverflowError, list]
+
+
 async def test_an_error_of_the_server_is_everybodys() -> None:
     async def store(puts):
         raise BrokerError("away")
@@ -254,6 +266,15 @@ async def test_a_connection_answers_in_order_and_ends_whole() -> None:
         with pytest.raises(ConnectionError, match="enough"):
             await connection.call("PING")
         assert pushed == [[b"message", b"c", b""]]
+
+
+async def test_what_could_not_be_sent_takes_nobodys_answer() -> None:
+    async with saying(lambda got: b"+PONG\r\n" * got.count(b"PING")) as url:
+        connection = await Connection.to(parse_address(url, {"redis": 6379}), print, 5.0)
+        with pytest.raises(UnicodeEncodeError):
+            connection.call("GET", "\ud800")
+        assert await connection.call("PING") == b"PONG"
+        connection.close()
 
 
 async def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

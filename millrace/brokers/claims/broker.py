@@ -31,7 +31,7 @@ from millrace.brokers.claims.claim import (
 )
 from millrace.brokers.claims.reading import Reading
 from millrace.brokers.claims.sweep import Sweep
-from millrace.brokers.limits import check_sizes
+from millrace.brokers.limits import check_sizes, check_texts
 from millrace.clock import Clock, SystemClock
 from millrace.errors import BrokerError, StorageError
 from millrace.store import Bucket
@@ -77,6 +77,7 @@ class ClaimCheck(Broker):
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
         if not any(self._concerns(each) for each in puts):
             return await self._inner.put(puts)
+        check_texts(puts)
         large = [self._is_large(each) for each in puts]
         check_sizes(puts, self.capabilities.max_body)
         written = await self._bodies.write(compress(puts, large))
@@ -107,6 +108,7 @@ class ClaimCheck(Broker):
     async def settle(self, commit: Commit) -> list[Lease]:
         if not any(self._is_ours(outcome) for outcome in commit.outcomes):
             return await self._inner.settle(commit)
+        check_texts(commit.puts)  # before bodies are written
         outcomes = await asyncio.gather(*(self._inner_outcome(outcome) for outcome in commit.outcomes))
         inner = Commit(commit.queue, outcomes)
         lost = {lease.receipt for lease in await self._inner.settle(inner)}

@@ -23,7 +23,7 @@ from millrace.brokers.kafka.publisher import Publisher
 from millrace.brokers.kafka.registry import Known, Registry
 from millrace.brokers.kafka.settling import Settling
 from millrace.brokers.kafka.taking import Taking
-from millrace.brokers.limits import check_sizes
+from millrace.brokers.limits import check_sizes, check_texts
 from millrace.clock import Clock
 from millrace.errors import QueueFull
 from millrace.known_brokers import KAFKA
@@ -63,6 +63,7 @@ class KafkaBroker(Broker):
         await self._leave_dropped()
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
+        check_texts(puts)
         known = {name: await self._registry.named(name) for name in dict.fromkeys(each.queue for each in puts)}
         check_sizes(puts, self.capabilities.max_body)
         for name, more in Counter(each.queue for each in puts).items():

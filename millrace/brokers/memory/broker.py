@@ -20,7 +20,7 @@ from millrace.broker import (
     Stats,
     dead_letters,
 )
-from millrace.brokers.limits import check_moments, check_sizes
+from millrace.brokers.limits import check_moments, check_sizes, check_texts
 from millrace.brokers.memory.endings import Endings, death_of, without_origin
 from millrace.brokers.memory.intake import Intake
 from millrace.brokers.memory.item import Item
@@ -85,6 +85,7 @@ class MemoryBroker(Broker):
         self._signals.wake(queues)
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
+        check_texts(puts)
         for each in puts:
             self._queues.named(each.queue)
         check_sizes(puts, _MAX_BODY)
@@ -127,6 +128,7 @@ class MemoryBroker(Broker):
         here = self._queues.named(commit.queue)
         lost = [outcome.lease for outcome in commit.outcomes if self._held(here, outcome.lease) is None]
         ours = commit.without(lost) if lost else commit
+        check_texts(ours.puts)
         for each in ours.puts:
             self._queues.named(each.queue)
         for outcome in ours.having("dead"):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from millrace.broker import Broker, Peeked, Queue, Standing, Stats
+from millrace.brokers.limits import check_texts
 from millrace.brokers.names import check_drop
 from millrace.brokers.nats.api import Api
 from millrace.brokers.nats.endings import Endings
@@ -65,6 +66,7 @@ class NatsBroker(Broker):
         await self._queues.drop(queues)
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
+        check_texts(puts)
         most = self.capabilities.max_body or 0
         for each in puts:
             if len(each.message.body) > most:

@@ -18,6 +18,7 @@ import msgspec
 
 from millrace.broker import Broker, Peeked, Queue, Standing, Stats
 from millrace.brokers.depth import Depth
+from millrace.brokers.limits import check_texts
 from millrace.brokers.outbox.intake import Intake
 from millrace.brokers.outbox.letters import Letters
 from millrace.brokers.outbox.outputs import Outputs
@@ -76,6 +77,7 @@ class Outbox(Broker):
             self._settling.forget(name)
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
+        check_texts(puts)
         return list(await self._intake.put(puts))
 
     async def take(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from millrace.broker import Broker, Queue
-from millrace.brokers.limits import check_sizes
+from millrace.brokers.limits import check_sizes, check_texts
 from millrace.brokers.names import unknown_queue
 from millrace.brokers.outbox.intake import Intake
 from millrace.store import Ledger
@@ -22,7 +22,8 @@ class Outputs:
         self._queues = queues
 
     async def check(self, puts: Sequence[Put]) -> None:
-        """Raise UnknownQueue or TooLarge for what would never get into its queue, before anything is written."""
+        """Raise Unencodable, UnknownQueue or TooLarge for what would never be queued, before anything is written."""
+        check_texts(puts)
         if any(put.queue not in self._queues for put in puts):
             names = await self._inner.queues()
             for put in puts:

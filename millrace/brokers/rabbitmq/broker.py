@@ -22,7 +22,7 @@ from millrace.broker import Broker, Peeked, Queue, Standing, Stats, dead_letters
 from millrace.broker_address import Address
 from millrace.brokers.depth import Depth
 from millrace.brokers.enclosing import enclosed
-from millrace.brokers.limits import check_sizes
+from millrace.brokers.limits import check_sizes, check_texts
 from millrace.brokers.names import check_drop, unknown_queue
 from millrace.brokers.rabbitmq.caller import Caller
 from millrace.brokers.rabbitmq.consumer import Arrived, Consumer
@@ -115,6 +115,7 @@ class RabbitBroker(Broker):
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
         if not puts:
             return []
+        check_texts(puts)
         for each in puts:
             if each.queue not in self._directory.settings:
                 await self._directory.named(each.queue)

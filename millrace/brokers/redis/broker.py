@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from millrace.broker import Broker, Peeked, Queue, Standing, Stats
-from millrace.brokers.limits import check_sizes, queue_full
+from millrace.brokers.limits import check_sizes, check_texts, queue_full
 from millrace.brokers.names import check_dead_to, holds_letters, unknown_queue
 from millrace.brokers.redis import scripts
 from millrace.brokers.redis.fields import id_text
@@ -94,6 +94,7 @@ class RedisBroker(Broker):
             self._declared.pop(queue, None)
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
+        check_texts(puts)
         check_sizes(puts, self.capabilities.max_body)
         if not puts:
             return []

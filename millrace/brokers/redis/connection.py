@@ -52,10 +52,11 @@ class Connection(asyncio.Protocol):
         if self.lost.done() or self._transport is None:
             answer.set_exception(ConnectionError(self.lost.result() if self.lost.done() else "not connected"))
             return answer
+        packed = _packed(command)  # before anybody waits: an answer expected for what was never sent is the next one's
         self._pending.append((answer, self._loop.time()))
         if self._watch is None:
             self._watch = self._loop.call_later(self._answer_s, self._look)
-        self._transport.write(_packed(command))
+        self._transport.write(packed)
         return answer
 
     def tell(self, *command: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from millrace.brokers.redis.replies import Refusal
 from millrace.errors import MillraceError
 from millrace.types import Accepted, Put
 
@@ -63,8 +62,8 @@ class Intake:
     async def _run(self, waiting: list[_Waiting]) -> None:
         try:
             accepted = await self._store([put for puts, _ in waiting for put in puts])
-        except (Refusal, MillraceError) as error:
-            if isinstance(error, Refusal) and len(waiting) > 1:
+        except Exception as error:  # anything: whoever put waits for this answer alone
+            if not isinstance(error, MillraceError) and len(waiting) > 1:
                 for each in waiting:
                     await self._run([each])
                 return

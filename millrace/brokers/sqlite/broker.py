@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from millrace.broker import Broker, Capabilities, Peeked, Queue, Standing, Stats, dead_letters
-from millrace.brokers.limits import check_moments, check_sizes
+from millrace.brokers.limits import check_moments, check_sizes, check_texts
 from millrace.brokers.names import check_drop
 from millrace.brokers.sqlite import people, statements
 from millrace.brokers.sqlite.intake import Intake, topic
@@ -70,6 +70,7 @@ class SqliteBroker(Broker):
         self._queues.forget()
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
+        check_texts(puts)
         check_sizes(puts, _MAX_BODY)
         check_moments(puts)
         if not puts:

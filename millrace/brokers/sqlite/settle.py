@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from millrace.broker import Queue, Standing
+from millrace.brokers.limits import check_texts
 from millrace.brokers.sqlite import statements
 from millrace.brokers.sqlite.ended import Ended, bury, remember
 from millrace.brokers.sqlite.put import Now, add_held, insert
@@ -32,6 +33,7 @@ def settle(
     lost, aside = _examined(connection, queue.name, [outcome.lease for outcome in commit.outcomes])
     ours = commit.without(lost) if lost else commit
     if ours.outcomes:
+        check_texts(ours.puts)
         _messages(connection, queues, queue, ours, aside, now)
         remember(connection, queue, [*_ended(ours)], now)
         insert(connection, queues, list(ours.puts), now)

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from millrace.broker import Broker, Peeked, Queue, Standing, Stats, dead_letters
 from millrace.brokers.depth import Depth
+from millrace.brokers.limits import check_texts
 from millrace.brokers.sqs.batches import Batches
 from millrace.brokers.sqs.client import Client
 from millrace.brokers.sqs.directory import Directory
@@ -50,6 +51,7 @@ class SqsBroker(Broker):
             await self._taking.forget(name)
 
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
+        check_texts(puts)
         return await self._intake.put(puts)
 
     async def take(

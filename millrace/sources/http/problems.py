@@ -228,7 +228,7 @@ def translated(error: Exception) -> Problem:
         case errors.TooLarge():
             return Problem(413, "too-large", "The message is too large", error.problem)
         case errors.Unencodable():
-            return Problem(422, "unencodable", "The queue has no form for this body", error.problem)
+            return Problem(422, "unencodable", "The queue has no form for this message", error.problem)
         case errors.UnknownQueue():
             return Problem(404, "no-such-queue", "Unknown queue", error.problem)
         case errors.Draining():

@@ -20,6 +20,7 @@ from millrace.testing.broker import (
     order,
     puts,
     standing,
+    texts,
     times,
     waits,
 )
@@ -32,6 +33,7 @@ PARTS = (
     puts,
     ids,
     keys,
+    texts,
     times,
     leases,
     handles,
