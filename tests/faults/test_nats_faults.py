@@ -13,7 +13,7 @@ import pytest
 
 from millrace.broker import Broker, Queue, handle_of, lease_of
 from millrace.brokers.nats import link as link_module
-from millrace.brokers.nats import open_broker
+from millrace.brokers.nats import open_broker, take
 from millrace.brokers.nats.api import ApiError
 from millrace.brokers.nats.broker import NatsBroker
 from millrace.brokers.nats.names import CONSUMER
@@ -304,6 +304,130 @@ async def test_a_take_that_is_cancelled_gives_back(lasting: Nats) -> None:
             while len(found) < 2:
                 found += await broker.take("work", 10)
         assert {lease.attempt for lease in found} == {1}, "expected nothing to be counted"
+
+
+async def refusing_letters(broker: NatsBroker, refuse: bool) -> None:
+    """Whether the stream of dead letters is too narrow for any."""
+    config = (await broker._api.stream((await broker._queues.named("work.dead")).stream) or {})["config"]
+    await broker._api.call(f"STREAM.UPDATE.{config['name']}", config | {"max_msg_size": 1 if refuse else -1})
+
+
+async def letter_of(broker: NatsBroker) -> Death:
+    """The death of the one letter, once what was to be buried came again and was."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while not (letters := await broker.peek("work.dead")):
+            assert await broker.take("work", 10) == [], "expected that nobody runs what is to be buried"
+            await broker.wait("work", 1.0)
+    (letter,) = letters
+    assert letter.death is not None
+    return letter.death
+
+
+async def died(broker: NatsBroker, id: str) -> None:
+    """Put a message that its only try has used up."""
+    await put(broker, id)
+    assert await settle(broker, await broker.take("work", 1), "retry") == []
+
+
+async def test_a_letter_that_is_refused_keeps_no_lease_from_its_taker(
+    lasting: Nats, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(take, "_BURY_AGAIN_S", 0.1)
+    async with broker_at(fresh(lasting.url), lease_s=300.0, max_receives=1) as broker:
+        await died(broker, "a")
+        await put(broker, "b")
+        await refusing_letters(broker, True)
+        (lease,) = await broker.take("work", 10)
+        assert (lease.message.id, lease.attempt) == ("b", 1)
+        assert await settle(broker, [lease]) == [], "expected it to be ours"
+        assert "1 messages of work that nobody may take any more stay for now" in caplog.text
+        await refusing_letters(broker, False)
+        death = await letter_of(broker)
+        assert (death.reason, death.attempts) == ("failed", 1), "expected the take that could not bury to be forgotten"
+
+
+async def test_a_take_that_has_only_letters_says_why_they_are_refused(
+    lasting: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(take, "_BURY_AGAIN_S", 0.1)
+    async with broker_at(fresh(lasting.url), lease_s=300.0, max_receives=1) as broker:
+        await died(broker, "a")
+        await refusing_letters(broker, True)
+        for _ in range(2):
+            with pytest.raises(BrokerError, match="a dead letter of work"):
+                await taken(broker)
+        await refusing_letters(broker, False)
+        death = await letter_of(broker)
+        assert (death.reason, death.attempts) == ("failed", 1), "expected the takes that could not bury to be forgotten"
+
+
+async def test_a_take_that_is_called_off_while_it_buries_gives_back_uncounted(
+    lasting: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with broker_at(fresh(lasting.url), lease_s=300.0, max_receives=1) as broker:
+        await died(broker, "a")
+        await put(broker, "b")
+        burying = asyncio.Event()
+
+        async def bury(*_: object) -> None:
+            burying.set()
+            await asyncio.Event().wait()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(broker._taker._letters, "bury", bury)
+            taking = asyncio.create_task(broker.take("work", 10))
+            await burying.wait()
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+        (lease,) = await taken(broker)
+        assert (lease.message.id, lease.attempt) == ("b", 1)
+        assert (await letter_of(broker)).attempts == 1
+
+
+async def test_a_take_that_cannot_read_its_notes_gives_back_what_it_got(
+    lasting: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with broker_at(fresh(lasting.url), lease_s=300.0, max_receives=2) as broker:
+        await died(broker, "a")
+        await put(broker, "b")
+
+        async def look(*_: object) -> None:
+            monkeypatch.undo()
+            raise BrokerError("no answer")
+
+        monkeypatch.setattr(broker._fence, "look", look)
+        with pytest.raises(BrokerError, match="no answer"):
+            await broker.take("work", 10)
+        found: dict[str, int] = {}
+        while len(found) < 2:
+            found |= {lease.message.id: lease.attempt for lease in await taken(broker)}
+        assert found == {"a": 2, "b": 1}, "expected the take that failed not to be counted"
+
+
+async def test_letters_whose_stream_was_deleted_get_another(lasting: Nats, caplog: pytest.LogCaptureFixture) -> None:
+    async with broker_at(fresh(lasting.url), lease_s=300.0, max_receives=1) as broker:
+        await died(broker, "a")
+        await put(broker, "b")
+        await broker._api.call(f"STREAM.DELETE.{(await broker._queues.named('work.dead')).stream}")
+        (lease,) = await broker.take("work", 10)
+        assert lease.message.id == "b"
+        assert [each.message.id for each in await broker.peek("work.dead")] == ["a"]
+    assert "queue work.dead: its stream" in caplog.text
+
+
+async def test_what_is_given_back_twice_stays_with_whoever_got_it_between(lasting: Nats) -> None:
+    async with broker_at(fresh(lasting.url), lease_s=300.0) as broker:
+        await put(broker, "a")
+        queue = await broker._queues.named("work")
+        found, _ = await broker._puller(queue).pull(1, None)
+        await broker._fence.give_back(queue, found)
+        (lease,) = await taken(broker)
+        await broker._fence.give_back(queue, found)
+        assert await broker.take("work", 1) == [], "expected it to be leased"
+        assert lease.attempt == 1
+        assert await settle(broker, [lease], "retry") == []
+        (again,) = await taken(broker)
+        assert again.attempt == 2, "expected one delivery not to be counted"
 
 
 async def test_racing_puts_do_not_exceed_max_depth(lasting: Nats) -> None:

@@ -16,6 +16,7 @@ from millrace.brokers.nats.queue import Delivery, NatsQueue
 from millrace.brokers.nats.take import Taker
 from millrace.clock import SystemClock
 from millrace.errors import BrokerError
+from millrace.testing import ManualClock
 
 ACK = ack_subject("work", Place(1, 1, 1, 1)).encode()
 HEAD = b"NATS/1.0\r\n\r\n"
@@ -50,7 +51,7 @@ class PlayedApi:
 
 
 def puller_over(answer: Callable[[Inbox], None], given_back: list[Place], *, fails: bool = False):
-    async def give_back(_queue: NatsQueue, deliveries: list[Delivery]) -> None:
+    async def give_back(_queue: NatsQueue, deliveries: list[Delivery], _until: float) -> None:
         given_back.extend(each.place for each in deliveries)
         if fails:
             raise BrokerError("the connection is lost")
@@ -126,6 +127,9 @@ class Breaking:
     async def answer(self, queue: NatsQueue, words: list[object]) -> None:
         assert words == []
 
+    def hand_back(self, deliveries: list[Delivery]) -> None:
+        assert deliveries == []
+
 
 async def test_what_came_before_a_pull_failed_is_the_takers() -> None:
     breaking = Breaking()
@@ -134,3 +138,59 @@ async def test_what_came_before_a_pull_failed_is_the_takers() -> None:
     assert lease.message.body == b"x"
     with pytest.raises(Cut):
         await taker.take(queue, breaking, 5, None, None)
+
+
+class Slow(Breaking):
+    """The same, but what comes next never does; `handed_back` is what the take did not keep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = asyncio.Event()
+        self.handed_back: list[Place] = []
+
+    async def pull(self, limit: int, max_bytes: int | None) -> tuple[list[Delivery], bool]:
+        if not self.left:
+            self.waits.set()
+            await asyncio.Event().wait()
+        return await super().pull(limit, max_bytes)
+
+    def hand_back(self, deliveries: list[Delivery]) -> None:
+        self.handed_back += [each.place for each in deliveries]
+
+
+async def test_what_came_before_a_take_was_called_off_is_given_back() -> None:
+    slow, queue = Slow(), NatsQueue(Queue("work"), "")
+    taking = asyncio.create_task(Taker(slow, None, SystemClock()).take(queue, slow, 5, None, None))
+    await slow.waits.wait()
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    assert slow.handed_back == [Place(1, 1, 1, 1)]
+    assert queue.held(Place(1, 1, 1, 1)) is None
+
+
+class Unburied(Breaking):
+    """A puller, a fence and letters in one: two messages come, and nobody can be buried."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        long_ago, just_now = Place(1, 1, 1, 1), Place(2, 1, 2, int(clock.now() * 1e9))
+        self.left = [Delivery(place, ACK, HEAD, b"x", clock.monotonic()) for place in (long_ago, just_now)]
+        self.hidden: list[tuple[Place, float]] = []
+
+    async def pull(self, limit: int, max_bytes: int | None) -> tuple[list[Delivery], bool]:
+        assert self.left, "expected nobody to ask again"
+        found, self.left = self.left, []
+        return found, True
+
+    async def bury(self, queue: NatsQueue, deaths: list[object]) -> None:
+        raise BrokerError("no room")
+
+    def hand_back(self, deliveries: list[Delivery], until: float = 0.0) -> None:
+        self.hidden += [(each.place, until) for each in deliveries]
+
+
+async def test_what_cannot_be_buried_is_hidden_for_a_while_and_ends_the_take() -> None:
+    clock = ManualClock()
+    unburied, queue = Unburied(clock), NatsQueue(Queue("work", ttl_s=60.0), "")
+    (lease,) = await Taker(unburied, unburied, clock).take(queue, unburied, 5, None, None)
+    assert lease.receipt[0] == 2
+    assert unburied.hidden == [(Place(1, 1, 1, 1), clock.now() + 5.0)]

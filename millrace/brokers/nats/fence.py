@@ -99,11 +99,13 @@ class Fence:
         raise BrokerError(f"queue {queue.name}: the notes on {len(left)} messages keep changing", "try again")
 
     async def give_back(self, queue: NatsQueue, deliveries: Sequence[Delivery], until: float = 0.0) -> None:
-        """Give back what nobody shall run now, uncounted, hidden until a time (Unix seconds)."""
+        """Give back what nobody shall run now, uncounted, hidden until a time (Unix seconds); once is enough."""
         held = [Held(each.place, each.ack, 0.0, 0.0) for each in deliveries]
         await self.look(queue, held)
 
-        def uncount(each: Held, note: Note) -> Note:
+        def uncount(each: Held, note: Note) -> Note | None:
+            if (note.delivery, note.free) >= (each.place.delivery, True):
+                return None  # JetStream would take it from whoever got it since
             note = msgspec.structs.replace(note, uncounted=note.uncounted + 1)
             if note.delivery and not note.free and note.hidden_until:
                 return note  # a lease that was renewed late stays with whoever holds it

@@ -41,9 +41,12 @@ class Letters:
         stored = await self._api.at(queue.stream, [place.sequence for place, _ in deaths])
         dead = [(each, place, death) for each, (place, death) in zip(stored, deaths, strict=True) if each is not None]
         left = await self._send_away(queue, dead) if queue.settings.dead_to else dead
-        own = await self._queues.named(dead_letters(queue.name))
-        for answer in await self._api.link.ask_all([self._letter(queue, own, *each) for each in left]):
-            read(answer, f"a dead letter of {queue.name}")
+
+        async def send(own: NatsQueue) -> None:
+            for answer in await self._api.link.ask_all([self._letter(queue, own, *each) for each in left]):
+                read(answer, f"a dead letter of {queue.name}")
+
+        await self._queues.using(dead_letters(queue.name), send)
 
     async def _send_away(
         self, queue: NatsQueue, dead: list[tuple[Stored, Place, Death]]

@@ -23,7 +23,7 @@ _MOST_BYTES = 16_000_000  # on the way at once; the server cuts off who is 64 MB
 _OVERHEAD = 512  # bytes that the server counts of a message besides its body, about
 _ENDS = frozenset({404, 408})
 
-GiveBack = Callable[[NatsQueue, list[Delivery]], Awaitable[None]]
+GiveBack = Callable[[NatsQueue, list[Delivery], float], Awaitable[None]]
 
 
 class Puller:
@@ -88,11 +88,18 @@ class Puller:
             if not self._waiters:
                 self._sit()
 
+    def hand_back(self, deliveries: list[Delivery], until: float = 0.0) -> None:
+        """Give back what nobody takes, hidden until a time (Unix seconds), without a wait for it."""
+        if deliveries:
+            task = asyncio.ensure_future(self._giving_back(deliveries, until))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
     async def close(self) -> None:
         """Give back what nobody took."""
         self._wake()
         self._sit()
-        self._return(self.ready(len(self._ready)))
+        self.hand_back(self.ready(len(self._ready)))
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -109,7 +116,7 @@ class Puller:
                 return
             delivery = Delivery(place_of(ack), ack, head, body, since)
             if end.cancelled():  # whoever asked has gone
-                self._return([delivery])
+                self.hand_back([delivery])
                 return
             got.append(delivery)
             if len(got) == limit and not end.done():
@@ -136,7 +143,7 @@ class Puller:
                 return got, status, text
         except (asyncio.CancelledError, Cut):
             end.cancel()
-            self._return(got)
+            self.hand_back(got)
             raise
         end.cancel()
         self._link.shut(box, ended=False)
@@ -168,7 +175,7 @@ class Puller:
                 asyncio.get_running_loop().call_later(grace_s, self._too_late, delivery)
             self._wake()
         elif delivery is not None:
-            self._return([delivery])
+            self.hand_back([delivery])
 
     def _over(self) -> None:
         """The connection is lost, and the standing request with it."""
@@ -183,17 +190,11 @@ class Puller:
     def _too_late(self, delivery: Delivery) -> None:
         if delivery in self._ready:
             self._ready.remove(delivery)
-            self._return([delivery])
+            self.hand_back([delivery])
 
-    def _return(self, deliveries: list[Delivery]) -> None:
-        if deliveries:
-            task = asyncio.ensure_future(self._giving_back(deliveries))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _giving_back(self, deliveries: list[Delivery]) -> None:
+    async def _giving_back(self, deliveries: list[Delivery], until: float) -> None:
         """Where even that fails their leases run out, and a delivery is counted that nobody saw."""
         try:
-            await self._give_back(self.queue, deliveries)
+            await self._give_back(self.queue, deliveries, until)
         except BrokerError:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -21,8 +22,10 @@ from millrace.clock import Clock
 from millrace.errors import BrokerError
 from millrace.types import Death, Failure, Lease
 
+_log = logging.getLogger(__name__)
 _MOST_AT_ONCE = 2000  # of one pull
 _OLD, _STALE = 0.1, 0.9  # parts of a lease that have passed before it is taken: renew it; do not trust it
+_BURY_AGAIN_S = 5.0  # after a burial that failed; at once it would be met by every take
 
 
 class _Candidate(msgspec.Struct, gc=False):
@@ -64,30 +67,44 @@ class Taker:
         """Leases, oldest first; looks on behind what cannot be taken."""
         queue.sweep(self._clock.monotonic())
         leases: list[Lease] = []
+        came: list[Delivery] = []
         room = math.inf if max_bytes is None else max_bytes
         more = True
         while more and len(leases) < limit and (room > 0 or not leases):
             wanted = min(limit - len(leases), _MOST_AT_ONCE)
-            found = puller.ready(wanted)
-            more = bool(found)
-            if not found:
-                try:
+            found: list[Delivery] = []
+            try:
+                found = puller.ready(wanted)
+                more = bool(found)
+                if not found:
                     found, more = await puller.pull(wanted, None if max_bytes is None else max(0, int(room)))
-                except BrokerError:
-                    if not leases:
-                        raise
-                    break  # what was leased before is the caller's; the next take says what is wrong
-            found.sort(key=lambda each: each.place)
-            fitting = _fitting(found, room, first=not leases)
-            if len(fitting) < len(found):
-                await self._fence.give_back(queue, found[len(fitting) :])
-                more = False
-            taken = await self._lease(queue, fitting, lease_s)
+                found.sort(key=lambda each: each.place)
+                fitting = _fitting(found, room, first=not leases)
+                if len(fitting) < len(found):
+                    await self._fence.give_back(queue, found[len(fitting) :])
+                    more = False
+                taken, failure = await self._lease(queue, puller, fitting, lease_s)
+            except BrokerError:
+                _hand_back(queue, puller, found)
+                if not leases:
+                    raise
+                break  # what was leased before is the caller's; the next take says what is wrong
+            except BaseException:  # nobody will hear of the leases
+                _hand_back(queue, puller, found + [each for each in came if queue.held(each.place)])
+                raise
             room -= sum(len(lease.message.body) for lease in taken)
             leases += taken
+            came += found
+            if failure is not None:
+                if not leases:
+                    raise failure
+                break  # the next burial would fail too, and what was leased is waited for
         return leases
 
-    async def _lease(self, queue: NatsQueue, found: Sequence[Delivery], lease_s: float | None) -> list[Lease]:
+    async def _lease(
+        self, queue: NatsQueue, puller: Puller, found: Sequence[Delivery], lease_s: float | None
+    ) -> tuple[list[Lease], BrokerError | None]:
+        """Leases of what may be taken, and why what may not be could not be buried, if it could not."""
         candidates = await self._dues(queue, [self._read(queue, each) for each in found])
         now, living, dead = self._clock.now(), [], []
         for each in candidates:
@@ -96,9 +113,8 @@ class Taker:
                 living.append(each)
             else:
                 dead.append((each, death))
-        if dead:
-            await self._bury(queue, dead)
-        return await self._leases(queue, living, lease_s)
+        failure = await self._try_to_bury(queue, puller, dead) if dead else None
+        return await self._leases(queue, living, lease_s), failure
 
     def _read(self, queue: NatsQueue, delivery: Delivery) -> _Candidate:
         envelope, due_at = envelope_in(delivery.place, headers_in(delivery.head), delivery.body, queue.settings.ttl_s)
@@ -131,8 +147,9 @@ class Taker:
             each.note = None if mine.noted is None or not note.delivery else note
             if each.hidden_until > now or note.delivery > mine.place.delivery:
                 return None
+            retried = note.retried and self._death(queue, each, now) is not None  # a burial that fails is no try
             return msgspec.structs.replace(
-                note, delivery=mine.place.delivery, free=False, retried=False, hidden_until=0.0
+                note, delivery=mine.place.delivery, free=False, retried=retried, hidden_until=0.0
             )
 
         for mine in await self._fence.change(queue, list(held.values()), claim):
@@ -155,6 +172,19 @@ class Taker:
             reason, failure = "lost", Failure("LeaseLost", f"{tries} deliveries, the last one's lease ran out")
         first = (each.note.first_failed_at if each.note else 0.0) or each.envelope.first_failed_at or now
         return Death(reason, failure, queue.name, tries, first, now)
+
+    async def _try_to_bury(
+        self, queue: NatsQueue, puller: Puller, dead: Sequence[tuple[_Candidate, Death]]
+    ) -> BrokerError | None:
+        """Bury; where that fails, why, and a later take tries again."""
+        try:
+            await self._bury(queue, dead)
+        except BrokerError as error:
+            stay = "%d messages of %s that nobody may take any more stay for now: %s"
+            _log.warning(stay, len(dead), queue.name, error)
+            puller.hand_back([each.delivery for each, _ in dead], self._clock.now() + _BURY_AGAIN_S)
+            return error
+        return None
 
     async def _bury(self, queue: NatsQueue, dead: Sequence[tuple[_Candidate, Death]]) -> None:
         await self._letters.bury(queue, [(each.place, death) for each, death in dead])
@@ -196,6 +226,14 @@ def _fitting(found: Sequence[Delivery], room: float, *, first: bool) -> Sequence
         if total > room and not (first and at == 0):
             return found[:at]
     return found
+
+
+def _hand_back(queue: NatsQueue, puller: Puller, deliveries: list[Delivery]) -> None:
+    """Give back what a take got and does not give to its caller."""
+    for each in deliveries:
+        if queue.held(each.place):
+            queue.let_go(each.place.sequence)
+    puller.hand_back(deliveries)
 
 
 def _lease(queue: NatsQueue, each: _Candidate, held: Held, monotonic_less_unix: float) -> Lease:
