@@ -65,8 +65,10 @@ def _heading(plan: Plan) -> str:
     if BROKER_KEY in authentication_keys(plan.server).values():
         needed.append(f"MILLRACE_BROKER=           {plan.server.example()}, for the pods and for KEDA")
     else:
+        needed.append("MILLRACE_BROKER=           the broker's URL, where the project names none for this stage")
         needed.append("MILLRACE_BROKER_USER=      and MILLRACE_BROKER_PASSWORD=, where the broker wants them")
     if plan.has_database:
+        needed.append("MILLRACE_DATABASE=         the database's URL, where the project names none for this stage")
         needed.append("PGUSER=                    and PGPASSWORD=, where the database wants them")
     lines = [
         f"Made by `millrace manifests k8s` for {plan.service}, stage {plan.stage}.",

@@ -168,6 +168,15 @@ def test_rabbitmq_is_asked_with_the_url_of_the_secret(plan: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("broker", [RABBITMQ, REDIS, NATS])
+def test_what_was_an_option_here_is_asked_of_the_secret(plan: Any, broker: str) -> None:
+    heading, _, _ = manifests_text(plan(broker, "database=postgresql://db/pets"), image="pets:1", pods=PODS).partition(
+        "---"
+    )
+    assert "MILLRACE_BROKER=" in heading
+    assert "MILLRACE_DATABASE=" in heading
+
+
 def test_a_virtual_host_says_no_more_than_its_name(plan: Any) -> None:
     text = manifests_text(plan("amqp://rabbit/%2Fa%0Akind: Secret"), image="pets", pods=PODS)
     assert "amqp://USER:PASSWORD@rabbit:5672/%2Fa%0Akind%3A%20Secret, for" in text
