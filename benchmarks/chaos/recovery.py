@@ -28,7 +28,12 @@ def rate_at(samples: Sequence[Sample], at: float, window_s: float = _WINDOW_S) -
 
 
 def recovery_s(
-    samples: Sequence[Sample], fault_at: float, offered_per_s: float = math.inf, before_s: float = 5.0
+    samples: Sequence[Sample],
+    fault_at: float,
+    offered_per_s: float = math.inf,
+    before_s: float = 5.0,
+    *,
+    away_s: float = 0.0,
 ) -> float | None:
     """Seconds from a fault to the end of the first window in which 90 % of the rate before it was done again.
 
@@ -42,6 +47,6 @@ def recovery_s(
     felt = [at for at in later if at <= fault_at + 2 * _WINDOW_S and rate_at(samples, at) < SHARE * usual]
     if not felt:
         return 0.0
-    back = (at for at in later if at > felt[0] and rate_at(samples, at) >= SHARE * usual)
+    back = (at for at in later if at > max(felt[0], fault_at + away_s) and rate_at(samples, at) >= SHARE * usual)
     came = next(back, None)
     return None if came is None else came - fault_at

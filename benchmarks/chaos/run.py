@@ -46,7 +46,10 @@ async def survive(
             await audit.until(lambda done: done >= len(load.accepted), _PATIENCE_S)
             sampling.cancel()
             codes = await fleet.stop()
-            struck = [Struck(name, recovery_s(audit.samples, at, rate_per_s), away_s) for name, at, away_s in moments]
+            struck = [
+                Struck(name, recovery_s(audit.samples, at, rate_per_s, away_s=away_s), away_s)
+                for name, at, away_s in moments
+            ]
             counted = await audit.count(load.accepted, folder / "executions.log")
             return Survived(name, kind.settings, counted, struck, load.refusals, codes)
         finally:

@@ -52,6 +52,12 @@ def test_what_was_caught_up_before_a_fault_is_not_expected_again() -> None:
     assert recovery_s(samples, 5.0, 100.0) == 3.0
 
 
+def test_what_is_still_done_while_the_broker_is_away_is_no_recovery() -> None:
+    samples = flow((10, 100), (2, 0), (1, 100), (2, 0), (10, 100))
+    assert recovery_s(samples, 10.0) == 3.0
+    assert recovery_s(samples, 10.0, away_s=4.5) == 6.0
+
+
 def test_a_flow_that_never_comes_back_is_told() -> None:
     assert recovery_s(flow((10, 100), (5, 10)), 10.0) is None
 
