@@ -284,6 +284,7 @@ async def test_a_queue_with_other_arguments_is_used_as_it_is(url: str, caplog: p
             async with cleared(url, Queue("task_queue", max_receives=2)) as broker:
                 assert "x-message-ttl" in caplog.text
                 assert "used as it is" in caplog.text
+                assert "is lost when" not in caplog.text
                 (lease,) = await some(broker, "task_queue")
                 assert (lease.message.body, lease.attempt) == (b"theirs", 1)
                 await broker.settle(Commit("task_queue", [Outcome(lease, "retry", delay_s=0.1)]))
@@ -294,6 +295,17 @@ async def test_a_queue_with_other_arguments_is_used_as_it_is(url: str, caplog: p
                 (letter,) = await broker.peek(dead_letters("task_queue"))
                 assert letter.death is not None
                 assert (letter.message.body, letter.death.reason) == (b"theirs", "failed")
+
+
+async def test_a_queue_that_is_not_durable_is_said_to_lose_what_it_holds(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    prefix = url.rpartition("=")[2]
+    with pika.BlockingConnection(pika.URLParameters(url.partition("?")[0])) as other:
+        other.channel().queue_declare(f"{prefix}brief", durable=False)
+        with caplog.at_level(logging.WARNING):
+            async with cleared(url, Queue("brief")):
+                assert "what it holds is lost when the broker ends. To have millrace's, " in caplog.text
 
 
 async def test_what_others_say_to_each_other_outlives_a_retry_and_death(url: str) -> None:

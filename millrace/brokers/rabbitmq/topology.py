@@ -96,8 +96,10 @@ class Topology:
             await self._call(spec.Queue.Declare(queue=full, passive=True))
             _log.warning(
                 "queue %s is there with other arguments than millrace's, and is used as it is: its own time to live,"
-                " limits and durability hold. The broker says: %s",
+                " limits and durability hold%s. To have millrace's, let it run empty, delete it and start again."
+                " The broker says: %s",
                 full,
+                ", and what it holds is lost when the broker ends" if "'durable'" in error.text else "",
                 error.text,
             )
 
