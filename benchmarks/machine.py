@@ -1,4 +1,4 @@
-"""The machine that the figures come from, in one line."""
+"""The machine that the figures come from: what it is, in one line, and how busy it was."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ def describe() -> str:
         f"{_processor()}, {len(os.sched_getaffinity(0))} cores, {memory_gib:.0f} GiB; {platform.system()} "
         f"{platform.release().partition('-')[0]}; Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     )
+
+
+def busy_s() -> float:
+    """CPU seconds of all cores since the machine started, whoever spent them."""
+    spent = psutil.cpu_times()
+    return float(spent.user + spent.nice + spent.system + spent.irq + spent.softirq)
 
 
 def _processor() -> str:

@@ -1,8 +1,9 @@
 """A load generator for handlers behind HTTP: connections that ask again as soon as they are answered.
 
-    python -m benchmarks.warm PORT PATH CONNECTIONS SECONDS      prints requests a second and the p50 in ms, as JSON
+    python -m benchmarks.warm PORT PATH CONNECTIONS SECONDS      prints requests a second, p50 and CPU, as JSON
 
-Raw asyncio protocols, and httptools to read answers, whichever way their length is said.
+Raw asyncio protocols, and httptools to read answers, whichever way their length is said. A request's CPU is that of the
+whole machine: server, handler, kernel and this process.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any, cast
 
 import httptools
 import uvloop
+
+from benchmarks.machine import busy_s
 
 
 class Asker(asyncio.Protocol):
@@ -59,7 +62,7 @@ class Asker(asyncio.Protocol):
 
 
 async def run(port: int, path: str, connections: int, seconds: float) -> dict[str, float]:
-    """Requests a second and the median answer time; raises RuntimeError when an answer is not 200."""
+    """Requests a second, the median answer time and the CPU of one; raises RuntimeError when an answer is not 200."""
     request = f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nAccept: */*\r\n\r\n".encode()
     loop = asyncio.get_running_loop()
     askers = []
@@ -67,14 +70,18 @@ async def run(port: int, path: str, connections: int, seconds: float) -> dict[st
         _, asker = await loop.create_connection(lambda: Asker(request), "127.0.0.1", port)
         askers.append(asker)
     await asyncio.sleep(min(1.0, seconds / 4))  # warm
-    began, before = time.perf_counter(), [len(asker.times_s) for asker in askers]
+    began, busy, before = time.perf_counter(), busy_s(), [len(asker.times_s) for asker in askers]
     await asyncio.sleep(seconds)
-    elapsed_s = time.perf_counter() - began
+    elapsed_s, spent_s = time.perf_counter() - began, busy_s() - busy
     for asker in askers:
         if asker.failed or not asker.times_s:
             raise RuntimeError(asker.failed[:500].decode(errors="replace") or "a connection got no answer")
     times_s = [one for asker, past in zip(askers, before, strict=True) for one in asker.times_s[past:]]
-    return {"rate": len(times_s) / elapsed_s, "p50_ms": statistics.median(times_s) * 1000}
+    return {
+        "rate": len(times_s) / elapsed_s,
+        "p50_ms": statistics.median(times_s) * 1000,
+        "cpu_us": spent_s / len(times_s) * 1e6,
+    }
 
 
 if __name__ == "__main__":

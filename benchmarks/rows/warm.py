@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ OURS, PEER = "millrace", "serverless-offline"
 HOP, BOUND = "uvicorn and a bare hop to the handler's process", "the same answer from uvicorn, nothing called"
 RATE = f"a warm hello handler of serverless.yml over HTTP, {CONNECTIONS} connections, over serverless-offline"
 P50 = "one answer of it, asked one at a time: p50"
+ALL = "warm's bare hop, were the CPU of all its processes spread over the cores without a gap, over serverless-offline"
 
 
 class Load(NamedTuple):
@@ -29,6 +31,7 @@ class Load(NamedTuple):
 
     rate: float
     p50_ms: float
+    cpu_us: float
 
 
 def measure(quick: bool) -> list[Figure]:
@@ -43,14 +46,27 @@ def measure(quick: bool) -> list[Figure]:
             return [skipped("warm", RATE, "at least", TARGET, str(why)), p50]
         urls[HOP] = running.enter_context(offline.hop(running.enter_context(mill.scratch())))
         urls[BOUND] = running.enter_context(offline.constant(running.enter_context(mill.scratch())))
-        rates = by_turns(repeats, urls, lambda side: load(urls[side], CONNECTIONS, seconds).rate)
-    ratios = over(rates[OURS], rates[PEER])
-    return [Figure("warm", RATE, ratios, "at least", TARGET, remark=remark(rates)), p50]
+        loads = by_turns(repeats, urls, lambda side: load(urls[side], CONNECTIONS, seconds))
+    rates = {side: [each.rate for each in seen] for side, seen in loads.items()}
+    ratios, most = over(rates[OURS], rates[PEER]), over([at_most(each) for each in loads[HOP]], rates[PEER])
+    bound = Figure("warm: bound", ALL, most, "at least", None, remark=costs(loads))
+    return [Figure("warm", RATE, ratios, "at least", TARGET, remark=remark(rates)), bound, p50]
 
 
 def over(rates: Sequence[float], base: Sequence[float]) -> list[float]:
     """The ratios of runs side by side."""
     return [mine / theirs for mine, theirs in zip(rates, base, strict=True)]
+
+
+def at_most(seen: Load) -> float:
+    """The rate at which every core would do nothing but this."""
+    return len(os.sched_getaffinity(0)) / seen.cpu_us * 1e6
+
+
+def costs(loads: Mapping[str, Sequence[Load]]) -> str:
+    """Every side's CPU a request, load generator included."""
+    medians = {side: statistics.median(each.cpu_us for each in seen) for side, seen in loads.items()}
+    return "CPU a request: " + ", ".join(f"{side} {spent:.0f} µs" for side, spent in medians.items())
 
 
 def remark(rates: Mapping[str, Sequence[float]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +125,25 @@ def test_a_row_without_its_peer_says_so_and_keeps_its_other_figure(monkeypatch: 
 
     monkeypatch.setattr(offline, "serverless_offline", absent)
     monkeypatch.setattr(offline, "millrace", lambda folder: contextlib.nullcontext("http://h:1"))
-    monkeypatch.setattr(warm, "load", lambda url, connections, seconds: warm.Load(100.0, 2.0))
+    monkeypatch.setattr(warm, "load", lambda url, connections, seconds: warm.Load(100.0, 2.0, 500.0))
     ratio, p50 = warm.measure(True)
     assert (ratio.skipped, p50.values, p50.met) == ("npm is not installed", [2.0], True)
+
+
+def test_the_bare_hop_is_bound_by_the_cpu_that_all_of_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {
+        "millrace": warm.Load(300.0, 2.0, 500.0),
+        "serverless_offline": warm.Load(100.0, 2.0, 1000.0),
+        "hop": warm.Load(400.0, 2.0, 250.0),
+        "constant": warm.Load(900.0, 2.0, 100.0),
+    }
+    for side in seen:
+        monkeypatch.setattr(offline, side, lambda folder, side=side: contextlib.nullcontext(side))
+    monkeypatch.setattr(warm, "load", lambda url, connections, seconds: seen[url])
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    rate, bound, p50 = warm.measure(True)
+    assert (rate.values, bound.values, p50.values) == ([3.0], [80.0], [2.0])
+    assert "hop to the handler's process 250 µs" in bound.remark
 
 
 def test_a_server_that_ends_gives_its_last_words(tmp_path: Path) -> None:
