@@ -93,16 +93,20 @@ def kubernetes(
     """Write Kubernetes manifests.
 
     The gateway with its Service, and a Deployment for each function that KEDA scales by the depth of its queues.
-    Secrets are read from a Secret that you make; the head of the file says with what in it. No secret is written.
+    Secrets are read from a Secret that you make; the head of the file says with what in it. No secret is written; a
+    --database without user and password is, and so is such a --broker other than RabbitMQ.
     """
-    from millrace.deploy import manifests_text, plan_of
+    from millrace.deploy import manifests_text, plain_addresses, plan_of
 
     if least > most:
         raise ConfigError(f"--min-pods {least} is more than --max-pods {most}")
     found = choice.load()
     plan = plan_of(found)
     text = manifests_text(
-        plan, image=image or f"{plan.service}:{plan.stage}".lower().replace(" ", "-"), pods=(least, most)
+        plan,
+        image=image or f"{plan.service}:{plan.stage}".lower().replace(" ", "-"),
+        pods=(least, most),
+        variables=plain_addresses(plan, choice.broker, choice.database),
     )
     _write({"kubernetes.yaml": text}, output, force)
     _warn(plan)

@@ -3,7 +3,17 @@
 from millrace.deploy.container import container_files
 from millrace.deploy.keda import has_scaler
 from millrace.deploy.kubernetes import manifests, manifests_text
+from millrace.deploy.plain import plain_addresses
 from millrace.deploy.plan import Plan, plan_of
 from millrace.deploy.systemd import unit_files
 
-__all__ = ["Plan", "container_files", "has_scaler", "manifests", "manifests_text", "plan_of", "unit_files"]
+__all__ = [
+    "Plan",
+    "container_files",
+    "has_scaler",
+    "manifests",
+    "manifests_text",
+    "plain_addresses",
+    "plan_of",
+    "unit_files",
+]

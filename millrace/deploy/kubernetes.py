@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 from millrace.deploy.container import FOLDER, USER_ID
@@ -13,16 +14,20 @@ from millrace.deploy.keda import (
     trigger_authentication,
 )
 from millrace.deploy.names import label
+from millrace.deploy.plain import DATABASE_KEY
 from millrace.deploy.plan import HEALTH_PORT, Plan, Work
 from millrace.errors import ConfigError
 
 Json = dict[str, Any]
+_Variables = Mapping[str, str]
 _GATEWAY_MEMORY = "512Mi"
 _MI = 1 << 20
 
 
-def manifests(plan: Plan, *, image: str, pods: tuple[int, int]) -> list[Json]:
+def manifests(plan: Plan, *, image: str, pods: tuple[int, int], variables: _Variables | None = None) -> list[Json]:
     """Every object, in an order in which they can be made. `pods` are the fewest and the most of each function.
+
+    `variables` are in every pod's environment, and may be read by everybody (`plain_addresses`).
 
     No value of a Secret is in them: pods get it as their environment. Raises ConfigError for a project whose queue is a
     file, which pods cannot share.
@@ -37,10 +42,13 @@ def manifests(plan: Plan, *, image: str, pods: tuple[int, int]) -> list[Json]:
     found = [*_gateway(plan, image, secret), *([authentication] if authentication else [])]
     for work in plan.works:
         found += _worker(plan, work, image, secret, pods)
+    for each in found:
+        if each["kind"] == "Deployment":
+            _add(each, variables or {})
     return found
 
 
-def manifests_text(plan: Plan, *, image: str, pods: tuple[int, int]) -> str:
+def manifests_text(plan: Plan, *, image: str, pods: tuple[int, int], variables: _Variables | None = None) -> str:
     """The same as one YAML file, headed by what it needs."""
     from ruamel.yaml import YAML
 
@@ -50,8 +58,8 @@ def manifests_text(plan: Plan, *, image: str, pods: tuple[int, int]) -> str:
     yaml.representer.ignore_aliases = lambda *_: True
     yaml.indent(mapping=2, sequence=4, offset=2)
     stream = io.StringIO()
-    yaml.dump_all(manifests(plan, image=image, pods=pods), stream)
-    return _heading(plan) + "---\n" + stream.getvalue()
+    yaml.dump_all(manifests(plan, image=image, pods=pods, variables=variables), stream)
+    return _heading(plan, variables or {}) + "---\n" + stream.getvalue()
 
 
 def secret_name(plan: Plan) -> str:
@@ -59,16 +67,18 @@ def secret_name(plan: Plan) -> str:
     return label(plan.service, "secrets")
 
 
-def _heading(plan: Plan) -> str:
+def _heading(plan: Plan, variables: _Variables) -> str:
     assert plan.server is not None
     needed = ["MILLRACE_TOKEN=            a long random text, which clients of the gateway send"]
     if BROKER_KEY in authentication_keys(plan.server).values():
         needed.append(f"MILLRACE_BROKER=           {plan.server.example()}, for the pods and for KEDA")
     else:
-        needed.append("MILLRACE_BROKER=           the broker's URL, where the project names none for this stage")
+        if BROKER_KEY not in variables:
+            needed.append("MILLRACE_BROKER=           the broker's URL, where the project names none for this stage")
         needed.append("MILLRACE_BROKER_USER=      and MILLRACE_BROKER_PASSWORD=, where the broker wants them")
     if plan.has_database:
-        needed.append("MILLRACE_DATABASE=         the database's URL, where the project names none for this stage")
+        if DATABASE_KEY not in variables:
+            needed.append("MILLRACE_DATABASE=         the database's URL, where the project names none for this stage")
         needed.append("PGUSER=                    and PGPASSWORD=, where the database wants them")
     lines = [
         f"Made by `millrace manifests k8s` for {plan.service}, stage {plan.stage}.",
@@ -77,7 +87,16 @@ def _heading(plan: Plan) -> str:
         "with, in secrets.env, these and what the project reads by ${env:NAME}:",
         *(f"  {line}" for line in needed),
     ]
+    if variables:
+        lines.append(f"Written below, since nothing in it is secret: {', '.join(variables)}")
     return "".join(f"# {line}\n" for line in lines)
+
+
+def _add(deployment: Json, variables: _Variables) -> None:
+    """Give a Deployment's pods variables, which go before those of the Secret."""
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    # Kubernetes would read $(NAME) in a value as another variable.
+    container["env"] += [{"name": name, "value": value.replace("$", "$$")} for name, value in variables.items()]
 
 
 def _gateway(plan: Plan, image: str, secret: str) -> list[Json]:

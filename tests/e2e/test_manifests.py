@@ -87,6 +87,27 @@ def test_keda_knows_every_field(write: Write, broker: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("broker", "written", "asked"),
+    [
+        ("nats://nats", {"MILLRACE_BROKER", "MILLRACE_DATABASE"}, set()),
+        ("nats://me:opensesame@nats", {"MILLRACE_DATABASE"}, {"MILLRACE_BROKER"}),
+        ("amqp://rabbit/", {"MILLRACE_DATABASE"}, {"MILLRACE_BROKER"}),
+    ],
+)
+def test_an_address_is_written_or_asked_of_the_secret(
+    write: Write, broker: str, written: set[str], asked: set[str]
+) -> None:
+    folder = write("k8s", "--broker", broker, "--database", "postgresql://db/pets")
+    text = (folder / "kubernetes.yaml").read_text()
+    assert "opensesame" not in text
+    addresses = {"MILLRACE_BROKER", "MILLRACE_DATABASE"}
+    assert {name for name in addresses if f"#   {name}=" in text} == asked
+    for deployment in (each for each in documents(folder) if each["kind"] == "Deployment"):
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert addresses & {each["name"] for each in container["env"]} == written
+
+
 @pytest.mark.parametrize("requirements", [None, "numpy>=2\n"])
 def test_hadolint_has_nothing_to_say_of_the_container_file(write: Write, tmp_path: Path, requirements: str) -> None:
     if requirements:

@@ -10,8 +10,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from millrace.config.load import load
-from millrace.deploy import Plan, container_files, manifests, manifests_text, plan_of, unit_files
+from millrace.deploy import Plan, container_files, manifests, manifests_text, plain_addresses, plan_of, unit_files
 from millrace.deploy.names import label
+from millrace.deploy.plain import is_plain
 from millrace.deploy.server import server_of
 from millrace.errors import BrokerDenied, ConfigError
 
@@ -175,6 +176,63 @@ def test_what_was_an_option_here_is_asked_of_the_secret(plan: Any, broker: str) 
     )
     assert "MILLRACE_BROKER=" in heading
     assert "MILLRACE_DATABASE=" in heading
+
+
+def test_what_no_secret_is_in_stands_in_every_pods_environment(plan: Any) -> None:
+    found = plan("nats://nats", "database=postgresql://db/pets?options=$(HOME)")
+    given = plain_addresses(found, "nats://nats", "postgresql://db/pets?options=$(HOME)")
+    for deployment in of_kind(manifests(found, image="pets:1", pods=PODS, variables=given), "Deployment").values():
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        environment = {each["name"]: each["value"] for each in container["env"]}
+        assert environment["MILLRACE_BROKER"] == "nats://nats"
+        assert environment["MILLRACE_DATABASE"] == "postgresql://db/pets?options=$$(HOME)", "no variable of the pod"
+        assert environment["MILLRACE_STAGE"] == "dev"
+    heading, _, _ = manifests_text(found, image="pets:1", pods=PODS, variables=given).partition("---")
+    assert "MILLRACE_BROKER=" not in heading
+    assert "MILLRACE_DATABASE=" not in heading
+    assert "MILLRACE_BROKER_PASSWORD=" in heading
+    assert "PGPASSWORD=" in heading
+
+
+def test_rabbitmqs_address_stays_in_the_secret_for_keda(plan: Any) -> None:
+    found = plan("amqp://rabbit/", "database=postgresql://db/pets")
+    given = plain_addresses(found, "amqp://rabbit/", "postgresql://db/pets")
+    assert given == {"MILLRACE_DATABASE": "postgresql://db/pets"}
+    heading, _, _ = manifests_text(found, image="pets:1", pods=PODS, variables=given).partition("---")
+    assert "MILLRACE_BROKER=" in heading
+
+
+def test_what_the_project_names_is_left_to_it(plan: Any) -> None:
+    assert plain_addresses(plan("nats://nats", "database=postgresql://db/pets"), None, None) == {}
+    assert plain_addresses(plan(None), "embedded", "embedded") == {}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:opensesame@cache",
+        "redis://opensesame@cache",
+        "nats://token@nats",
+        "redis://me:open/sesame@cache",
+        "redis://me%3Aopensesame%40cache",
+        "postgresql://me:opensesame@db/pets",
+        "postgresql://db/pets?password=opensesame",
+        "postgresql://db/pets?sslPassword=opensesame",
+        "sqs://eu-west-1?endpoint=http://me:opensesame@sqs",
+        "redis://localhost",
+        "postgresql://[::1]/pets",
+        "redis://[",
+    ],
+)
+def test_what_is_secret_or_this_machines_own_is_not_plain(url: str) -> None:
+    assert not is_plain(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["nats://a,b:4222/?prefix=x.", "rediss://cache/1?cafile=/ca.pem", "postgresql:///pets", "sqs://eu-west-1"]
+)
+def test_what_is_plain(url: str) -> None:
+    assert is_plain(url)
 
 
 def test_a_virtual_host_says_no_more_than_its_name(plan: Any) -> None:
