@@ -6,6 +6,7 @@ without a connection or a client library, what an adapter would say.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
@@ -18,6 +19,9 @@ EMBEDDED = "embedded"  # the name of the queue in .millrace, where a broker is n
 _RECORD_BYTES = 1_048_576  # that Kafka, NATS and SQS take of a message with all that goes with it
 HEADER_BYTES = 32_768  # of which are kept for ids and attributes
 LETTER_BYTES = 8_192  # of which are kept in SQS, so that a message can die with its reason
+_HTTPS_PORT = 443  # SQS's, and everybody's
+_HOST = r"(?:[\w.-]+|\[[\da-fA-F:.]+\])"
+_BARE = re.compile(rf"(?://)?(?P<shown>(?:{_HOST}(?::\d+)?,)*{_HOST}:(?P<port>\d+)(?:/[\w.-]*)?)", re.ASCII)
 
 
 class KnownBroker(msgspec.Struct, frozen=True):
@@ -172,6 +176,27 @@ def scheme_of(url: str) -> str:
     """What stands before `://`, in small letters; empty where nothing does."""
     scheme, separator, _ = url.partition("://")
     return scheme.strip().lower() if separator else ""
+
+
+def url_meant(text: str, schemes: Mapping[int, str] | None = None) -> str:
+    """The URL that `localhost:5672` means by its port; empty where that is an unusual one.
+
+    Where a user stands before it, nothing is shown as it was written. `schemes` are those of usual ports, without them
+    the brokers'.
+    """
+    user, at, place = text.strip().rpartition("@")
+    found = _BARE.fullmatch(place)
+    known = _usual_ports() if schemes is None else schemes
+    if found is None or "://" in user or int(found["port"]) not in known:
+        return ""
+    shown = f"USER:PASSWORD@HOST:{found['port']}" if at else found["shown"]
+    return f"{known[int(found['port'])]}://{shown}"
+
+
+def _usual_ports() -> dict[int, str]:
+    """The first scheme of each port."""
+    ports = [(port, scheme) for broker in KNOWN_BROKERS for scheme, port in broker.ports.items()]
+    return {port: scheme for port, scheme in reversed(ports) if port != _HTTPS_PORT}
 
 
 def known_broker(url: str) -> KnownBroker | None:

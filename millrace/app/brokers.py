@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from millrace.broker import Broker
 from millrace.clock import Clock
 from millrace.errors import ConfigError
-from millrace.known_brokers import known_broker, scheme_of, schemes
+from millrace.known_brokers import known_broker, scheme_of, schemes, url_meant
 
 _Open = Callable[..., Awaitable[Broker]]
 
@@ -18,9 +18,11 @@ async def open_broker(url: str, *, clock: Clock) -> Broker:
     known = known_broker(url)
     if known is None:
         got = f"{scheme_of(url)}://" if scheme_of(url) else "a text without a scheme"
+        meant = url_meant(url)
+        guess = f"; did you mean '{meant}'?" if meant else ""
         raise ConfigError(
             f"broker: {got} is no broker that millrace knows",
-            f"expected one of {', '.join(f'{each}://' for each in schemes())}",
+            f"expected one of {', '.join(f'{each}://' for each in schemes())}{guess}",
         )
     try:
         module = importlib.import_module(f"millrace.brokers.{known.name}")

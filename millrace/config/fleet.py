@@ -15,11 +15,12 @@ from millrace.config.faults import nearest, one_of
 from millrace.config.findings import Finding, Path
 from millrace.config.schema import BUCKET_SCHEMES, Project
 from millrace.errors import BrokerDenied
-from millrace.known_brokers import KnownBroker, known_broker, scheme_of, schemes, titles_that
+from millrace.known_brokers import KnownBroker, known_broker, scheme_of, schemes, titles_that, url_meant
 from millrace.loopback import is_loopback
 
 DATABASE_SCHEMES = ("postgresql", "postgres")
 DATABASE_PACKAGE = "psycopg"
+DATABASE_PORTS = {5432: "postgresql"}
 TABLE_SCHEME = "dynamodb"
 TABLE_PACKAGE = "botocore"
 _SHOWN = 40  # characters of a scheme that is not known
@@ -46,7 +47,7 @@ def _check_broker(project: Project) -> Iterator[Finding]:
         return
     broker = known_broker(project.broker)
     if broker is None:
-        near = _nearest_scheme(scheme_of(project.broker))
+        near = _nearest_scheme(scheme_of(project.broker)) or _quoted(url_meant(project.broker))
         expected = one_of([f"{each}://" for each in schemes()], near)
         yield Finding(
             ("broker",), f"broker: {_kind(project.broker)} is no broker that millrace knows", expected, near=near
@@ -117,7 +118,8 @@ def _check_database(project: Project) -> Iterator[Finding]:
         return
     if scheme_of(project.database) not in DATABASE_SCHEMES:
         what = f"database: {_kind(project.database)} is no database that millrace knows"
-        yield Finding(("database",), what, "postgresql://HOST:PORT/NAME")
+        near = _quoted(url_meant(project.database, DATABASE_PORTS))
+        yield Finding(("database",), what, "postgresql://HOST:PORT/NAME", near=near)
         return
     if find_spec(DATABASE_PACKAGE) is None:
         what = f"database: PostgreSQL needs the package {DATABASE_PACKAGE}"
@@ -166,6 +168,10 @@ def _check_secret(path: Path, url: str, instead: str) -> Iterator[Finding]:
 def _kind(url: str) -> str:
     scheme = scheme_of(url)
     return f"{scheme[:_SHOWN]}://" if scheme else "a text without a scheme"
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if text else ""
 
 
 def _is_store(url: str | None) -> bool:

@@ -76,6 +76,15 @@ def test_an_unknown_broker_names_those_that_are_known(tmp_path: Path) -> None:
     assert "secret" not in faults[0]
 
 
+def test_an_address_without_a_scheme_is_told_whose_usual_port_it_has(tmp_path: Path) -> None:
+    faults, _ = told(tmp_path, "service: x\nbroker: plain:4\n")
+    assert faults[0].endswith("; did you mean 'absent://plain:4'?")
+    faults, _ = told(tmp_path, "service: x\nbroker: me:secret@host:4\n")
+    assert faults[0].endswith("; did you mean 'absent://USER:PASSWORD@HOST:4'?")
+    faults, _ = told(tmp_path, "service: x\ndatabase: localhost:5432/pets\n")
+    assert faults[0].endswith("expected postgresql://HOST:PORT/NAME; did you mean 'postgresql://localhost:5432/pets'?")
+
+
 def test_a_library_that_is_missing_is_told_with_its_command(tmp_path: Path) -> None:
     faults, _ = told(tmp_path, "service: x\nbroker: absent://localhost\n")
     assert faults == ["2: broker: Absent needs the package no_such_package; expected pip install 'millrace[absent]'"]
