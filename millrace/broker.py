@@ -125,6 +125,9 @@ class Broker(ABC):
     A lease that is settled or extended may be known by its queue and receipt alone (`lease_of`): its message need not
     be the one that was taken. A receipt holds for as long as nobody else has leased the message, or in a FIFO queue one
     of its group, also after its lease has run out, unless capabilities.overtime is False.
+
+    What UTF-8 has no form for is no name and no id: declare and put raise Unencodable for it and leave everything as it
+    was; all others find nothing by it, or raise UnknownQueue or Unencodable.
     """
 
     capabilities: Capabilities
@@ -133,7 +136,8 @@ class Broker(ABC):
     async def declare(self, queues: Sequence[Queue]) -> None:
         """Make these queues (and their dead-letter queues) exist with these settings; idempotent.
 
-        Raises UnknownQueue where `dead_to` is neither there nor among them, BrokerError where it is the queue itself.
+        Raises UnknownQueue where `dead_to` is neither there nor among them, BrokerError where it is the queue itself,
+        Unencodable.
         """
 
     @abstractmethod
@@ -148,7 +152,7 @@ class Broker(ABC):
     async def put(self, puts: Sequence[Put]) -> list[Accepted]:
         """Store all or none, durably, in order; an id or dedupe key known within dedupe_s is accepted as a duplicate.
 
-        Raises UnknownQueue, QueueFull, TooLarge, StorageError; then nothing was stored.
+        Raises UnknownQueue, QueueFull, TooLarge, Unencodable, StorageError; then nothing was stored.
         """
 
     @abstractmethod

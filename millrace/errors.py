@@ -30,6 +30,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+_MOST_SHOWN = 200
+
 
 class MillraceError(Exception):
     """Something went wrong that the reader can do something about: `problem` in one line, `hint` what to do."""
@@ -89,7 +91,10 @@ class TooLarge(BrokerError):
 
 
 class Unencodable(BrokerError):
-    """A body has no form in the format that its queue holds, or a text none in UTF-8; nothing of the put was stored."""
+    """A body has no form in the format that its queue holds, or a text none in UTF-8; nothing was stored.
+
+    Stores raise it too, for keys and ids.
+    """
 
 
 class StorageError(MillraceError):
@@ -129,6 +134,21 @@ class Dead(Exception):
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
+
+
+def not_utf8(error: UnicodeEncodeError, what: str = "") -> Unencodable:
+    """Of a text that has no form in UTF-8: `what` names it, else it is shown."""
+    text = error.object
+    return Unencodable(
+        f"{what or f'the text {shortened(text)!r}'} has {text[error.start]!a} at character {error.start}, "
+        "half of a surrogate pair, which UTF-8 has no form for",
+        "make the text with errors='replace', or put the bytes that it was read from into the body",
+    )
+
+
+def shortened(text: str) -> str:
+    """A text for an error's words: what no terminal or log could encode is escaped, and what is long is cut."""
+    return text[:_MOST_SHOWN].encode(errors="backslashreplace").decode()
 
 
 def words(error: BaseException) -> str:

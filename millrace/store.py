@@ -1,6 +1,7 @@
 """Ports: where results go, and what sources remember.
 
 A Table holds rows by key, a Bucket objects by name, Results one record per message id, Bookmarks one place per source.
+By a key or an id that UTF-8 has no form for nothing is found, or Unencodable is raised.
 """
 
 from __future__ import annotations

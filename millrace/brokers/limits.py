@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from millrace.errors import QueueFull, TooLarge, Unencodable
+from millrace.errors import QueueFull, TooLarge, Unencodable, not_utf8, shortened
 from millrace.types import Put
 
 _LAST_S = 253402300800.0  # the year 10000, where calendars end
-_MOST_SHOWN = 200
 
 
 def is_moment(at: float) -> bool:
@@ -55,21 +54,20 @@ def _check_each_text(put: Put) -> None:
         ("its dedupe key", put.dedupe),
     ]
     for name, value in message.attributes.items():
-        texts += [(f"the name of its attribute {_shown(name)}", name), (f"its attribute {_shown(name)}", value)]
+        texts += [(f"the name of its attribute {shortened(name)}", name), (f"its attribute {shortened(name)}", value)]
+    where = f"queue {shortened(put.queue)}, message {shortened(message.id)}"
     for what, text in texts:
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise Unencodable(
-                f"queue {_shown(put.queue)}, message {_shown(message.id)}: {what} has {text[error.start]!a} at "
-                f"character {error.start}, half of a surrogate pair, which UTF-8 has no form for",
-                "make the text with errors='replace', or put the bytes that it was read from into the body",
-            ) from None
+        check_text(text, f"{where}: {what}")
 
 
-def _shown(text: str) -> str:
-    """A text for an error's words: what no terminal or log could encode is escaped, and what is long is cut."""
-    return text[:_MOST_SHOWN].encode(errors="backslashreplace").decode()
+def check_text(text: str, what: str) -> None:
+    """Raise Unencodable for a text that UTF-8 has no form for; `what` names it."""
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise not_utf8(error, what) from None
 
 
 def check_sizes(puts: Iterable[Put], max_bytes: int | None) -> None:

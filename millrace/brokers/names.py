@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 from millrace.broker import DEAD_SUFFIX, Queue
-from millrace.errors import BrokerError, UnknownQueue
+from millrace.brokers.limits import check_text
+from millrace.errors import BrokerError, UnknownQueue, shortened
 
 _MOST_COMPARED = 1000  # an SDK may have made thousands, and a comparison takes its time
 _MOST_LISTED = 20
@@ -22,6 +23,19 @@ def unknown_queue(name: str, names: Collection[str]) -> UnknownQueue:
 def _listed(names: list[str]) -> str:
     further = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
     return (", ".join(names[:_MOST_LISTED]) or "none") + further
+
+
+def check_names(queues: Iterable[Queue]) -> None:
+    """Raise Unencodable for the first queue with a name that UTF-8 has no form for: before any of them is declared."""
+    for queue in queues:
+        check_name(queue.name)
+        if queue.dead_to is not None:
+            check_name(queue.dead_to)
+
+
+def check_name(name: str) -> None:
+    """Raise Unencodable for a name that no queue can have: before a server is asked for a queue not known here."""
+    check_text(name, f"queue {shortened(name)}: its name")
 
 
 def check_dead_to(queue: Queue, names: Collection[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 
+from millrace.brokers.limits import check_text
 from millrace.client.body import Body, message
 from millrace.client.result import NotFinished, Result, from_record
 from millrace.client.transport import Transport
@@ -74,11 +75,13 @@ class AsyncClient:
 
     async def result(self, id: str) -> Result | None:
         """What became of a message so far; None when the id is unknown or longer ago than results are kept."""
+        check_text(id, "the id")
         record = await (await self._opened()).record(id)
         return None if record is None else from_record(record)
 
     async def wait(self, id: str, timeout_s: float | None = None) -> Result:
         """The result as soon as the message is done or dead; raises NotFinished (a TimeoutError) after timeout_s."""
+        check_text(id, "the id")
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         transport = await self._opened()
         while True:

@@ -23,6 +23,7 @@ from millrace.errors import (
     StorageError,
     StorageFull,
     TooLarge,
+    Unencodable,
     UnknownQueue,
 )
 from millrace.types import Failure, Put, RawJson, Record, State
@@ -39,6 +40,7 @@ _ERRORS: dict[str, tuple[type[MillraceError], str]] = {
     "too-large": (TooLarge, "send less at once, or raise gateway.max_body"),
     "too-many": (TooLarge, "send fewer at once"),
     "draining": (Draining, "try again, here or at another gateway"),
+    "unencodable": (Unencodable, "send what the queue's codec can carry, and text that is UTF-8"),
     "storage-full": (StorageFull, "make room on the gateway's disk"),
     "storage-busy": (StorageBusy, "try again"),
     "storage-unavailable": (StorageError, "the gateway's log says why"),

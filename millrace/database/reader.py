@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from millrace.database import faults
 from millrace.database.connect import connect
+from millrace.errors import not_utf8
 
 T = TypeVar("T")
 _THREADS = 2
@@ -52,6 +53,8 @@ class Reader:
                     connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise faults.translate(error, self._path) from error
+        except UnicodeEncodeError as error:
+            raise not_utf8(error) from None
 
     def _connection(self) -> sqlite3.Connection:
         if not hasattr(self._mine, "connection"):

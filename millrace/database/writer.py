@@ -18,6 +18,7 @@ from typing import Any
 
 from millrace.database import faults
 from millrace.database.turnstile import Turnstile
+from millrace.errors import not_utf8
 from millrace.signals import Signals
 
 _POLL_S = 0.02  # how often commits of other processes are looked for while somebody waits
@@ -168,6 +169,8 @@ class Writer:
                 self._connection.execute("ROLLBACK")
 
     def _translated(self, error: BaseException) -> BaseException:
+        if isinstance(error, UnicodeEncodeError):
+            return not_utf8(error)
         return faults.translate(error, self._path) if isinstance(error, sqlite3.Error) else error
 
     def _wake(self, jobs: Iterable[Job]) -> None:

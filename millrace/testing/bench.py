@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from millrace.broker import Broker, Peeked, Queue, dead_letters, handle_of, lease_of
+from millrace.errors import BrokerError
 from millrace.store import Results, Table
 from millrace.types import Commit, Death, Failure, Lease, Message, Outcome, Put, Record, Row, Verdict
 
@@ -112,6 +113,14 @@ def with_effects(lease: Lease, output: str) -> Outcome:
 async def soon(doing: Awaitable[T]) -> T:
     """The result of something that must not need time to pass."""
     return await asyncio.wait_for(doing, _PATIENCE_S)
+
+
+async def refused_or(doing: Awaitable[T]) -> T | None:
+    """What was found; nothing where a text that UTF-8 has no form for is refused by whoever is asked for it."""
+    try:
+        return await soon(doing)
+    except BrokerError:
+        return None
 
 
 async def raised(kind: type[E], doing: Awaitable[object]) -> E:

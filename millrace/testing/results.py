@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 import msgspec
 
 from millrace.store import Results
+from millrace.testing.bench import refused_or
 from millrace.types import Failure, Record
 
 FreshResults = Callable[[], AbstractAsyncContextManager[Results]]
@@ -44,6 +45,12 @@ async def unknown_is_none(results: Results) -> None:
     assert await results.get("x") is None, "expected None for an unknown id"
     assert await results.wait("x", 0.0) is None, "expected None for an unknown id without waiting"
     await results.put([])
+
+
+async def an_id_without_utf8_is_unknown(results: Results) -> None:
+    """No message has half of a surrogate pair in its id: that is the answer, or Unencodable."""
+    assert await refused_or(results.get("a\ud800")) is None, "expected no record"
+    assert await refused_or(results.wait("a\ud800" * 100, 0.0)) is None, "expected no record"
 
 
 async def put_is_read_back(results: Results) -> None:
@@ -88,4 +95,11 @@ async def many_wait_at_once(results: Results) -> None:
     assert [record and record.id for record in found] == ids[1::2], "expected every waiter's own record"
 
 
-CHECKS = (unknown_is_none, put_is_read_back, wait_finds_what_is_there, wait_is_woken, many_wait_at_once)
+CHECKS = (
+    unknown_is_none,
+    an_id_without_utf8_is_unknown,
+    put_is_read_back,
+    wait_finds_what_is_there,
+    wait_is_woken,
+    many_wait_at_once,
+)

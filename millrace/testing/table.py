@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from millrace.store import Change, Table
+from millrace.testing.bench import refused_or
 from millrace.types import Row
 
 FreshTable = Callable[[], AbstractAsyncContextManager[Table]]
@@ -64,6 +65,14 @@ async def keys_are_exact(table: Table) -> None:
     for place, key in enumerate(_ODD_KEYS):
         assert await table.get(key) == b'{"id":%d}' % place, f"expected the row of key {key!r}"
     assert await _scanned(table, 3) == sorted(_ODD_KEYS), "expected all keys in the order of their characters"
+
+
+async def a_key_without_utf8_is_no_rows(table: Table) -> None:
+    """No row has half of a surrogate pair in its key: that is the answer, or Unencodable."""
+    await table.put([_row(table, "a")])
+    assert not await refused_or(table.get("a\ud800")), "expected no row"
+    assert not await refused_or(table.delete(["a\ud800"])), "expected that nothing was deleted"
+    assert await _scanned(table, 10) == ["a"], "expected the row that is there to be as it was"
 
 
 async def scan_pages_in_key_order(table: Table) -> None:
@@ -138,6 +147,7 @@ ROW_CHECKS = (
     starts_empty,
     put_replaces,
     keys_are_exact,
+    a_key_without_utf8_is_no_rows,
     scan_pages_in_key_order,
     delete_says_how_many,
     values_are_kept_byte_for_byte,

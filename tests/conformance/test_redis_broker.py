@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -12,6 +13,7 @@ import pytest
 
 from millrace.brokers.redis import open_broker, scripts
 from millrace.brokers.redis.broker import RedisBroker
+from millrace.errors import Unencodable
 from millrace.testing.bench import BrokerBench
 from millrace.testing.broker import CHECKS, Check
 from millrace.testing.machine import broker_machine
@@ -61,6 +63,22 @@ async def test_redis_when_time_passes() -> None:
         for check in CLAIMED:
             if check.name in _PATIENT:
                 group.create_task(run_in_real_time(redis, check.run, _UNIT_S), name=check.name)
+
+
+async def test_a_name_that_cannot_be_sent_is_not_remembered(caplog: pytest.LogCaptureFixture) -> None:
+    async with redis() as bench:
+        broker = bench.broker
+        assert isinstance(broker, RedisBroker)
+        await bench.declare()
+        for asking in (broker.wait("a\ud800", 1.0), broker.take("a\ud800", 1)):
+            with pytest.raises(Unencodable):
+                await asking
+        assert broker.link.connection is not None
+        broker.link.connection.close("cut")
+        await bench.put("a")
+        assert await bench.taken() == ["a"], "expected the link to come back"
+        caplog.set_level(logging.INFO)
+    assert not [record for record in caplog.records if "stays among" in record.message]
 
 
 def test_redis_claims_all_but_transactions_and_attempts_from_elsewhere() -> None:

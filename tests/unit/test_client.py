@@ -142,6 +142,12 @@ async def test_text_that_utf8_cannot_hold_is_refused(site: Site, how: dict[str, 
     assert await site.take() == []
 
 
+async def test_an_id_that_utf8_cannot_hold_is_refused(site: Site) -> None:
+    for asking in (site.client.result("a\ud800"), site.client.wait("a\ud800")):
+        with pytest.raises(Unencodable, match=r"the id has '\\ud800' at character 1"):
+            await asking
+
+
 async def test_the_same_id_is_one_message(site: Site) -> None:
     ids = [await site.client.send("images", body, id="order-1") for body in ("first", "second")]
     assert ids == ["order-1", "order-1"]
@@ -287,7 +293,13 @@ class TestHttp:
 
     @pytest.mark.parametrize(
         ("kind", "error"),
-        [("queue-full", QueueFull), ("too-many", TooLarge), ("draining", Draining), ("storage-full", StorageFull)],
+        [
+            ("queue-full", QueueFull),
+            ("too-many", TooLarge),
+            ("unencodable", Unencodable),
+            ("draining", Draining),
+            ("storage-full", StorageFull),
+        ],
     )
     async def test_problems_become_errors(
         self, answering: Callable[[Answer], AsyncClient], kind: str, error: type[MillraceError]

@@ -24,6 +24,7 @@ from millrace.brokers.kafka.registry import Known, Registry
 from millrace.brokers.kafka.settling import Settling
 from millrace.brokers.kafka.taking import Taking
 from millrace.brokers.limits import check_sizes, check_texts
+from millrace.brokers.names import check_names
 from millrace.clock import Clock
 from millrace.errors import QueueFull
 from millrace.known_brokers import KAFKA
@@ -56,6 +57,7 @@ class KafkaBroker(Broker):
         await self._registry.open()
 
     async def declare(self, queues: Sequence[Queue]) -> None:
+        check_names(queues)
         await self._registry.declare(queues)
 
     async def drop(self, queues: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ from millrace.brokers.memory.intake import Intake
 from millrace.brokers.memory.item import Item
 from millrace.brokers.memory.queue import MemoryQueue
 from millrace.brokers.memory.queues import MemoryQueues
-from millrace.brokers.names import check_dead_to, check_drop
+from millrace.brokers.names import check_dead_to, check_drop, check_names
 from millrace.clock import Clock, SystemClock
 from millrace.errors import BrokerError
 from millrace.signals import Signals
@@ -67,6 +67,7 @@ class MemoryBroker(Broker):
         self._endings = Endings(self._queues, self._clock, self._signals)
 
     async def declare(self, queues: Sequence[Queue]) -> None:
+        check_names(queues)
         if any(queue.dead_to is not None for queue in queues):  # a look at all names, of which there may be thousands
             names = {*self._queues, *(queue.name for queue in queues)}
             for queue in queues:

@@ -9,7 +9,7 @@ import msgspec
 
 from millrace.broker import Broker, Peeked, Queue, Standing, Stats
 from millrace.brokers.limits import check_texts
-from millrace.brokers.names import check_drop
+from millrace.brokers.names import check_drop, check_names
 from millrace.brokers.nats.api import Api
 from millrace.brokers.nats.endings import Endings
 from millrace.brokers.nats.fence import Fence
@@ -55,6 +55,7 @@ class NatsBroker(Broker):
         await self._notes.open()
 
     async def declare(self, queues: Sequence[Queue]) -> None:
+        check_names(queues)
         await self._queues.declare(queues)
 
     async def drop(self, queues: Sequence[str]) -> None:

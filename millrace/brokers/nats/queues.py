@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from millrace.broker import Queue, dead_letters
-from millrace.brokers.names import check_dead_to, unknown_queue
+from millrace.brokers.names import check_dead_to, check_name, unknown_queue
 from millrace.brokers.nats.api import IN_USE, Api, ApiError, is_absent
 from millrace.brokers.nats.names import CONSUMER, stream_of, subject_of
 from millrace.brokers.nats.notes import Notes
@@ -115,6 +115,7 @@ class NatsQueues:
         return [each.queue.name for each in found if each is not None and each.prefix == self._prefix]
 
     async def _find(self, name: str) -> NatsQueue:
+        check_name(name)
         stream = await self._api.stream(stream_of(subject_of(self._prefix, name)))
         found = None if stream is None else _described(stream["config"])
         if found is None:

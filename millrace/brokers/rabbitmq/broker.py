@@ -23,7 +23,7 @@ from millrace.broker_address import Address
 from millrace.brokers.depth import Depth
 from millrace.brokers.enclosing import enclosed
 from millrace.brokers.limits import check_sizes, check_texts
-from millrace.brokers.names import check_drop, unknown_queue
+from millrace.brokers.names import check_drop, check_names, unknown_queue
 from millrace.brokers.rabbitmq.caller import Caller
 from millrace.brokers.rabbitmq.consumer import Arrived, Consumer
 from millrace.brokers.rabbitmq.directory import Directory
@@ -86,6 +86,7 @@ class RabbitBroker(Broker):
     # ---- queues
 
     async def declare(self, queues: Sequence[Queue]) -> None:
+        check_names(queues)
         await self._directory.declare(queues)
         for queue in queues:
             self._depth.declared(queue)

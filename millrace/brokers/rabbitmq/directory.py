@@ -7,7 +7,7 @@ from functools import partial
 
 from millrace.broker import DEAD_SUFFIX, Queue, dead_letters
 from millrace.broker_address import Address
-from millrace.brokers.names import check_dead_to, unknown_queue
+from millrace.brokers.names import check_dead_to, check_name, unknown_queue
 from millrace.brokers.rabbitmq.caller import Caller
 from millrace.brokers.rabbitmq.faults import Closed
 from millrace.brokers.rabbitmq.topology import Topology
@@ -41,6 +41,7 @@ class Directory:
         """A queue's settings; one that others made has the usual ones. Raises UnknownQueue."""
         found = self.settings.get(name)
         if found is None:
+            check_name(name)
             if await self._caller.call(partial(self._topology.count, name), f"look for {name}") is None:
                 raise unknown_queue(name, self.settings)
             self._check(found := Queue(name, max_receives=None if name.endswith(DEAD_SUFFIX) else 5))

@@ -20,7 +20,7 @@ import msgspec
 
 from millrace.broker import Broker, Peeked, Queue, Standing, Stats
 from millrace.brokers.limits import check_sizes, check_texts, queue_full
-from millrace.brokers.names import check_dead_to, holds_letters, unknown_queue
+from millrace.brokers.names import check_dead_to, check_name, check_names, holds_letters, unknown_queue
 from millrace.brokers.redis import scripts
 from millrace.brokers.redis.fields import id_text
 from millrace.brokers.redis.intake import Intake
@@ -76,6 +76,7 @@ class RedisBroker(Broker):
             await link.open()
 
     async def declare(self, queues: Sequence[Queue]) -> None:
+        check_names(queues)
         if any(queue.dead_to is not None for queue in queues):
             names = {*await self.queues(), *(queue.name for queue in queues)}
             for queue in queues:
@@ -106,7 +107,7 @@ class RedisBroker(Broker):
         most_bytes = _TAKE_BYTES if max_bytes is None else min(max_bytes, _TAKE_BYTES)
         lease_text = "" if lease_s is None else _ms(lease_s)
         wanted = max(min(limit, _MOST_TAKEN), 0)
-        self._read.add(queue)
+        self._reads(queue)
         more = 1
         while more:
             began_s, token = self._clock.monotonic(), secrets.randbits(62)
@@ -117,6 +118,7 @@ class RedisBroker(Broker):
 
     async def wait(self, queue: str, timeout_s: float) -> None:
         until_s = self._clock.monotonic() + timeout_s
+        self._reads(queue)
         channel = f"{self._tag}:wake:{queue}"
         with self._signals.listen(channel) as signal:
             self.link.subscribe(channel)
@@ -200,9 +202,14 @@ class RedisBroker(Broker):
             answers = await self._puts.run(scripts.PUT, self._key, *arguments)
         return accepted_of(puts, queues, answers)
 
+    def _reads(self, queue: str) -> None:
+        """Remember a queue; never a name that cannot be sent, by which reconnecting and closing would fail."""
+        if queue not in self._read:
+            check_name(queue)
+            self._read.add(queue)
+
     async def _due_in(self, queue: str) -> float:
         """Seconds until a take might give something; for ever when nothing is there or the server is away."""
-        self._read.add(queue)
         while True:
             try:
                 due_ms = await self._run(scripts.DUE, [queue], queue, self._consumer)

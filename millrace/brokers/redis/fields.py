@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from millrace.brokers.envelope import DEATH, ID, Envelope, envelope_of, headers_of
+from millrace.brokers.limits import check_text
+from millrace.errors import shortened
 from millrace.types import Death, Message
 
 BODY = b"body"
@@ -23,7 +25,8 @@ def fields_of(message: Message) -> tuple[str, list[str | bytes]]:
 
 
 def id_text(id: str) -> str:
-    """A message id as the stream has it."""
+    """A message id as the stream has it. Raises Unencodable."""
+    check_text(id, f"the id {shortened(id)}")
     return headers_of(Envelope(Message(id)))[ID]
 
 

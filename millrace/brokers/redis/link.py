@@ -13,7 +13,7 @@ from millrace.broker_address import Address
 from millrace.brokers.redis.connection import Connection
 from millrace.brokers.redis.replies import Transient, error_of, is_gone
 from millrace.brokers.redis.scripts import Script
-from millrace.errors import BrokerError, MillraceError
+from millrace.errors import BrokerError, MillraceError, not_utf8
 from millrace.pauses import pauses
 
 _log = logging.getLogger(__name__)
@@ -105,6 +105,8 @@ class Link:
                 self._reason = str(known)
                 if known.elsewhere:
                     connection.close(str(known))  # after a failover the name leads to another server
+            except UnicodeEncodeError as error:
+                raise not_utf8(error) from None
             except ConnectionError as error:
                 self._reason = str(error)
             pause_s = next(waits)

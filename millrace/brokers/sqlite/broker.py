@@ -10,7 +10,7 @@ import msgspec
 
 from millrace.broker import Broker, Capabilities, Peeked, Queue, Standing, Stats, dead_letters
 from millrace.brokers.limits import check_moments, check_sizes, check_texts
-from millrace.brokers.names import check_drop
+from millrace.brokers.names import check_drop, check_names
 from millrace.brokers.sqlite import people, statements
 from millrace.brokers.sqlite.intake import Intake, topic
 from millrace.brokers.sqlite.put import Now
@@ -51,6 +51,7 @@ class SqliteBroker(Broker):
         self._settled = 0
 
     async def declare(self, queues: Sequence[Queue]) -> None:
+        check_names(queues)
         await self._database.write(lambda connection: self._queues.declare(connection, queues))
 
     async def drop(self, queues: Sequence[str]) -> None:

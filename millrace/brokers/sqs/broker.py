@@ -8,6 +8,7 @@ from contextlib import suppress
 from millrace.broker import Broker, Peeked, Queue, Standing, Stats, dead_letters
 from millrace.brokers.depth import Depth
 from millrace.brokers.limits import check_texts
+from millrace.brokers.names import check_names
 from millrace.brokers.sqs.batches import Batches
 from millrace.brokers.sqs.client import Client
 from millrace.brokers.sqs.directory import Directory
@@ -41,6 +42,7 @@ class SqsBroker(Broker):
         self._intake = Intake(self._directory, batches, self._depth, clock)
 
     async def declare(self, queues: Sequence[Queue]) -> None:
+        check_names(queues)
         await self._directory.declare(queues)
         for queue in queues:
             self._depth.declared(queue)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 from zlib import crc32
 
-from millrace.errors import TooLarge
+from millrace.errors import TooLarge, not_utf8
 from millrace.types import Row
 
 BUCKETS = 16  # a scan asks each of them; a table is never read with another number
@@ -38,17 +38,22 @@ def range_key(key: str) -> str:
 
 
 def place(key: str) -> Item:
-    """The key of a row's item."""
-    return {"bucket": {"S": f"{crc32(key.encode()) % BUCKETS:02d}"}, "key": {"S": range_key(key)}}
+    """The key of a row's item. Raises Unencodable."""
+    try:
+        bucket = crc32(key.encode()) % BUCKETS
+    except UnicodeEncodeError as error:
+        raise not_utf8(error) from None
+    return {"bucket": {"S": f"{bucket:02d}"}, "key": {"S": range_key(key)}}
 
 
 def item(row: Row) -> Item:
-    """A row as an item. Raises TooLarge."""
+    """A row as an item. Raises TooLarge, Unencodable."""
+    at = place(row.key)
     if len(range_key(row.key).encode()) > _MAX_KEY:
         raise TooLarge(f"table {row.table}: the key {row.key[:40]!r}... has more than {_MAX_KEY - 1} bytes", _HINT)
     if size(row) > MAX_ITEM:
         raise TooLarge(f"table {row.table}: row {row.key[:40]!r} has {len(row.value)} bytes, at most 400 KB fit", _HINT)
-    return {**place(row.key), "row": {"S": row.value.decode()}}
+    return {**at, "row": {"S": row.value.decode()}}
 
 
 def size(row: Row) -> int:

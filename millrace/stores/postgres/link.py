@@ -16,7 +16,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
-from millrace.errors import StorageError
+from millrace.errors import StorageError, not_utf8
 from millrace.stores.postgres.address import Address
 from millrace.stores.postgres.faults import is_lost_connection, is_worth_repeating, translate
 
@@ -76,6 +76,8 @@ class Link:
                     raise translate(error, self.address) from error
                 if lost:
                     await self._pool.check()  # or the next one would be as old
+            except UnicodeEncodeError as error:
+                raise not_utf8(error) from None
 
     async def rows(self, statement: Statement, parameters: Parameters | None = None) -> list[Row]:
         """What one statement returns; it is a transaction of its own, durable when this returns."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from millrace.database import Database, Participant
+from millrace.errors import not_utf8
 from millrace.store import CLOCKS_APART_S, Ledger, Noted
 from millrace.stores.deliveries import delivery_of, ended, packed, unpacked
 from millrace.stores.sqlite import notes
@@ -213,7 +214,10 @@ def _examined(
 
 
 def _array(values: Sequence[object]) -> str:
-    return _encode(values).decode()
+    try:
+        return _encode(values).decode()
+    except UnicodeEncodeError as error:  # here, since most are made before the database is asked
+        raise not_utf8(error) from None
 
 
 def _chosen(ids: Sequence[str] | None) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millrace.store import Noted
-from millrace.testing.bench import outcome
+from millrace.testing.bench import outcome, refused_or
 from millrace.testing.ledger.bench import WINDOW_UNITS, LedgerBench, delivery, put, run
 
 
@@ -153,6 +153,16 @@ async def ids_are_any_text(bench: LedgerBench) -> None:
     assert await bench.ledger.unsent("q", names) == {id: [put(id)] for id in names}, "expected every id to be done"
 
 
+async def an_id_without_utf8_is_unknown(bench: LedgerBench) -> None:
+    """No message has half of a surrogate pair in its id: nothing is known of it, or Unencodable is raised."""
+    await bench.queued(put("a"))
+    wrong = ["a\ud800", "a\ud800" * 1000]
+    assert not await refused_or(bench.ledger.unsent("q", wrong)), "expected nothing to be done"
+    for forgetting in (bench.ledger.doubt("q", wrong), bench.ledger.forget("q", wrong)):
+        await refused_or(forgetting)
+    assert await bench.knows("a"), "expected what is known to stay so"
+
+
 CHECKS = (
     a_note_is_no_knowledge,
     what_is_fresh_is_known_without_a_note,
@@ -165,4 +175,5 @@ CHECKS = (
     a_redriven_message_is_queued,
     what_is_forgotten_is_new,
     ids_are_any_text,
+    an_id_without_utf8_is_unknown,
 )
