@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+import socket
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -25,6 +26,7 @@ USER_VARIABLE = "MILLRACE_BROKER_USER"
 PASSWORD_VARIABLE = "MILLRACE_BROKER_PASSWORD"  # noqa: S105 - its name
 _TLS_SCHEMES = frozenset({"amqps", "rediss", "valkeys", "tls", "kafkas"})
 _TLS_OPTIONS = ("cafile", "certfile", "keyfile")
+_DEFAULT_PATHS = (None, "", "/", "0")  # RabbitMQ's virtual host, Redis's database
 _ENCODED = "in a user or password write / as %2F, ? as %3F, # as %23, @ as %40 and : as %3A"
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -58,6 +60,16 @@ class Address(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     def tls(self) -> bool:
         """Whether the scheme asks for an encrypted connection."""
         return self.scheme in _TLS_SCHEMES
+
+    def is_at(self, other: Address) -> bool:
+        """Whether both are the same part of the same broker, as far as their hosts' names and users tell."""
+        if self.user and other.user and self.user != other.user:  # of SQS, that is another account
+            return False
+        mine, others = (
+            ("" if each.path in _DEFAULT_PATHS else each.path, each.prefix, each.options.get("endpoint"))
+            for each in (self, other)
+        )
+        return mine == others and not _found(self.hosts).isdisjoint(_found(other.hosts))
 
     def tls_context(self) -> ssl.SSLContext | None:
         """What verifies the broker by the system's authorities or `cafile`; None for a plain connection.
@@ -97,6 +109,17 @@ class Address(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         return f"{self.scheme}://{','.join(self.places())}" + ("" if self.path is None else f"/{self.path}")
 
     __repr__ = __str__
+
+
+def _found(hosts: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Where the hosts are; one whose name cannot be resolved is known by its name."""
+    found: set[tuple[str, int]] = set()
+    for host, port in hosts:
+        try:
+            found |= {(str(info[4][0]), port) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        except OSError:
+            found.add((host, port))
+    return found
 
 
 def place(host: str, port: int) -> str:

@@ -20,20 +20,23 @@ from millrace.app.queue import EmbeddedQueue
 from millrace.broker import DEATH_ATTRIBUTE, Broker, Peeked, Queue, dead_letters
 from millrace.clock import Clock
 from millrace.config.schema import Project
-from millrace.types import Commit, Lease, Message, Outcome, Put, Tried
+from millrace.errors import BrokerError
+from millrace.types import Commit, Lease, Message, Outcome, Put, Tried, new_id
 
 _AT_ONCE = 200
 _AT_FIRST = 10  # while nobody knows how large they are
 _AT_ONCE_BYTES = 16_000_000
 _LEASE_S = 60.0
 _WAIT_S = 1.0  # for a broker whose messages are still on their way to us
+_IN_VAIN = 3  # takes that gave nothing of what is there, until it counts as held up by others of its group
 _MOST_TRACEBACK = 4000  # characters
 
 
 class Moved(msgspec.Struct):
     """What became of a queue: messages and dead letters that were moved, and those left since they cannot be had now.
 
-    `known` of the messages were in the target already. `unsure` were left since the target remembers their ids for a
+    `known` of the messages were in the target already. `behind` wait for what is hidden or in flight of their message
+    group. `unsure` were left since the target remembers their ids for a
     while: whether from another run of this, or from before they were moved away from it, it cannot say.
     """
 
@@ -42,6 +45,7 @@ class Moved(msgspec.Struct):
     dead: int = 0
     hidden: int = 0
     in_flight: int = 0
+    behind: int = 0
     unsure: int = 0
 
 
@@ -72,6 +76,8 @@ class Mover:
         self._clock = clock
         self._tell = tell
         self._unsure: list[Lease] = []
+        self._in_vain = 0
+        self._is_apart = to != name  # known not to be the queue that the messages come from
         self._looks_at = (
             _AT_FIRST  # dead letters at once: no more than may be in memory, by the largest of those last seen
         )
@@ -97,7 +103,9 @@ class Mover:
         leases = await self._source.take(self._name, _AT_ONCE, max_bytes=_AT_ONCE_BYTES, lease_s=_LEASE_S)
         if not leases:
             return False
+        self._in_vain = 0
         try:
+            await self._see_apart(leases)
             known = await self._put([self._copy(lease) for lease in leases])
         except BaseException:
             await asyncio.shield(self._settle(leases, "release"))
@@ -117,12 +125,30 @@ class Mover:
         if self._unsure:
             self._unsure = await self._source.extend(self._unsure, _LEASE_S)
 
+    async def _see_apart(self, leases: Sequence[Lease]) -> None:
+        """Raise BrokerError where the target is the source by another address: it would know all, and lose it here."""
+        if not self._is_apart and await self._holds(leases):
+            raise BrokerError(
+                f"{self._name!r} is one and the same queue under both addresses; nothing was moved",
+                "expected another broker in --to, or another --queue",
+            )
+        self._is_apart = True
+
+    async def _holds(self, leases: Sequence[Lease]) -> bool:
+        try:
+            return "held" in await self._target.standing(leases)
+        except BrokerError:  # another kind of broker, which cannot read these receipts
+            return False
+
     async def _more(self, until: float) -> bool:
         """Whether messages may still come; waits for them."""
         stats = await self._source.stats(self._name)
         self.moved.hidden, self.moved.in_flight = stats.delayed, max(0, stats.in_flight - len(self._unsure))
         left_s = until - self._clock.monotonic()
-        if stats.depth:
+        self._in_vain += 1
+        is_held_up = self._in_vain >= _IN_VAIN and stats.delayed + stats.in_flight > 0
+        self.moved.behind = stats.depth if is_held_up else 0
+        if stats.depth and not is_held_up:
             await self._source.wait(self._name, _WAIT_S)
             return True
         if left_s <= 0 or not self.moved.hidden + self.moved.in_flight:
@@ -138,7 +164,11 @@ class Mover:
         """The message with what is left of its time; our own delivery of it was none."""
         left_s = None if lease.deadline == math.inf else max(0.001, lease.deadline - self._clock.monotonic())
         tried = Tried(lease.attempt - 1, lease.first_failed_at) if lease.attempt > 1 else None
-        return Put(self._to, lease.message, ttl_s=left_s, tried=tried)
+        return Put(self._to, lease.message, delay_s=0.0, ttl_s=left_s, dedupe=self._key(), tried=tried)
+
+    def _key(self) -> str:
+        """A new one, where ids alone would be dropped unsaid that were there some minutes ago: FIFO queues of SQS."""
+        return "" if self._target.capabilities.dedupe else new_id()
 
     async def _let_go(self, leases: Sequence[Lease]) -> None:
         """Delete what the target has; a broker that remembers what is done must not remember it as that."""
@@ -156,8 +186,9 @@ class Mover:
         """Move the dead letters: nobody takes them but people, so they are looked at where that shows why they died."""
         name, to = dead_letters(self._name), dead_letters(self._to)
         look = self._looked_at if self._source.capabilities.browsable else self._taken
+        await self._see_letters_apart(name)
         while letters := await look(name):
-            known = await self._put([Put(to, message) for message, _ in letters])
+            known = await self._put([Put(to, message, dedupe=self._key()) for message, _ in letters])
             sure = [
                 letter
                 for letter, is_known in zip(letters, known, strict=True)
@@ -169,6 +200,15 @@ class Mover:
             if len(sure) < len(letters):
                 self.moved.unsure += len(letters) - len(sure)
                 break  # the next run finds them first
+
+    async def _see_letters_apart(self, name: str) -> None:
+        """Where there were no messages by whose leases to tell: a letter is taken for a moment."""
+        if self._is_apart or not (leases := await self._source.take(name, 1, lease_s=_LEASE_S)):
+            return
+        try:
+            await self._see_apart(leases)
+        finally:
+            await asyncio.shield(self._settle(leases, "release"))
 
     async def _let_go_of_letters(self, name: str, letters: Sequence[tuple[Message, Lease | None]]) -> None:
         leases = [lease for _, lease in letters if lease is not None]

@@ -46,7 +46,7 @@ def move_queue(
             raise MillraceError(f"{name!r} holds dead letters, which go with their queue", "name the queue itself")
         check_queue(found, name)
     here, there = _url(start) if start else found.broker, _url(to)
-    if (here, source) == (there, target):
+    if source == target and _is_one(here, there):
         raise MillraceError("the messages are there already", "expected another broker in --to, or another --queue")
     moved = asyncio.run(_move(found, (here, source), (there, target), wait))
     _print(moved, source, target, json)
@@ -58,6 +58,16 @@ def _url(text: str) -> str | None:
     from millrace.known_brokers import EMBEDDED
 
     return None if text == EMBEDDED else text
+
+
+def _is_one(here: str | None, there: str | None) -> bool:
+    """Whether two URLs are one broker's; one that is unknown is refused when it is opened."""
+    from millrace.known_brokers import known_broker
+
+    if here is None or there is None:
+        return here is there
+    known, other = known_broker(here), known_broker(there)
+    return known is not None and known is other and known.address(here).is_at(known.address(there))
 
 
 async def _move(project: Project, source: tuple[str | None, str], target: tuple[str | None, str], wait_s: float) -> Any:
@@ -82,8 +92,9 @@ def _print(moved: Moved, source: str, target: str, json: bool) -> None:
     known = f", {moved.known:,} of them known there already" if moved.known else ""
     typer.echo(f"{moved.messages:,} messages of {source!r} are in {target!r}{known}; {moved.dead:,} dead letters")
     if moved.hidden or moved.in_flight:
+        behind = f", {moved.behind:,} behind them in their message groups" if moved.behind else ""
         note(
-            f"left: {moved.hidden:,} that are delayed, {moved.in_flight:,} that somebody works on; "
+            f"left: {moved.hidden:,} that are delayed, {moved.in_flight:,} that somebody works on{behind}; "
             "the same command again, or --wait, moves them"
         )
     if moved.unsure:

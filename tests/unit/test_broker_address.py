@@ -48,6 +48,24 @@ def test_credentials_of_the_environment_stand_behind_those_of_the_url() -> None:
     assert found.password == ""
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("amqp://127.0.0.1", "amqp://me:secret@127.0.0.1:5672/%2F", True),
+        ("amqp://localhost/", "amqp://127.0.0.1/", True),
+        ("amqp://no.invalid,127.0.0.1/", "amqps://127.0.0.1:5672/", True),
+        ("amqp://no.invalid/", "amqp://no.invalid:5672/", True),
+        ("amqp://127.0.0.1/", "amqp://127.0.0.1:5673/", False),
+        ("amqp://127.0.0.1/a", "amqp://127.0.0.1/b", False),
+        ("amqp://127.0.0.1/", "amqp://127.0.0.1/?prefix=b", False),
+        ("amqp://region/?endpoint=a", "amqp://region/?endpoint=b", False),
+        ("amqp://me@127.0.0.1/", "amqp://you@127.0.0.1/", False),
+    ],
+)
+def test_two_urls_of_one_place(one: str, other: str, same: bool) -> None:
+    assert parse(one, "endpoint").is_at(parse(other, "endpoint")) is same
+
+
 def test_no_text_form_shows_a_secret() -> None:
     found = parse("amqp://me:secret@[::1]:7/v?token=secret", "token")
     for text in (str(found), repr(found), f"{found}", f"{[found]}"):

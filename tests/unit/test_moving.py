@@ -208,6 +208,73 @@ async def test_what_cannot_be_had_now_is_counted_or_waited_for(
     assert await waiting == Moved(messages=2)
 
 
+async def test_what_waits_behind_a_held_message_of_its_group_is_counted_and_not_waited_for(
+    target: MemoryBroker, clock: ManualClock
+) -> None:
+    source = await made(MemoryBroker, clock, fifo=True)
+    await source.put([Put("images", Message(f"{number}", group="g")) for number in range(3)])
+    await source.take("images", 1)
+    moving = asyncio.create_task(mover(source, target, clock).run())
+    assert await ticked(moving, clock, most=10) == Moved(in_flight=1, behind=2)
+
+
+async def ticked(running: asyncio.Task[Moved], clock: ManualClock, most: int) -> Moved:
+    """The answer of what waits for so many seconds at most."""
+    for _ in range(most):
+        sleeping = asyncio.ensure_future(clock.until_sleeping())
+        await asyncio.wait({running, sleeping}, return_when=asyncio.FIRST_COMPLETED)
+        sleeping.cancel()
+        if running.done():
+            break
+        clock.advance(1.0)
+    else:
+        running.cancel()
+    return await running
+
+
+@pytest.mark.parametrize("died", [False, True])
+async def test_a_queue_that_is_both_ends_keeps_everything(clock: ManualClock, died: bool) -> None:
+    source = await made(MemoryBroker, clock)
+    await (buried if died else put)(source, "a", "b")
+    with pytest.raises(BrokerError, match="one and the same queue"):
+        await mover(source, source, clock).run()
+    stats = await source.stats("images")
+    assert (stats.depth, stats.in_flight, stats.dead) == ((0, 0, 2) if died else (2, 0, 0))
+    assert await mover(source, source, clock, "labels").run() == (Moved(dead=2) if died else Moved(messages=2))
+
+
+class Silent(Elsewhere):
+    """A broker that drops what came under a key or id before, and says nothing of it, as FIFO queues of SQS do."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self._seen: set[str] = set()
+
+    async def put(self, puts: Sequence[Put]) -> list[Accepted]:
+        new = [each for each in puts if (each.dedupe or each.message.id) not in self._seen]
+        self._seen |= {each.dedupe or each.message.id for each in new}
+        await super().put(new)
+        return [Accepted(each.message.id) for each in puts]
+
+
+@pytest.mark.parametrize("died", [False, True])
+async def test_a_target_that_drops_keys_in_silence_gets_none_twice(
+    source: MemoryBroker, clock: ManualClock, died: bool
+) -> None:
+    target = await made(Silent, clock, dedupe_s=0.0)
+    for _ in range(2):
+        await (buried if died else put)(source, "a")
+        assert await mover(source, target, clock).run() == (Moved(dead=1) if died else Moved(messages=1))
+        assert await MemoryBroker.purge(target, "images.dead" if died else "images") == 1
+
+
+async def test_a_moved_message_does_not_wait_again(source: MemoryBroker, clock: ManualClock) -> None:
+    target = await made(MemoryBroker, clock, delay_s=60.0)
+    await put(source, "a")
+    await mover(source, target, clock).run()
+    assert [lease.message.id for lease in await target.take("images", 10)] == ["a"]
+
+
 async def test_a_large_body_is_taken_out_of_one_bucket_of_bodies_and_put_into_the_other(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +348,7 @@ def test_what_is_left_is_said(project: Path, elsewhere: MemoryBroker, capsys: py
         (["imgaes", "--to", "amqp://there"], "did you mean 'images'?"),
         (["images", "--to", "amqp://there", "--queue", "lables"], "did you mean 'labels'?"),
         (["images.dead", "--to", "amqp://there"], "which go with their queue"),
+        (["images", "--from", "amqp://127.0.0.1/", "--to", "amqp://127.0.0.1:5672/%2F"], "there already"),
         (["images", "--to", "ampq://there"], "ampq:// is no broker that millrace knows"),
     ],
 )
