@@ -47,17 +47,19 @@ class Pipe(asyncio.Transport):
 class Ear:
     """A wire, and what came through it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, greeted: bool = True) -> None:
         self.messages: list[tuple[int, bytes, bytes, bytes, bytes]] = []
         self.errors: list[str] = []
         self.wire = Wire(lambda *message: self.messages.append(message), self.errors.append)
         self.pipe = Pipe()
         self.wire.connection_made(self.pipe)
+        if greeted:
+            self.wire.data_received(b"INFO {}\r\n")
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 20, 1000])
 async def test_messages_come_whole_in_whatever_pieces(size: int) -> None:
-    ear = Ear()
+    ear = Ear(greeted=False)
     for at in range(0, len(STREAM), size):
         ear.wire.data_received(STREAM[at : at + size])
     assert ear.messages == MESSAGES
@@ -93,7 +95,35 @@ async def test_pings_are_answered_in_order_or_cancelled_with_the_connection() ->
     assert second.cancelled()
     assert ear.wire.ping().cancelled(), "expected no pong of a connection that is gone"
     assert await ear.wire.lost == "reset"
+
+
+async def test_a_connection_that_ends_before_the_greeting() -> None:
+    ear = Ear(greeted=False)
+    ear.wire.connection_lost(ConnectionResetError("reset"))
     with pytest.raises(ConnectionError, match="reset"):
+        await ear.wire.info
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"AMQP\x00\x00\t\x01",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",  # whose first letter begins a message with headers
+        b"MSG x 1 x\r\n",
+        b"+PONG\r\n",
+        b"INFO server\r\n",
+        b"INFO 3\r\n",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_who_greets_otherwise_is_no_nats(said: bytes, size: int) -> None:
+    ear = Ear(greeted=False)
+    for at in range(0, len(said), size):
+        if not ear.pipe.aborted:
+            ear.wire.data_received(said[at : at + size])
+    assert ear.pipe.aborted
+    ear.wire.connection_lost(None)
+    with pytest.raises(ConnectionError, match="it said b"):
         await ear.wire.info
 
 

@@ -9,9 +9,9 @@ import secrets
 import ssl
 from collections.abc import Callable, Sequence
 
-from millrace.broker_address import Address
+from millrace.broker_address import Address, place
 from millrace.brokers.nats.asked import Answer, Cut, Inbox, OnReply, Request, Silent
-from millrace.brokers.nats.greeting import greet
+from millrace.brokers.nats.greeting import greet, reach
 from millrace.brokers.nats.wire import Wire, hpub, pub
 from millrace.errors import BrokerDenied, BrokerError, words
 from millrace.pauses import pauses
@@ -224,16 +224,15 @@ class Link:
             host, port = self.address.hosts[self._host % len(self.address.hosts)]
             self._host += 1
             try:
-                greeting = greet(self.address, host, port, self._root, self._received, self._complain)
-                self._wire, self.max_payload = await asyncio.wait_for(greeting, _CONNECT_S)
+                await self._meet(host, port)
             except ssl.SSLError as error:
                 problem = BrokerError(
-                    f"{self.address}: {host}:{port} cannot be trusted ({error.reason or error})",
+                    f"{self.address}: {place(host, port)} cannot be trusted ({error.reason or error})",
                     "name the authority of its certificate with ?cafile=",
                 )
             except (OSError, TimeoutError) as error:
                 problem = BrokerError(
-                    f"{self.address}: nobody answers at {host}:{port} ({words(error)})",
+                    f"{self.address}: nobody answers at {place(host, port)} ({words(error)})",
                     "start nats-server -js there, or correct the address",
                 )
             except BrokerError as error:
@@ -243,6 +242,18 @@ class Link:
                 self._up.set()
                 return
         raise problem
+
+    async def _meet(self, host: str, port: int) -> None:
+        wire, info = await reach(self.address, host, port, self._received, self._complain, _CONNECT_S)
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                self.max_payload = await greet(self.address, host, wire, info, self._root)
+        except TimeoutError as error:
+            raise BrokerError(
+                f"{self.address}: {place(host, port)} greets and says no more for {_CONNECT_S:.0f} s",
+                "is it overloaded?",
+            ) from error
+        self._wire = wire
 
     def _complain(self, text: str) -> None:
         _log.error("%s: the server says: %s", self.address, text)

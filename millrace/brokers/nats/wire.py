@@ -14,6 +14,8 @@ import msgspec
 
 CRLF = b"\r\n"
 HEADER_LINE = b"NATS/1.0"
+_GREETING = b"INFO "
+_SHOWN = 40  # bytes of what somebody said who is no NATS
 _LONGEST_LINE = 65_536  # bytes of a control line; the server's INFO names every server of its cluster
 
 OnMessage = Callable[[int, bytes, bytes, bytes, bytes], None]
@@ -41,6 +43,7 @@ class Wire(asyncio.Protocol):
         self._room = asyncio.Event()
         self._room.set()
         self._said = ""
+        self._greeted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -97,6 +100,9 @@ class Wire(asyncio.Protocol):
 
     def _parse(self, data: bytes) -> int:
         """Hand over every whole command; the number of bytes that were used."""
+        if not self._greeted and not _GREETING.startswith(data[: len(_GREETING)]):
+            self._refuse(f"it said {data[:_SHOWN]!r}")
+            return len(data)
         at, end, find = 0, len(data), data.find
         while (newline := find(CRLF, at)) >= 0:
             kind = data[at : at + 1]
@@ -115,11 +121,16 @@ class Wire(asyncio.Protocol):
                 line = data[at:newline]
                 at = newline + 2
                 self._command(line)
-        if end - at > _LONGEST_LINE and self.transport is not None:
-            self._said = "what came is not NATS's protocol"
-            self.transport.abort()
+        if end - at > _LONGEST_LINE:
+            self._refuse("what came is not NATS's protocol")
             return end
         return at
+
+    def _refuse(self, reason: str) -> None:
+        """End a connection on which nobody speaks NATS."""
+        self._said = reason
+        if self.transport is not None:
+            self.transport.abort()
 
     def _command(self, line: bytes) -> None:
         if line == b"PING":
@@ -127,12 +138,19 @@ class Wire(asyncio.Protocol):
         elif line == b"PONG":
             if self._pongs and not (pong := self._pongs.popleft()).done():
                 pong.set_result(None)
-        elif line.startswith(b"INFO "):
+        elif line.startswith(_GREETING):
+            self._greeted = True
             if not self.info.done():
-                self.info.set_result(msgspec.json.decode(line[5:]))
+                self._introduce(line)
         elif line.startswith(b"-ERR"):
             self._said = line[4:].strip().strip(b"'").decode(errors="replace")
             self._on_error(self._said)
+
+    def _introduce(self, line: bytes) -> None:
+        try:
+            self.info.set_result(msgspec.json.decode(line[len(_GREETING) :], type=dict[str, Any]))
+        except msgspec.DecodeError:
+            self._refuse(f"it said {line[:_SHOWN]!r}")
 
 
 def pub(subject: str, body: bytes, reply: str = "") -> bytes:
