@@ -306,10 +306,21 @@ async def test_a_take_that_is_cancelled_gives_back(lasting: Nats) -> None:
         assert {lease.attempt for lease in found} == {1}, "expected nothing to be counted"
 
 
-async def refusing_letters(broker: NatsBroker, refuse: bool) -> None:
+async def refuse_letters(broker: NatsBroker, refuse: bool) -> None:
     """Whether the stream of dead letters is too narrow for any."""
     config = (await broker._api.stream((await broker._queues.named("work.dead")).stream) or {})["config"]
     await broker._api.call(f"STREAM.UPDATE.{config['name']}", config | {"max_msg_size": 1 if refuse else -1})
+
+
+@asynccontextmanager
+async def refusing_letters(broker: NatsBroker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """No letter is taken meanwhile; the one that was refused is taken after it, and tells of the one try."""
+    monkeypatch.setattr(take, "_BURY_AGAIN_S", 0.1)
+    await refuse_letters(broker, True)
+    yield
+    await refuse_letters(broker, False)
+    death = await letter_of(broker)
+    assert (death.reason, death.attempts) == ("failed", 1), "expected takes that could not bury to be forgotten"
 
 
 async def letter_of(broker: NatsBroker) -> Death:
@@ -332,33 +343,48 @@ async def died(broker: NatsBroker, id: str) -> None:
 async def test_a_letter_that_is_refused_keeps_no_lease_from_its_taker(
     lasting: Nats, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(take, "_BURY_AGAIN_S", 0.1)
     async with broker_at(fresh(lasting.url), lease_s=300.0, max_receives=1) as broker:
         await died(broker, "a")
         await put(broker, "b")
-        await refusing_letters(broker, True)
-        (lease,) = await broker.take("work", 10)
-        assert (lease.message.id, lease.attempt) == ("b", 1)
-        assert await settle(broker, [lease]) == [], "expected it to be ours"
-        assert "1 messages of work that nobody may take any more stay for now" in caplog.text
-        await refusing_letters(broker, False)
-        death = await letter_of(broker)
-        assert (death.reason, death.attempts) == ("failed", 1), "expected the take that could not bury to be forgotten"
+        async with refusing_letters(broker, monkeypatch):
+            (lease,) = await broker.take("work", 10)
+            assert (lease.message.id, lease.attempt) == ("b", 1)
+            assert await settle(broker, [lease]) == [], "expected it to be ours"
+    assert "1 messages of work that nobody may take any more stay for now" in caplog.text
 
 
 async def test_a_take_that_has_only_letters_says_why_they_are_refused(
     lasting: Nats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(take, "_BURY_AGAIN_S", 0.1)
     async with broker_at(fresh(lasting.url), lease_s=300.0, max_receives=1) as broker:
         await died(broker, "a")
-        await refusing_letters(broker, True)
-        for _ in range(2):
-            with pytest.raises(BrokerError, match="a dead letter of work"):
-                await taken(broker)
-        await refusing_letters(broker, False)
-        death = await letter_of(broker)
-        assert (death.reason, death.attempts) == ("failed", 1), "expected the takes that could not bury to be forgotten"
+        async with refusing_letters(broker, monkeypatch):
+            for _ in range(2):
+                with pytest.raises(BrokerError, match="a dead letter of work"):
+                    await taken(broker)
+
+
+async def test_a_take_that_is_called_off_gives_back_what_it_had_leased_before(
+    lasting: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with broker_at(fresh(lasting.url), lease_s=300.0) as broker:
+        queue = await broker._queues.named("work")
+        await put(broker, "a")
+        await broker.wait("work", 30.0)
+        pulling = asyncio.Event()
+
+        async def pull(*_: object) -> None:
+            pulling.set()
+            await asyncio.Event().wait()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(broker._puller(queue), "pull", pull)
+            taking = asyncio.create_task(broker.take("work", 10))
+            await pulling.wait()
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+        (lease,) = await taken(broker)
+        assert (lease.message.id, lease.attempt) == ("a", 1)
 
 
 async def test_a_take_that_is_called_off_while_it_buries_gives_back_uncounted(

@@ -140,6 +140,18 @@ async def test_a_commit_that_is_called_again_is_the_same() -> None:
     assert [each.verdict for each in spy.calls[-1][1].outcomes] == ["retry"]  # type: ignore[attr-defined]
 
 
+async def test_a_commit_that_failed_holds_up_nobody_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    spy, lines = Spy(transactional=True, broken="a1"), Lines(group_of)
+
+    async def away(commit: Commit) -> list[Lease]:
+        raise StorageFull("no space left")
+
+    monkeypatch.setattr(spy, "settle", away)
+    with pytest.raises(StorageFull):
+        await spy.committer().commit(Commit("q", [in_group("a1", "a", **sent("a1"))]), refuse, lines)
+    assert not lines.held
+
+
 async def test_what_is_left_to_its_lease_is_not_settled_though_it_was_refused_only_now() -> None:
     spy = Spy(transactional=True, broken="bucket")
     other = Outcome(Lease("q", Message("n"), 2, 1, 0.0), "done")

@@ -158,6 +158,12 @@ async def test_one_id_that_goes_alone_and_with_others_is_new_to_one_client(bench
     assert await bench.ids() == ["a", "b"]
 
 
+async def test_of_many_who_put_one_id_alone_each_waits_for_the_one_before(bench: Bench) -> None:
+    told = await bench.together(*([put("a", body=bytes(MOST_BYTES + 1))] for _ in range(3)))
+    assert [[each.duplicate for each in answers] for answers in told] == [[False], [True], [True]]
+    assert await bench.ids() == ["a"]
+
+
 async def test_a_key_is_not_bound_to_what_has_no_form_in_its_queue(bench: Bench) -> None:
     async def refusing(puts: Sequence[Put]) -> list[Accepted]:
         raise Unencodable("no form")

@@ -96,8 +96,11 @@ async def test_a_full_call_departs_beside_the_one_that_is_under_way() -> None:
     tasks = [asyncio.create_task(shared([0]))]
     while len(doubling.calls) < 1:
         await asyncio.sleep(0)
-    tasks += [asyncio.create_task(shared([number])) for number in range(1, 8)]
-    while len(doubling.calls) < 2:  # ends only if they wait neither for the first nor for the hour
+    tasks += [asyncio.create_task(shared([number])) for number in range(1, 5)]
+    while len(doubling.calls) < 2:  # ends only if four are enough, and wait neither for the first nor for the hour
+        await asyncio.sleep(0)
+    tasks += [asyncio.create_task(shared([number])) for number in range(5, 8)]
+    while len(shared._waiting) < 3:
         await asyncio.sleep(0)
     assert doubling.calls == [[0], [1, 2, 3, 4]], "expected the other three to wait"
     doubling.go_on.set()

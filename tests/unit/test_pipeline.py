@@ -14,6 +14,7 @@ from millrace.config.schema import Sink
 from millrace.errors import Draining, StorageBusy
 from millrace.flow.batcher import Batcher, Policy
 from millrace.flow.commit import Committer
+from millrace.flow.leases import LeaseKeeper
 from millrace.flow.mapping import Mapping
 from millrace.flow.outcomes import Decider, Rules
 from millrace.flow.pipeline import Pipeline
@@ -438,6 +439,47 @@ async def test_leases_are_renewed_while_the_filter_deletes_others() -> None:
     assert await bench.states("kept") == ["done"]
     bench.pipeline.drain()
     await bench.task
+    await settled()
+    assert clock.sleepers == 0, "nobody renews any more"
+
+
+async def test_what_the_filter_kept_is_handed_on_as_it_was_renewed_meanwhile() -> None:
+    clock, results = ManualClock(), MemoryResults()
+    broker = FaultyBroker(MemoryBroker(clock, [results]))
+    await broker.declare([QUEUE, Queue("out")])
+    accepts = Mapping(accepts=lambda lease: lease.message.id == "kept")
+    bench = Bench(Replicas(), broker, clock, results, mapping=accepts)  # type: ignore[arg-type]
+    await bench.put("kept", "filtered")
+    reached, go_on = broker.hold("settle")
+    keeping = asyncio.create_task(bench.pipeline._keeper.run())
+    sifting = asyncio.create_task(bench.pipeline.sift(await bench.pipeline.take()))
+    await reached.wait()
+    await clock.until_sleeping(1)
+    clock.advance(10.0)
+    await settled()
+    go_on.set()
+    assert [lease.expires_at - clock.monotonic() for lease in await sifting] == [QUEUE.lease_s]
+    keeping.cancel()
+
+
+async def test_what_was_renewed_beyond_the_end_of_its_batch_is_not_renewed_again() -> None:
+    """A handler that makes its message visible sooner has its way."""
+    clock, timing = ManualClock(), Timing()
+    broker = MemoryBroker(clock)
+    await broker.declare([QUEUE])
+    await broker.put([Put("q", Message("m"))])
+    keeper = LeaseKeeper(broker, Batcher(Policy(4, 0.0, 1000, 30.0), timing), QUEUE.lease_s, clock)
+    keeping = asyncio.create_task(keeper.run())
+    with keeper.holding(await broker.take("q", 1)) as hold:
+        await clock.until_sleeping(1)
+        clock.advance(10.0)
+        await settled()
+        hold.needed_until = clock.monotonic() + 25.0
+        await broker.extend(hold.leases, 5.0)
+        clock.advance(10.0)
+        await settled()
+        assert [lease.message.id for lease in await broker.take("q", 1)] == ["m"]
+    keeping.cancel()
 
 
 async def test_how_long_a_take_took_is_no_longer_waited_for() -> None:

@@ -160,6 +160,31 @@ async def test_puts_that_come_together_share_a_script() -> None:
     assert len(shares) <= 5, f"expected the puts to share, got {shares}"
 
 
+async def test_who_goes_away_while_a_script_is_under_way_takes_nobodys_answer() -> None:
+    shares: list[int] = []
+    gate = asyncio.Event()
+
+    async def store(puts):
+        shares.append(len(puts))
+        await gate.wait()
+        return [Accepted(put.message.id) for put in puts]
+
+    intake = Intake(store)
+    putting = [asyncio.ensure_future(intake.put(put_of(id))) for id in "abcdef"]
+    while len(shares) < 2:
+        await asyncio.sleep(0)
+    gate.set()
+    await putting[0]
+    gate.clear()
+    while len(shares) < 3:
+        await asyncio.sleep(0)
+    assert shares == [1, 1, 4]
+    putting[3].cancel()
+    gate.set()
+    answers = await asyncio.gather(*putting, return_exceptions=True)
+    assert [answer[0].id for answer in answers if isinstance(answer, list)] == [*"abcef"]
+
+
 async def test_a_shared_script_is_bounded() -> None:
     shares: list[int] = []
 
@@ -249,6 +274,22 @@ async def test_odd_servers_are_told(answer: bytes, said: str) -> None:
     async with saying(once) as url:
         with pytest.raises(BrokerError, match=said):
             await open_broker(url)
+
+
+async def test_who_answers_and_is_no_redis_is_not_said_to_be_silent() -> None:
+    async with saying(lambda got: b"AMQP\x00\x00\t\x01") as url:
+        with pytest.raises(BrokerError, match="what answers there is no Redis") as refused:
+            await open_broker(url)
+    assert "does not answer" not in refused.value.problem
+
+
+async def test_an_error_without_words_is_told_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def wordless(*_: object) -> Connection:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(Connection, "to", wordless)
+    with pytest.raises(BrokerError, match="does not answer: ConnectionResetError"):
+        await open_broker("redis://127.0.0.1:1")
 
 
 async def test_a_connection_answers_in_order_and_ends_whole() -> None:
