@@ -57,3 +57,8 @@ class Request:
         """Answer whoever asked, unless he no longer waits."""
         if not self.answer.done():
             self.answer.set_result(answer)
+
+    def refuse(self, error: Exception) -> None:
+        """Tell whoever asked that there will be no answer, unless he no longer waits."""
+        if not self.answer.done():
+            self.answer.set_exception(error)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from millrace.aws import errors as lambda_errors
+from millrace.errors import Draining
 from millrace.flow.replica import Replica
 from millrace.flow.request import Lost, Request
 from millrace.flow.seat import Seat
@@ -15,9 +16,14 @@ _TOGETHER = 8  # that may stand in a replica which is through with each in a mom
 
 
 class WaitingLine:
-    """Requests in the order of their coming; `depth` is how many a replica takes at once."""
+    """Requests in the order of their coming; `depth` is how many a replica takes at once.
 
-    def __init__(self, seats: Sequence[Seat], depth: int) -> None:
+    Once it is closed it refuses all that stand in it, and all that are put back.
+    """
+
+    def __init__(self, function: str, seats: Sequence[Seat], depth: int) -> None:
+        self.closed = False
+        self._function = function
         self._seats = seats
         self._depth = depth
         self._requests: deque[Request] = deque()
@@ -38,16 +44,28 @@ class WaitingLine:
     def put_back(self, requests: Sequence[Request]) -> None:
         """Requests that were inside already, in front of all others."""
         self._requests.extendleft(reversed(requests))
+        if self.closed:
+            self.close()
 
     def remove(self, request: Request) -> None:
         """Out of the line, wherever it stands."""
         self._requests.remove(request)
 
-    def leave(self) -> list[Request]:
-        """All of them, out of the line."""
-        everyone = list(self._requests)
-        self._requests.clear()
-        return everyone
+    def refuse(self, request: Request) -> None:
+        """Turn one away, if it still stands in the line."""
+        if request in self._requests:
+            self.remove(request)
+            request.refuse(self.refusal())
+
+    def close(self) -> None:
+        """Turn all away."""
+        self.closed = True
+        while self._requests:
+            self._requests.popleft().refuse(self.refusal())
+
+    def refusal(self) -> Draining:
+        """What is told those who are turned away."""
+        return Draining(f"the replicas of {self._function} are shutting down")
 
     def assign(self) -> None:
         """Give waiting batches to replicas, first come first served.

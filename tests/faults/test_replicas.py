@@ -686,7 +686,7 @@ async def test_a_replica_that_breaks_the_protocol_is_ended(bench: Bench) -> None
     assert answer.failure.message.startswith("the replica of f broke the protocol")
     task = asyncio.create_task(replicas.run(batch("hang")))
     await bench.line("predicting hang")
-    (seat,) = replicas._seats
+    (seat,) = replicas._seats._seats
     assert seat.replica is not None
     with pytest.raises(LookupError, match="batch 99"):
         seat.replica._take(Began(99))
@@ -709,7 +709,7 @@ async def test_a_batch_that_a_dying_replica_never_saw_goes_to_the_next(
 
 async def test_resident_memory_of_a_process_that_is_gone(bench: Bench) -> None:
     replicas = await bench.replicas()
-    (seat,) = replicas._seats
+    (seat,) = replicas._seats._seats
     replica = seat.replica
     assert replica is not None
     os.kill(replica.pid, signal.SIGKILL)
