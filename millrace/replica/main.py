@@ -36,6 +36,7 @@ class Replica:
         self._socket = connection
         self._guest = guest
         self._sending = threading.RLock()
+        self._leaving = threading.Lock()
         self._unsent: deque[bytes] = deque()
         self._writing = False
         self._inbox = Inbox(connection, self._leave)
@@ -101,6 +102,8 @@ class Replica:
     def _leave(self) -> None:
         """Nobody is there any more to answer to."""
         if not self._guest:
+            # Both threads may notice at once, and not every os._exit stands that: coverage's first saves what it saw.
+            self._leaving.acquire()
             # Not sys.exit: the main thread may be in a predict that never returns.
             os._exit(_PARENT_GONE)
 
