@@ -653,6 +653,7 @@ async def test_only_dead_letters_are_chosen_by_id() -> None:
         (fault_of(400, {"__type": "com.amazonaws.sqs#AccessDeniedException", "message": "m"}), "IAM policy"),
         (fault_of(403, {"__type": "InvalidClientTokenId", "Message": "m"}), "check the key"),
         (fault_of(400, {"__type": "AWS.SimpleQueueService.UnsupportedOperation"}), "SQS API reference"),
+        (fault_of(404, {}), "check the endpoint"),
     ],
 )
 def test_a_refusal_says_what_to_do(fault: Fault, hint: str) -> None:
@@ -691,6 +692,8 @@ async def test_credentials_and_endpoint_come_from_the_url_or_the_usual_chain(mon
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     found = await access("sqs://eu-west-1?endpoint=http://127.0.0.1:8401")
     assert found.endpoint == "http://127.0.0.1:8401/"
+    with pytest.raises(BrokerError, match="'many'"):
+        await access("sqs://eu-west-1?endpoint=http://127.0.0.1:many")
     assert "Credential=FROMENV/" in (await found.headers("ListQueues", b"{}"))["Authorization"]
 
 

@@ -42,8 +42,11 @@ class Admin:
         try:
             found = await asyncio.to_thread(self._client.list_topics, topic, _PATIENCE_S)
         except KafkaException as error:
+            self._client.poll(0)  # the client tells what went wrong only to who asks
             if self._health.denied is not None:
                 raise told(self._health.denied, "let us in") from error
+            if error.args[0].code() == KafkaError._TRANSPORT:
+                raise self._health.unreachable() from error
             raise told(error, "answer") from error
         self._health.well()
         return found

@@ -31,21 +31,43 @@ class Health:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._lost = False
+        self._met = False
         self.denied: KafkaError | None = None
+        self.last: KafkaError | None = None
 
     def error(self, error: KafkaError) -> None:
         """librdkafka's error callback."""
         if error.code() in _DENIED:
             self.denied = error
-        if error.code() == KafkaError._ALL_BROKERS_DOWN and not self._lost:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self.last = error
+        elif self._met and not self._lost:
             self._lost = True
             _log.warning("broker %s: connection lost; trying again", self._address)
 
     def well(self) -> None:
         """Something was answered."""
+        self._met, self.last = True, None
         if self._lost:
             self._lost = False
             _log.warning("broker %s: connected again", self._address)
+
+    def unreachable(self) -> BrokerError:
+        """Why nobody answered, as far as the client told: the last that went wrong with one of the hosts."""
+        if self.last is None:
+            return BrokerError(
+                f"broker {self._address}: no answer in time",
+                "is Kafka running there, and is this its port (9092 as a rule, 9093 with kafkas://)?",
+            )
+        if self.last.code() == KafkaError._BAD_MSG:
+            return BrokerError(
+                f"broker {self._address}: what answers at {self.last.str().partition('/')[0]} does not speak Kafka",
+                "correct the port: Kafka's is 9092 as a rule, 9093 with kafkas://",
+            )
+        return BrokerError(
+            f"broker {self._address} cannot be reached: {self.last.str()}",
+            "check that the cluster is up and reachable from here",
+        )
 
 
 def settings_of(address: Address, health: Health) -> Settings:

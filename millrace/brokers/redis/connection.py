@@ -18,6 +18,7 @@ from millrace.broker_address import Address
 Answer = asyncio.Future[Any]
 Push = Callable[[list[Any]], None]
 _CONNECT_S = 5.0
+FOREIGN = "what answers there is no Redis"
 
 
 class Connection(asyncio.Protocol):
@@ -81,7 +82,7 @@ class Connection(asyncio.Protocol):
             while (found := self._reader.gets()) is not False:
                 self._received(found)
         except hiredis.ProtocolError as error:
-            self.close(f"what answers is no Redis: {error}")
+            self.close(f"{FOREIGN}: {error}")
 
     def connection_lost(self, error: Exception | None) -> None:
         self.close(str(error) if error is not None else "the server closed it")

@@ -10,10 +10,10 @@ from typing import Any
 import hiredis
 
 from millrace.broker_address import Address
-from millrace.brokers.redis.connection import Connection
+from millrace.brokers.redis.connection import FOREIGN, Connection
 from millrace.brokers.redis.replies import Transient, error_of, is_gone
 from millrace.brokers.redis.scripts import Script
-from millrace.errors import BrokerError, MillraceError, not_utf8
+from millrace.errors import BrokerError, MillraceError, not_utf8, words
 from millrace.pauses import pauses
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Link:
         try:
             await self._connect()
         except (OSError, Transient) as error:
-            raise self._unreachable(str(error)) from error
+            raise self._unreachable(words(error)) from error
         self._keeping = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
@@ -133,7 +133,7 @@ class Link:
                 await self._connect()
                 return
             except (OSError, Transient) as error:
-                self._reason, waits = str(error), away
+                self._reason, waits = words(error), away
             except MillraceError as error:
                 self._reason, waits = error.problem, denied
             await asyncio.sleep(next(waits))
@@ -171,7 +171,7 @@ class Link:
             self._on_wake(push[1].decode())
 
     def _unreachable(self, reason: str) -> BrokerError:
-        text = f"redis {self.address} does not answer: {reason}"
+        text = f"redis {self.address}{'' if reason.startswith(FOREIGN) else ' does not answer'}: {reason}"
         hint = "start it, or correct the URL: redis://USER:PASSWORD@HOST:PORT/DATABASE"
         if self.address.tls and "certfile" not in self.address.options:
             hint += "; where it asks for this client's certificate, ?certfile=&keyfile="

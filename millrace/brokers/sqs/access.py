@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -66,6 +67,7 @@ def _found(address: Address) -> Access:
             config=Config(parameter_validation=False),
         )
         credentials = client._get_credentials()
+        urlsplit(client.meta.endpoint_url).port  # noqa: B018 - raises ValueError, which would come with each request
     except (BotoCoreError, ValueError) as error:
         raise BrokerDenied(
             f"broker {address if has_region else 'sqs://'}: {error}",

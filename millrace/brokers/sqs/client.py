@@ -59,7 +59,7 @@ class Client:
             try:
                 answer = await self._once(action, body, wait_s)
             except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
-                trouble, cause = f"no answer from {self._access.endpoint}: {words(error)}", error
+                trouble, cause = _no_answer(self._access.endpoint, error), error
                 waits = away
             except Fault as fault:
                 if not fault.passing:
@@ -109,6 +109,14 @@ class Client:
         if self._answered and self._trouble:
             _log.warning("SQS answers again; before: %s", self._trouble)
         self._answered, self._trouble = True, ""
+
+
+def _no_answer(endpoint: str, error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientResponseError):  # no HTTP; its other lines are what came instead
+        return f"what answers at {endpoint} is no SQS: {error.message.partition(chr(10))[0].rstrip(':')}"
+    if isinstance(error, msgspec.DecodeError):
+        return f"what answers at {endpoint} is no SQS: {error}"
+    return f"no answer from {endpoint}: {words(error)}"
 
 
 def _told(text: bytes) -> Json:

@@ -10,6 +10,7 @@ from typing import Any
 
 from millrace.errors import BrokerError
 
+_NAMELESS = "Unknown"
 _THROTTLED = frozenset(
     {
         "RequestThrottled",
@@ -68,12 +69,16 @@ class Fault(Exception):
             return BrokerError(
                 problem, "check the key, the secret and the clock: in the URL, AWS_* variables or a profile"
             )
+        if self.code == _NAMELESS:
+            return BrokerError(
+                problem, "an error without a name is not SQS's: check the endpoint, and proxies before it"
+            )
         return BrokerError(problem, "see the error's name in the SQS API reference")
 
 
 def fault_of(status: int, told: Mapping[str, Any]) -> Fault:
     """The fault of a whole answer."""
-    name = str(told.get("__type") or told.get("code") or "Unknown")
+    name = str(told.get("__type") or told.get("code") or _NAMELESS)
     text = str(told.get("message") or told.get("Message") or f"HTTP status {status}")
     return Fault(_bare(name), text, status)
 

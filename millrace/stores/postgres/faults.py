@@ -19,6 +19,8 @@ _WORDS = {
     "too many clients": "53300",
     "remaining connection slots": "53300",
 }
+# What libpq says of an answer that is none.
+_FOREIGN = ("received invalid response to", "expected authentication request from server")
 
 
 def is_worth_repeating(error: Exception) -> bool:
@@ -61,6 +63,11 @@ def translate(error: Exception, address: Address) -> StorageError:
         return StorageError(f"{address}: {said}", "something dropped a table of millrace: start again to have it made")
     if isinstance(error, TooManyRequests):
         return StorageBusy(f"{address}: too many wait for a connection", "give the server time, or run more processes")
+    if any(words in said for words in _FOREIGN):
+        return StorageError(
+            f"{address}: what answers there does not speak PostgreSQL: {said}",
+            "check host and port in `database:`; PostgreSQL's port is 5432 as a rule",
+        )
     if isinstance(error, PoolTimeout | PoolClosed) or is_lost_connection(error):
         return StorageError(
             f"{address}: the server cannot be reached: {said}",
