@@ -140,7 +140,7 @@ def not_utf8(error: UnicodeEncodeError, what: str = "") -> Unencodable:
     """Of a text that has no form in UTF-8: `what` names it, else it is shown."""
     text = error.object
     return Unencodable(
-        f"{what or f'the text {shortened(text)!r}'} has {text[error.start]!a} at character {error.start}, "
+        f"{what or f'the text {text[:_MOST_SHOWN]!r}'} has {text[error.start]!a} at character {error.start}, "
         "half of a surrogate pair, which UTF-8 has no form for",
         "make the text with errors='replace', or put the bytes that it was read from into the body",
     )

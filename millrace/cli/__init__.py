@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from millrace.cli.registry import COMMANDS
+from millrace.cli.texts import escape_odd_letters, refusing_odd_texts
 from millrace.errors import ConfigError, MillraceError
 
 _INTERRUPTED = 130
@@ -62,7 +63,7 @@ def load_command(name: str) -> Any:
         app.command(name=name, short_help=COMMANDS[name].help)(found)
     command = get_command(app)
     command.name = name
-    return command
+    return refusing_odd_texts(command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -110,6 +111,7 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """The `millrace` command."""
     gc.set_threshold(*_GC)
+    escape_odd_letters(sys.stdout)
     code = run(sys.argv[1:])
     gc.freeze()  # everything is closed: to look through all modules for cycles at the exit takes a tenth of `invoke`
     sys.exit(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import mimetypes
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -68,7 +69,8 @@ def read_body(text: str | None, file: Path | None, max_bytes: int) -> tuple[byte
         raise MillraceError("expected a body or --file, " + ("got both" if file else "got neither"), "- reads a pipe")
     if file is not None:
         guess = mimetypes.guess_type(file.name)[0] or _BYTES
-        return _read_file(file, max_bytes), {"content-type": guess, "filename": file.name}
+        name = os.fsencode(file.name).decode(errors="replace")  # which may be any bytes
+        return _read_file(file, max_bytes), {"content-type": guess, "filename": name}
     content = _limited(sys.stdin.buffer, "standard input", max_bytes) if text == "-" else text.encode()  # type: ignore[union-attr]
     return content, {"content-type": guess_type(content)}
 

@@ -22,7 +22,8 @@ class AsyncClient:
 
     `project` is a project's folder or millrace.yml, or the http(s) URL of its gateway; `stage` chooses the overlay of
     a project file; `token` is the gateway's, by default MILLRACE_TOKEN. Every method raises MillraceError's
-    subclasses, the same over both ways: UnknownQueue, QueueFull, TooLarge, StorageError, and GatewayError over HTTP.
+    subclasses, the same over both ways: UnknownQueue, QueueFull, TooLarge, Unencodable, StorageError, and over HTTP
+    GatewayError.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from millrace.config.faults import Fault, Place
+from millrace.config.surrogates import join_pairs, joined, may_have
 from millrace.config.tree import Node
 
 MAX_BYTES = 1_000_000
@@ -67,7 +68,7 @@ def compose(text: str, source: str, faults: list[Fault], at: Place | None = None
 
     no = "not JSON" if source.endswith(".json") else "not YAML"
     try:
-        return YAML(typ="safe", pure=True).compose(io.StringIO(text))
+        root = YAML(typ="safe", pure=True).compose(io.StringIO(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         if "end of stream" in (error.problem or ""):  # which is far from the quote that was left open
@@ -83,6 +84,10 @@ def compose(text: str, source: str, faults: list[Fault], at: Place | None = None
         faults.append(Fault(at or Place(source, 1, 1), "nested too deeply"))
     except Exception as error:  # the parser lets its own IndexError, ValueError and the like escape on odd input
         faults.append(Fault(at or Place(source, 1, 1), f"{no}: {type(error).__name__}: {error}"))
+    else:
+        if root is not None and may_have(text):
+            join_pairs(root, source, faults, at)
+        return root
     return None
 
 
@@ -204,6 +209,9 @@ class Builder:
         if value is None:
             expected = f"it to be set, or a default: ${{env:{name}, default}}"
             self._faults.append(Fault(place, f"the environment variable {name} is not set", expected))
+            return ""
+        if not joined(value)[1]:
+            self._faults.append(Fault(place, f"the environment variable {name} is not UTF-8"))
             return ""
         return value
 

@@ -5,6 +5,7 @@ Losing it costs time, not duplicates: an item that is sent again carries the sam
 
 from __future__ import annotations
 
+import json
 import os
 from hashlib import blake2b
 from pathlib import Path
@@ -34,8 +35,9 @@ class Checkpoints:
     def load(self, queue: str, source: Path) -> Checkpoint | None:
         """The last one saved; None when there is none or it cannot be read."""
         try:
-            return msgspec.json.decode(self._path(queue, str(source)).read_bytes(), type=Checkpoint)
-        except (FileNotFoundError, msgspec.DecodeError):
+            found = json.loads(self._path(queue, str(source)).read_bytes())
+            return msgspec.convert(found, Checkpoint)
+        except (FileNotFoundError, ValueError):
             return None
 
     def save(self, checkpoint: Checkpoint) -> None:
@@ -43,11 +45,12 @@ class Checkpoints:
         path = self._path(checkpoint.queue, checkpoint.source)
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}.new")
-        fresh.write_bytes(msgspec.json.encode(checkpoint))
+        # json writes names that are no UTF-8 as escapes and reads them again, which msgspec does not.
+        fresh.write_text(json.dumps(msgspec.to_builtins(checkpoint)))
         fresh.replace(path)
 
     def _path(self, queue: str, source: str) -> Path:
-        name = blake2b(f"{queue}\n{source}".encode(), digest_size=12).hexdigest()
+        name = blake2b(f"{queue}\n{source}".encode(errors="surrogateescape"), digest_size=12).hexdigest()
         return self._folder / f"{name}.json"
 
 

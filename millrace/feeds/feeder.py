@@ -173,5 +173,5 @@ class Feeder:
 
 def feed_id(queue: str, source: str, run: int) -> str:
     """What the ids of one feed begin with: the same source into the same queue has the same, unless fed anew."""
-    seed = f"{queue}\n{source}\n{run}".encode()
+    seed = f"{queue}\n{source}\n{run}".encode(errors="surrogateescape")
     return f"feed-{blake2b(seed, digest_size=6).hexdigest()}"

@@ -15,6 +15,7 @@ import millrace
 from millrace import cli
 from millrace.cli import output
 from millrace.cli.registry import COMMANDS, Command
+from millrace.cli.send import read_body
 from millrace.errors import ConfigError, MillraceError
 
 
@@ -107,6 +108,52 @@ def test_a_reader_that_went_away_is_no_traceback() -> None:
     os.close(writer)
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["send", "images", "\udcff"], "BODY': '\\udcff' is not UTF-8"),
+        (["send", "images", "x", "--attr", "a=b", "--attr", "a=\udcff"], "'--attr': 'a=\\udcff' is not UTF-8"),
+        (["table", "get", "labels", "\udcff"], "'KEY': '\\udcff' is not UTF-8"),
+        (["feed", "\udcff", "a.csv"], "'QUEUE': '\\udcff' is not UTF-8"),
+        (["event", "sqs", "--body", "\udcff"], "'--body' / '-b': '\\udcff' is not UTF-8"),
+        (["check", "--stage", "\udcff"], "'\\udcff' is not UTF-8"),
+    ],
+)
+def test_an_argument_that_is_no_text_is_refused(
+    arguments: list[str], what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments) == 2
+    assert what in capsys.readouterr().err
+
+
+def test_a_variable_that_is_no_text_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MILLRACE_BROKER", "redis://\udcff")
+    assert cli.run(["queues"]) == 2
+    assert "env var: 'MILLRACE_BROKER'): 'redis://\\udcff' is not UTF-8" in capsys.readouterr().err
+
+
+def test_a_path_may_be_any_bytes(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    assert cli.run(["init", "hello", str(folder)]) == 0
+    assert cli.run(["check", "--project", str(folder)]) == 0
+
+
+def test_a_file_whose_name_is_no_text_can_be_sent(tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"\xff.txt")
+    file.write_bytes(b"\xff")
+    assert read_body(None, file, 10) == (b"\xff", {"content-type": "text/plain", "filename": "\ufffd.txt"})
+
+
+def test_a_name_that_is_no_text_can_be_printed() -> None:
+    script = "from millrace import cli; import sys; sys.argv[1:] = ['--version']\n"
+    script += "cli.run = lambda arguments: print('caf\\u00e9 \\udcff')\ncli.main()"
+    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, env=strict, timeout=60)
+    assert done.stdout.decode() == "café \\udcff\n"
 
 
 def test_main_leaves_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:

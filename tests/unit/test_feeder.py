@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millrace.brokers.limits import check_texts
 from millrace.errors import QueueFull, StorageError
 from millrace.feeds import Bad, Checkpoints, Cursor, Feeder, FeedError, open_reader
 from millrace.types import Accepted, Put
@@ -100,6 +102,22 @@ async def test_a_finished_feed_does_nothing_again_until_the_file_grows(bench: Be
     progress = await bench.feeder().run()
     assert (progress.sent, progress.known) == (2, 0)
     assert bench.queue.bodies == list(range(12))
+
+
+async def test_a_source_whose_name_is_no_text_is_fed_and_gone_on_with(bench: Bench, tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xff")
+    folder = tmp_path / odd
+    folder.mkdir()
+    for name in ("a", f"b{odd}", "c"):
+        (folder / name).write_text(f'"{name[0]}"')
+    bench.path = folder
+    feeder = bench.feeder(page_items=2, on_progress=lambda progress: feeder.stop())
+    progress = await feeder.run()
+    assert (progress.sent, progress.cursor.path) == (2, f"b{odd}")
+    progress = await bench.feeder().run()
+    assert (progress.sent, progress.known, progress.resumed) == (1, 0, True)
+    assert bench.queue.bodies == ["a", "b", "c"]
+    check_texts(bench.queue.messages.values())
 
 
 async def test_stop_ends_after_the_put_under_way_and_the_next_run_goes_on(bench: Bench) -> None:

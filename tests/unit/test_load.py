@@ -134,6 +134,10 @@ functions:
          "expected a single document in the stream"),
         ("service: \x07", "millrace.yml:1:10: not YAML: a character that may not stand in it; got '\\x07'"),
         (b"service: \xff", "millrace.yml:1:10: not UTF-8 text; got byte 0xff"),
+        (SMALL + r'    environment: {A: "a\ud800"}', "millrace.yml:5:22: half of a surrogate pair, which is no text; "
+         "expected a letter, got 'a\N{REPLACEMENT CHARACTER}'"),
+        (SMALL + r'    environment: {"\U0000DC00": a, B: &x b, C: *x}', "millrace.yml:5:19: half of a surrogate pair, "
+         "which is no text; expected a letter, got '\N{REPLACEMENT CHARACTER}'"),
         ("a: &a [*a]\nservice: x", "millrace.yml:1:4: the alias *a contains itself"),
         ("service: !Ref x", "millrace.yml:1:10: the tag !Ref has no meaning here; expected a plain value"),
         ("service: !!set {x}", "millrace.yml:1:10: the tag tag:yaml.org,2002:set has no meaning here; "
@@ -161,6 +165,17 @@ functions:
 )  # fmt: skip
 def test_one_fault(folder: Path, text: str | bytes, fault: str) -> None:
     assert fault in faults(text, folder)
+
+
+def test_a_pair_of_escapes_is_one_letter(folder: Path) -> None:
+    text = SMALL + r'    environment: {A: "\ud83d\ude00 \u00e9"}'
+    assert loaded(text, folder).functions["f"].environment == {"A": "\N{GRINNING FACE} é"}
+
+
+def test_a_variable_that_is_no_text_is_a_fault(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ODD", "\udcff")
+    found = faults(SMALL + "    environment: {A: '${env:ODD}'}", folder)
+    assert "millrace.yml:5:22: the environment variable ODD is not UTF-8" in found
 
 
 def test_too_large_a_file(folder: Path) -> None:

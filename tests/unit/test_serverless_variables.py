@@ -134,6 +134,11 @@ def test_an_environment_variable_is_never_shown() -> None:
     assert "s3cret" not in repr([str(fault) for fault in faults])
 
 
+def test_an_environment_variable_that_is_no_text_is_a_fault() -> None:
+    _, faults = told("x: ${env:ODD}", environment={"ODD": "\udcff"})
+    assert faults == ["serverless.yml:1:4: the environment variable of ${env:ODD} is not UTF-8; expected text"]
+
+
 def test_what_an_environment_variable_holds_is_no_variable() -> None:
     assert value("x: ${env:A}\ny: 1", environment={"A": "${self:y}"}) == "${self:y}"
 

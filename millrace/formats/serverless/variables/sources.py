@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from millrace.config.faults import nearest, one_of
+from millrace.config.surrogates import joined
 from millrace.config.tree import Node
 from millrace.formats.keys import Key, Keys
 from millrace.formats.nodes import text
@@ -136,6 +137,8 @@ class Sources:
             return Missing(
                 f"the environment variable of ${{{ask.shown}}} is not set", "it to be set, or a fallback after a comma"
             )
+        if not joined(value)[1]:
+            return Missing(f"the environment variable of ${{{ask.shown}}} is not UTF-8", "text")
         return Node(value, ask.site.place, ask.site.key_place, written=f"${{{ask.shown}}}")
 
     def _sls(self, ask: Ask, tree: Tree) -> Answer:
