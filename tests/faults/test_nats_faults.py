@@ -340,6 +340,15 @@ async def died(broker: NatsBroker, id: str) -> None:
     assert await settle(broker, await broker.take("work", 1), "retry") == []
 
 
+async def test_a_lease_that_runs_out_after_a_retry_is_a_death_by_a_lost_lease(lasting: Nats) -> None:
+    async with broker_at(fresh(lasting.url), max_receives=2) as broker:
+        await put(broker, "a")
+        assert await settle(broker, await broker.take("work", 1), "retry") == []
+        assert [lease.attempt for lease in await taken(broker)] == [2]
+        death = await letter_of(broker)
+        assert (death.reason, death.attempts) == ("lost", 2)
+
+
 async def test_a_letter_that_is_refused_keeps_no_lease_from_its_taker(
     lasting: Nats, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -428,6 +437,24 @@ async def test_a_take_that_cannot_read_its_notes_gives_back_what_it_got(
         while len(found) < 2:
             found |= {lease.message.id: lease.attempt for lease in await taken(broker)}
         assert found == {"a": 2, "b": 1}, "expected the take that failed not to be counted"
+
+
+async def test_a_settle_that_failed_after_it_had_noted_a_retry_is_called_again(lasting: Nats) -> None:
+    async with broker_at(fresh(lasting.url), lease_s=300.0) as broker:
+        await put(broker, "a", "b", "c")
+        again, freed, dead = await broker.take("work", 3)
+        death = Death("failed", Failure("ValueError", "no"), "work", 1, 0.0, 0.0)
+        commit = Commit(
+            "work", [Outcome(again, "retry"), Outcome(freed, "release"), Outcome(dead, "dead", death=death)]
+        )
+        await refuse_letters(broker, True)
+        for _ in range(2):
+            with pytest.raises(BrokerError, match="a dead letter of work"):
+                await broker.settle(commit)
+        await refuse_letters(broker, False)
+        assert await broker.settle(commit) == [], "expected none to be lost by a settle that said that it failed"
+        assert [(each.message.id, each.attempt) for each in await broker.take("work", 3)] == [("a", 2), ("b", 1)]
+        assert [each.message.id for each in await broker.peek("work.dead")] == ["c"]
 
 
 async def test_letters_whose_stream_was_deleted_get_another(lasting: Nats, caplog: pytest.LogCaptureFixture) -> None:

@@ -74,6 +74,32 @@ async def test_notes_that_keep_changing_are_given_up() -> None:
         await fence.change(NatsQueue(Queue("work"), ""), [Held(Place(1, 2, 2, 7), b"", 0.0, 0.0)], lambda _, note: note)
 
 
+class Cutting(Played):
+    """A link that was cut before it heard the first answer; remembers what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__(None, repeated=True)
+        self.told: list[bytes] = []
+
+    async def up(self) -> None:
+        """It is there again at once."""
+
+    async def send(self, commands: list[bytes]) -> None:
+        self.told += commands
+
+    async def ask(self, subject: str, body: bytes = b"", head: bytes = b"") -> Answer:
+        repeated, self.repeated = self.repeated, False
+        return Answer(b"NATS/1.0\r\n\r\n", b"", repeated)
+
+
+async def test_answers_that_a_lost_connection_may_have_swallowed_are_said_again() -> None:
+    link = Cutting()
+    held = [Held(Place(number, 1, 1, 1), b"ack", 0.0, 0.0) for number in (1, 2)]
+    fence = Fence(Api(link), notes_over(link), ManualClock())
+    await fence.answer(NatsQueue(Queue("work"), ""), [(each, b"+ACK") for each in held])
+    assert link.told == [b"PUB ack 4\r\n+ACK\r\n"] * 2, "the last alone was confirmed, and not that it came behind"
+
+
 async def test_a_stream_that_cannot_be_asked_for_is_no_missing_stream() -> None:
     link = Played(None, repeated=False, said=b'{"error":{"code":503,"err_code":10008,"description":"no quorum"}}')
     with pytest.raises(ApiError, match="no quorum"):

@@ -110,8 +110,12 @@ class Endings:
                 first_failed_at=note.first_failed_at or outcome.lease.first_failed_at or now,
             )
 
-        freed = {each.place for each in await self._fence.change(queue, back, if_ours(free))}
-        return {place for place, outcome in outcomes.items() if outcome.verdict in ("done", "dead") or place in freed}
+        # What a settle had noted before it failed is in force: asked again, the note would say that it was lost.
+        for each in await self._fence.change(queue, [each for each in back if not each.freed], if_ours(free)):
+            each.freed = True
+        return {
+            place for place, outcome in outcomes.items() if outcome.verdict in ("done", "dead") or ours[place].freed
+        }
 
     async def _forget(self, queue: NatsQueue, ended: Sequence[Held], outcomes: dict[Place, Outcome]) -> None:
         for each in ended:

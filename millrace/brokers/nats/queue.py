@@ -24,13 +24,17 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
 
 class Held(msgspec.Struct, gc=False):
-    """A lease that is held here. `sure_until` and `expires_at` are monotonic seconds."""
+    """A lease that is held here. `sure_until` and `expires_at` are monotonic seconds.
+
+    `freed`: we have noted that it is given back, and JetStream may not have been told.
+    """
 
     place: Place
     ack: bytes
     expires_at: float
     sure_until: float
     noted: Noted | None = None
+    freed: bool = False
 
 
 class NatsQueue:
