@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from millrace.broker import Broker
+from millrace.broker import Broker, Queue
 from millrace.brokers.rabbitmq import open_broker
 from millrace.brokers.rabbitmq.broker import RabbitBroker
 from millrace.testing.bench import BrokerBench
 from millrace.testing.broker import CHECKS, Check
+from millrace.types import Message, Put
 from tests.conformance.real_time import run_in_real_time
 from tests.services import service
 
@@ -41,3 +42,19 @@ async def rabbitmq(unit_s: float = UNIT_S) -> AsyncIterator[BrokerBench]:
 @pytest.mark.parametrize("check", APPLYING, ids=lambda check: check.name)
 async def test_rabbitmq(check: Check) -> None:
     await run_in_real_time(rabbitmq, check.run, UNIT_S)
+
+
+async def test_what_was_moved_before_a_close_does_not_come_back() -> None:
+    """RabbitMQ forgets acknowledgements that it has not told the queue of when their channel is closed."""
+    url = f"{service('rabbitmq')}?prefix=t{secrets.token_hex(4)}."
+    names = [f"m{number:03}" for number in range(200)]
+    first = await open_broker(url)
+    await first.declare([Queue("work"), Queue("other")])
+    await first.put([Put("work", Message(name, b"x")) for name in names])
+    assert await first.move("work", "other") == 200
+    await first.close()
+    second = await open_broker(url)
+    assert await second.purge("work") == 0
+    assert await second.purge("other") == 200
+    await second.drop(["work", "other"])
+    await second.close()
