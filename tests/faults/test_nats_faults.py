@@ -256,6 +256,18 @@ async def test_a_handle_settles_in_another_process(lasting: Nats) -> None:
         assert await taker.take("work", 1) == []
 
 
+async def test_a_retry_that_another_process_was_faster_with_takes_it_from_nobody(lasting: Nats) -> None:
+    url = fresh(lasting.url)
+    async with broker_at(url, lease_s=300.0) as taker, broker_at(url, lease_s=300.0) as other:
+        await put(taker, "a")
+        (first,) = await taker.take("work", 1)
+        assert await settle(other, [lease_of("work", handle_of(first.receipt))], "retry") == []
+        (second,) = await taken(other)
+        assert await settle(taker, [first], "retry") == [first]
+        assert await taker.take("work", 1) == [], "expected it to be the other's still"
+        assert await settle(other, [second]) == []
+
+
 async def test_what_woke_nobody_goes_back_uncounted(lasting: Nats) -> None:
     async with broker_at(fresh(lasting.url), max_receives=1) as broker:
         waiting = asyncio.create_task(broker.wait("work", 30.0))

@@ -82,6 +82,15 @@ async def test_what_comes_after_its_waiter_went_is_given_back(fails: bool) -> No
     assert puller.waiting == 0
 
 
+async def test_who_waits_is_woken_by_the_close() -> None:
+    puller, link = puller_over(lambda box: None, [])
+    waiting = asyncio.create_task(puller.wait(3600.0))
+    while not link.boxes:
+        await asyncio.sleep(0)
+    await puller.close()
+    await asyncio.wait_for(waiting, 10.0)
+
+
 async def test_what_came_before_a_cut_is_given_back() -> None:
     given_back: list[Place] = []
 
