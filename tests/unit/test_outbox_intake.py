@@ -26,7 +26,7 @@ class Bench:
     """An outbox whose calls are counted, and whose notes can be held."""
 
     def __init__(self) -> None:
-        clock = ManualClock()
+        self.clock = clock = ManualClock()
         self.inner = Forgetful(clock)
         self.ledger = MemoryLedger(clock)
         self.outbox = Outbox(self.inner, self.ledger, clock=clock)
@@ -156,6 +156,18 @@ async def test_one_id_that_goes_alone_and_with_others_is_new_to_one_client(bench
     told = await bench.together([put("a", body=bytes(MOST_BYTES + 1))], [put("a"), put("b")])
     assert sorted(answer.duplicate for answers in told for answer in answers) == [False, False, True]
     assert await bench.ids() == ["a", "b"]
+
+
+async def test_a_key_that_came_with_a_known_id_is_remembered_for_longer_than_the_id(bench: Bench) -> None:
+    window_s = Queue("q").dedupe_s
+    await bench.outbox.put([put("a")])
+    (lease,) = await bench.outbox.take("q", 1)
+    await bench.outbox.settle(Commit("q", [outcome(lease)]))
+    bench.clock.advance(window_s / 2)
+    (known,) = await bench.outbox.put([put("a", dedupe="k")])
+    bench.clock.advance(window_s * 0.75)
+    (again,) = await bench.outbox.put([put("b", dedupe="k")])
+    assert [(each.id, each.duplicate) for each in (known, again)] == [("a", True)] * 2
 
 
 async def test_of_many_who_put_one_id_alone_each_waits_for_the_one_before(bench: Bench) -> None:
