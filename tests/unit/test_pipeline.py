@@ -462,6 +462,29 @@ async def test_what_the_filter_kept_is_handed_on_as_it_was_renewed_meanwhile() -
     keeping.cancel()
 
 
+async def test_a_batch_is_renewed_while_what_follows_it_in_its_group_is_given_back() -> None:
+    clock, results, fifo = ManualClock(), MemoryResults(), Queue("q", lease_s=30.0, fifo=True)
+    broker = FaultyBroker(MemoryBroker(clock, [results]))
+    await broker.declare([fifo, Queue("out")])
+    bench = Bench(Replicas(), broker, clock, results, queue=fifo, size=2)  # type: ignore[arg-type]
+    await broker.put([Put("q", Message(f"a{number}", b"1", group="a")) for number in range(4)])
+    bench.pipeline._batcher.add(await broker.take("q", 4), clock.monotonic())
+    reached, go_on = broker.hold("settle")
+    keeping = asyncio.create_task(bench.pipeline._keeper.run())
+    gathering = asyncio.create_task(bench.pipeline.gather())
+    await reached.wait()
+    for _ in range(4):
+        await clock.until_sleeping(1)
+        clock.advance(10.0)
+        await settled()
+    assert await broker.inner.take("q", 4) == [], "expected the group to be held up by its first"
+    go_on.set()
+    batch = await gathering
+    assert batch is not None
+    assert [lease.message.id for lease in batch.leases] == ["a0", "a1"]
+    keeping.cancel()
+
+
 async def test_what_was_renewed_beyond_the_end_of_its_batch_is_not_renewed_again() -> None:
     """A handler that makes its message visible sooner has its way."""
     clock, timing = ManualClock(), Timing()
