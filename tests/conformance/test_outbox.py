@@ -47,6 +47,7 @@ async def test_outbox(opened: Open, check: Check, tmp_path: Path) -> None:
         await check.run(bench)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
 @pytest.mark.parametrize(("opened", "share"), [(outbox_forgetful, 0.5), (outbox_sqlite, 0.1)])
 def test_machine(opened: Open, share: float, fifo: bool) -> None:

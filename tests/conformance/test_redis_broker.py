@@ -114,6 +114,7 @@ def clock_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(scripts, name, scripts.Script(text, hash))
 
 
+@pytest.mark.no_cover
 @pytest.mark.usefixtures("clock_of_the_test")
 @pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
 def test_redis_machine(fifo: bool) -> None:

@@ -15,6 +15,7 @@ from millrace.aws.sqs import receipts  # noqa: E402
 from tests.conformance.machine_runs import run_machine  # noqa: E402
 
 
+@pytest.mark.no_cover
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
 def test_machine(fifo: bool) -> None:

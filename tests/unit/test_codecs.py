@@ -66,6 +66,19 @@ def test_bytes_stay_the_same_bytes(make: Callable[[], Codec], body: bytes) -> No
     assert (found.body, found.content_type, found.attributes["x"]) == (body, "application/octet-stream", "1")
 
 
+@pytest.mark.parametrize("make", [MessagePack, lambda: CloudEvents("structured"), lambda: CloudEvents("binary")])
+@pytest.mark.parametrize("body", [b"", b"\xff"])
+def test_bytes_and_none_of_them(make: Callable[[], Codec], body: bytes) -> None:
+    found = there_and_back(make(), Message("a", body, {"content-type": "application/octet-stream"}))
+    assert (found.body, found.content_type) == (body, "application/octet-stream")
+
+
+@pytest.mark.parametrize("make", [Json, MessagePack, lambda: CloudEvents("structured"), lambda: CloudEvents("binary")])
+def test_json_of_a_function_comes_back(make: Callable[[], Codec]) -> None:
+    found = there_and_back(make(), Message("a", b'{"n":[1,null]}', _JSON))
+    assert (found.json(), found.content_type) == ({"n": [1, None]}, "application/json")
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a":1e999}'])
 def test_json_is_json(body: bytes) -> None:
     with pytest.raises(ValueError, match="expected JSON"):
