@@ -15,8 +15,9 @@ import httpx
 
 from millrace.app import Backend, open_backend
 from millrace.config.load import load
+from millrace.ids import new_id
 from millrace.server_process import ServerProcess
-from millrace.types import Message, Put, Record, new_id
+from millrace.types import Message, Put, Record
 
 MODELS = Path(__file__).resolve().parent / "models"
 QUEUE = "work"

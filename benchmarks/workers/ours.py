@@ -19,7 +19,8 @@ from benchmarks.workers.seen import MARK, Seen
 from millrace.app.brokers import open_broker
 from millrace.broker import Queue
 from millrace.clock import SystemClock
-from millrace.types import Message, Put, new_id
+from millrace.ids import new_id
+from millrace.types import Message, Put
 
 _POLL_S = 0.02
 _END_S = 60.0

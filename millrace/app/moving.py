@@ -21,7 +21,8 @@ from millrace.broker import DEATH_ATTRIBUTE, Broker, Peeked, Queue, dead_letters
 from millrace.clock import Clock
 from millrace.config.schema import Project
 from millrace.errors import BrokerError
-from millrace.types import Commit, Lease, Message, Outcome, Put, Tried, new_id
+from millrace.ids import new_id
+from millrace.types import Commit, Lease, Message, Outcome, Put, Tried
 
 _AT_ONCE = 200
 _AT_FIRST = 10  # while nobody knows how large they are

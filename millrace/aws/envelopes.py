@@ -17,8 +17,9 @@ from millrace.aws.arns import function_arn
 from millrace.aws.environment import LATEST
 from millrace.aws.events import dynamodb
 from millrace.aws.moments import millis_text, seconds_text
+from millrace.ids import uuid_of
 from millrace.source import RowChange
-from millrace.types import Failure, uuid_of
+from millrace.types import Failure
 from millrace.wire import Spec
 
 Condition = Literal["Success", "RetriesExhausted", "EventAgeExceeded", "RetryAttemptsExhausted", "RecordAgeExceeded"]

@@ -180,7 +180,7 @@ class Alone:
         return Told(document, failed=True, log=log)
 
     async def _run(self) -> Ran | Lost:
-        from millrace.types import new_id
+        from millrace.ids import new_id
         from millrace.wire import Run
 
         message, queue = self._call.message, self._project.inbox(self._call.function)

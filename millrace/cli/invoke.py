@@ -113,8 +113,9 @@ def _message(
     import uuid
 
     from millrace.aws.context import CLIENT_CONTEXT_ATTRIBUTE
+    from millrace.ids import new_id
     from millrace.source import EVENT_ATTRIBUTE, RAW_EVENT
-    from millrace.types import JSON, Message, new_id
+    from millrace.types import JSON, Message
 
     is_handler = project.functions[function].kind != "model"
     if sum(given is not None for given in (data, file, event)) > 1:

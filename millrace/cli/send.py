@@ -43,7 +43,8 @@ def send(
     --attr content-type=...
     """
     from millrace.config.names import check_queue
-    from millrace.types import Message, Put, new_id
+    from millrace.ids import new_id
+    from millrace.types import Message, Put
 
     found = choice.load()
     check_queue(found, queue)

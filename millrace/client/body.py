@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from millrace.errors import Unencodable
-from millrace.types import JSON, Message, new_id
+from millrace.ids import new_id
+from millrace.types import JSON, Message
 
 Body = Any  # bytes, str, or what JSON can hold
 

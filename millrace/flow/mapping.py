@@ -11,8 +11,9 @@ from millrace.aws.filters import queue_filter, stream_filter
 from millrace.clock import Clock
 from millrace.config.events import QueueEvent, TableEvent
 from millrace.flow.outcomes import Decider
+from millrace.ids import new_id
 from millrace.source import EVENT_ATTRIBUTE, RowChange
-from millrace.types import Batch, Lease, Outcome, new_id
+from millrace.types import Batch, Lease, Outcome
 from millrace.wire import Spec
 
 Accepts = Callable[[Lease], bool]

@@ -16,7 +16,8 @@ import msgspec
 from millrace.aws.events.dynamodb import marshal
 from millrace.aws.rows import row_key
 from millrace.config.schema import Sink
-from millrace.types import JSON, Lease, Message, Object, Post, Put, Row, derived_id
+from millrace.ids import derived_id
+from millrace.types import JSON, Lease, Message, Object, Post, Put, Row
 
 _ATTRIBUTES = {"content-type": JSON}
 # Numbers keep their digits.

@@ -11,8 +11,9 @@ import pytest
 from millrace.app import Backend, open_backend
 from millrace.broker import dead_letters
 from millrace.config.load import load
+from millrace.ids import derived_id
 from millrace.telemetry import Step
-from millrace.types import JSON, Message, Put, Record, derived_id
+from millrace.types import JSON, Message, Put, Record
 
 VICTIM = Path(__file__).with_name("victim.py")
 HEALTHY = 60

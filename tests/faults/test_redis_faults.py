@@ -15,7 +15,8 @@ from millrace.brokers.redis import link as link_module
 from millrace.brokers.redis import open_broker
 from millrace.brokers.redis.broker import RedisBroker
 from millrace.errors import BrokerDenied, BrokerError, StorageFull
-from millrace.types import Commit, Lease, Message, Outcome, Put, new_id
+from millrace.ids import new_id
+from millrace.types import Commit, Lease, Message, Outcome, Put
 from tests.certificates import certificate
 from tests.faults.insisting import insisted
 from tests.needs import needs

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from millrace.config.schema import Sink
 from millrace.flow.sinks import Sinks
-from millrace.types import Lease, Message, derived_id
+from millrace.ids import derived_id
+from millrace.types import Lease, Message
 
 SENT = 1_700_000_000.0  # 2023-11-14T22:13:20Z
 

@@ -26,7 +26,7 @@ from millrace.aws.sqs.results import (
     StartMessageMoveTaskResult,
 )
 from millrace.aws.sqs.tasks import MoveTask
-from millrace.types import new_id
+from millrace.ids import new_id
 
 _MOST_A_SECOND = 500
 _MOST_SHOWN = 10

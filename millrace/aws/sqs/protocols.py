@@ -18,7 +18,7 @@ from millrace.aws.sqs import xml
 from millrace.aws.sqs.errors import SqsError, missing
 from millrace.aws.sqs.form import fields, malformed, shaped
 from millrace.aws.sqs.requests import Request
-from millrace.types import new_uuid
+from millrace.ids import new_uuid
 
 _TARGET = "AmazonSQS."
 _ABSENT = re.compile(r"missing required field `(\w+)`(?: - at `\$(.*)`)?")

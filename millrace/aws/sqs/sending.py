@@ -17,7 +17,8 @@ from millrace.aws.sqs.limits import allowed, check_entries, check_range, check_t
 from millrace.aws.sqs.queue import SqsQueue
 from millrace.aws.sqs.requests import Sending, SendMessageBatchRequest, SendMessageRequest
 from millrace.aws.sqs.results import SendMessageBatchResult, SendMessageBatchResultEntry, SendMessageResult
-from millrace.types import Accepted, Message, Put, new_uuid
+from millrace.ids import new_uuid
+from millrace.types import Accepted, Message, Put
 
 
 class Letter(NamedTuple):

@@ -16,8 +16,9 @@ import msgspec
 
 from millrace.brokers.claims.claim import Claim, object_key
 from millrace.errors import MillraceError
+from millrace.ids import new_id
 from millrace.store import Bucket, ObjectInfo
-from millrace.types import Message, Put, new_id
+from millrace.types import Message, Put
 
 _AT_ONCE = 8
 _MOST_SPARES = 16

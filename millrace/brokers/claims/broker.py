@@ -34,8 +34,9 @@ from millrace.brokers.claims.sweep import Sweep
 from millrace.brokers.limits import check_sizes, check_texts
 from millrace.clock import Clock, SystemClock
 from millrace.errors import BrokerError, StorageError
+from millrace.ids import new_id
 from millrace.store import Bucket
-from millrace.types import Accepted, Commit, Lease, Outcome, Put, new_id
+from millrace.types import Accepted, Commit, Lease, Outcome, Put
 
 
 class ClaimCheck(Broker):

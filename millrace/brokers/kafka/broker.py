@@ -27,8 +27,9 @@ from millrace.brokers.limits import check_sizes, check_texts
 from millrace.brokers.names import check_names
 from millrace.clock import Clock
 from millrace.errors import QueueFull
+from millrace.ids import new_id
 from millrace.known_brokers import KAFKA
-from millrace.types import Accepted, Commit, Lease, Put, new_id
+from millrace.types import Accepted, Commit, Lease, Put
 
 
 class KafkaBroker(Broker):

@@ -22,7 +22,8 @@ from pika.spec import PERSISTENT_DELIVERY_MODE, BasicProperties
 
 from millrace.brokers.envelope import ID, SENT_AT, Envelope, envelope_of, headers_of
 from millrace.brokers.limits import is_moment
-from millrace.types import Message, new_id
+from millrace.ids import new_id
+from millrace.types import Message
 
 DELIVERIES = "x-delivery-count"  # of a quorum queue: how often it was given to somebody before
 DEATHS = "x-death"

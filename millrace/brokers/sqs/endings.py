@@ -18,7 +18,8 @@ from millrace.brokers.sqs.letters import entry_of, letter_of
 from millrace.brokers.sqs.queue import SqsQueue
 from millrace.clock import Clock
 from millrace.errors import UnknownQueue
-from millrace.types import Death, Message, new_id
+from millrace.ids import new_id
+from millrace.types import Death, Message
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from millrace.brokers.envelope import Envelope
 from millrace.brokers.sqs.letters import Received
 from millrace.brokers.sqs.queue import MAX_LEASE_S
 from millrace.clock import Clock
-from millrace.types import Lease, new_id
+from millrace.ids import new_id
+from millrace.types import Lease
 
 _SWEEP_FROM = 1000
 

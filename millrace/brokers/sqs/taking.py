@@ -19,7 +19,8 @@ from millrace.brokers.sqs.mailbox import Mailbox, Parked
 from millrace.brokers.sqs.queue import MAX_LEASE_S, SqsQueue
 from millrace.clock import Clock
 from millrace.errors import BrokerError
-from millrace.types import Death, Failure, Lease, new_id
+from millrace.ids import new_id
+from millrace.types import Death, Failure, Lease
 
 _FRESH = 0.25  # of its lease: what has waited longer for a take is renewed with it
 

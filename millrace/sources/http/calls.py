@@ -17,6 +17,7 @@ from millrace.aws import responses
 from millrace.aws.errors import TIMED_OUT
 from millrace.broker import Broker
 from millrace.clock import Clock
+from millrace.ids import new_id
 from millrace.source import DEFAULT_ROUTE, EVENT_ATTRIBUTE, PAYLOAD_ATTRIBUTE, HttpRequest
 from millrace.sources.http import problems
 from millrace.sources.http.bodies import Bodies
@@ -26,7 +27,7 @@ from millrace.sources.http.replies import Reply
 from millrace.sources.http.requests import Request
 from millrace.sources.http.settings import Route
 from millrace.sources.http.waiting import Waiting, finished
-from millrace.types import JSON, Message, Put, Record, new_id
+from millrace.types import JSON, Message, Put, Record
 
 _log = logging.getLogger("millrace.gateway")
 

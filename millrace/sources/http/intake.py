@@ -8,6 +8,7 @@ import msgspec
 
 from millrace.broker import Broker, dead_letters
 from millrace.clock import Clock
+from millrace.ids import new_id
 from millrace.sources.http import envelopes, problems, results
 from millrace.sources.http.attributes import check, joined
 from millrace.sources.http.bodies import Bodies, Body
@@ -18,7 +19,7 @@ from millrace.sources.http.replies import Reply, encode, json_reply
 from millrace.sources.http.requests import Request
 from millrace.sources.http.waiting import Waiting, finished
 from millrace.telemetry import Telemetry
-from millrace.types import Accepted, Message, Put, Record, new_id
+from millrace.types import Accepted, Message, Put, Record
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

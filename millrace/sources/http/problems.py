@@ -9,8 +9,8 @@ from http import HTTPStatus
 from typing import Any
 
 from millrace import errors
+from millrace.ids import new_id
 from millrace.sources.http.replies import Reply, encode
-from millrace.types import new_id
 
 CONTENT_TYPE = b"application/problem+json"
 RETRY_AFTER = ((b"retry-after", b"1"),)
