@@ -22,9 +22,9 @@ needs_module("aiohttp", "botocore", "moto", "flask")
 from sqs_servers import MOTO_UNIT_S, address, moto_server, real, virtual  # noqa: E402
 
 from millrace.brokers.sqs import SqsBroker  # noqa: E402
+from millrace.ids import new_id  # noqa: E402
 from millrace.testing.bench import BrokerBench  # noqa: E402
 from millrace.testing.broker import CHECKS, Check  # noqa: E402
-from millrace.ids import new_id  # noqa: E402
 from tests.conformance.real_time import run_in_real_time  # noqa: E402
 
 
