@@ -14,7 +14,7 @@ from millrace.brokers.rabbitmq import open_broker
 from millrace.brokers.rabbitmq.broker import RabbitBroker
 from millrace.testing.bench import BrokerBench
 from millrace.testing.broker import CHECKS, Check
-from millrace.types import Message, Put
+from millrace.types import Commit, Lease, Message, Outcome, Put
 from tests.conformance.real_time import run_in_real_time
 from tests.services import service
 
@@ -42,6 +42,36 @@ async def rabbitmq(unit_s: float = UNIT_S) -> AsyncIterator[BrokerBench]:
 @pytest.mark.parametrize("check", APPLYING, ids=lambda check: check.name)
 async def test_rabbitmq(check: Check) -> None:
     await run_in_real_time(rabbitmq, check.run, UNIT_S)
+
+
+async def handed(broker: Broker, count: int) -> list[Lease]:
+    """So many leases of "work"."""
+    leases: list[Lease] = []
+    while len(leases) < count:
+        if not (found := await broker.take("work", count - len(leases))):
+            await broker.wait("work", 30)
+        leases += found
+    return leases
+
+
+@pytest.mark.parametrize(("taken", "done"), [(10, 10), (50, 10), (50, 50)])
+async def test_a_close_counts_no_delivery_of_what_nobody_has_begun(taken: int, done: int) -> None:
+    """What was sent ahead, and what RabbitMQ sends in the place of what was done, was given to nobody."""
+    url = f"{service('rabbitmq')}?prefix=t{secrets.token_hex(4)}."
+    first = await open_broker(url)
+    await first.declare([Queue("work")])
+    await first.put([Put("work", Message(f"m{number:03}", b"x")) for number in range(100)])
+    leases = await handed(first, taken)
+    for lease in leases[:done]:
+        await first.settle(Commit("work", [Outcome(lease, "done")]))
+    await first.close()
+    second = await open_broker(url)
+    attempts = {lease.message.id: lease.attempt for lease in await handed(second, 100 - done)}
+    begun = {lease.message.id for lease in leases}
+    assert {attempt for id, attempt in attempts.items() if id not in begun} == {1}
+    assert len(attempts) == 100 - done
+    await second.drop(["work"])
+    await second.close()
 
 
 async def test_what_was_moved_before_a_close_does_not_come_back() -> None:

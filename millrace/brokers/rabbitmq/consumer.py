@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 
 import msgspec
@@ -32,9 +31,6 @@ class Arrived(msgspec.Struct, gc=False):
     lost: Lost | None = None
 
 
-_ROUNDS = 2  # one for what was sent, one for the rest, which is sent then
-
-
 class Consumer:
     """One channel on one queue. Its coroutines run in the I/O thread; `tell` is called in the broker's loop."""
 
@@ -49,8 +45,6 @@ class Consumer:
         self._channel: Channel | None = None
         self._tags: list[str] = []
         self._consumers = 0
-        self._has_fetched = False  # on this channel
-        self._has_acked = False  # since it has
         self._lock = asyncio.Lock()
 
     async def widen(self, by: int) -> None:
@@ -87,16 +81,12 @@ class Consumer:
             channel = await self._open()
             found = await channel.get(self._queue, count)
             if found:
-                self._has_fetched = True
                 self._arrivals.post(Arrived(self._generation, found, fetched=True))
             return len(found)
 
     async def close(self) -> None:
         """Let go of everything: what was not acknowledged goes back to its queue."""
         if self._channel is not None:
-            if self._has_acked and self._channel.closed is None:
-                with suppress(Lost, Closed):  # then there is nobody to be told
-                    await self._see_through(self._channel)
             await self._channel.close()
 
     def tell(self, generation: int, orders: list[Order]) -> None:
@@ -116,7 +106,6 @@ class Consumer:
                 if kind == "requeue":
                     frames.append(wire.requeue(number, tag))
                 else:
-                    self._has_acked = self._has_fetched
                     frames.append(wire.ack(number, tag, multiple=kind == "ack up to"))
         channel.write(b"".join(frames))
 
@@ -128,7 +117,6 @@ class Consumer:
         generation = self._generation
         self._channel = channel
         self._tags = []
-        self._has_fetched = self._has_acked = False
         channel.on_deliveries = lambda found: self._arrivals.post(Arrived(generation, found))
         channel.on_lost = lambda error: self._arrivals.post(Arrived(generation, lost=error))
         channel.on_cancelled = lambda: channel.lose(Closed(NOT_FOUND, f"queue {self._queue} was deleted"))
@@ -145,19 +133,6 @@ class Consumer:
     async def _cancel(self, channel: Channel) -> None:
         while self._tags:
             await channel.call(spec.Basic.Cancel(consumer_tag=self._tags.pop()))
-
-    async def _see_through(self, channel: Channel) -> None:
-        """Return when the queue has heard of all acknowledgements, which RabbitMQ forgets with the channel until then.
-
-        What was fetched is acknowledged to a quorum queue one by one, and of these RabbitMQ sends 32 and keeps the rest
-        until the queue has them. A consumer that comes or goes is known when what was sent before it is.
-        """
-        for _ in range(_ROUNDS):
-            await channel.call(spec.Basic.Qos(prefetch_count=1))
-            tag = f"millrace-{self._queue}-end"
-            await channel.call(spec.Basic.Consume(queue=self._queue, consumer_tag=tag))
-            await self._fence(channel)
-            await channel.call(spec.Basic.Cancel(consumer_tag=tag))
 
     async def _fence(self, channel: Channel) -> int:
         """The queue's answer comes behind all that it has sent; the channel's second one behind all of that."""

@@ -17,6 +17,7 @@ class Returns:
 
     def __init__(self, consumer: Consumer) -> None:
         self.window = Window()
+        self.told = False  # anything of this generation
         self._consumer = consumer
         self._acks = Acks()
         self._generation = 0
@@ -27,6 +28,7 @@ class Returns:
         self._generation = generation
         self._acks = Acks()
         self.window = Window()
+        self.told = False
 
     def done(self, tags: Sequence[int]) -> None:
         """These may be deleted."""
@@ -48,4 +50,5 @@ class Returns:
 
     def _tell(self, *, all: bool) -> None:
         if orders := self._acks.orders(all=all):
+            self.told = True
             self._consumer.tell(self._generation, orders)

@@ -67,6 +67,7 @@ class Tap:
         self._alarm: Alarm | None = None
         self._alarm_at = 0.0
         self._pace = Pace(clock.monotonic())
+        self._closing = False
         self._closed = False
 
     @property
@@ -96,7 +97,7 @@ class Tap:
 
     async def listen(self) -> None:
         """See to it that the broker sends what comes. Raises BrokerError."""
-        if not self._window.size and not self._closed:
+        if not self._window.size and not self._closing:
             async with self._lock:
                 if not self._window.size:
                     await self._widen(self.shelf.held + self._asked)
@@ -152,17 +153,36 @@ class Tap:
 
     async def close(self, *, dropped: bool = False) -> None:
         """Tell what is done, give back what nobody has begun, let the rest of the leases run out."""
-        self._closed = True
-        if self.shelf.ready and not dropped:
-            with suppress(BrokerError, TimeoutError):
-                async with asyncio.timeout(_GIVE_BACK_S):
-                    await self.idle()
+        self._closing = True
         self._returns.tell_all()
+        if not dropped:
+            with suppress(BrokerError, Closed, TimeoutError):
+                async with asyncio.timeout(_GIVE_BACK_S):
+                    await self._part()
+        self._returns.tell_all()
+        self._closed = True
         if self._alarm is not None:
             self._alarm.cancel()
         self.shelf.clear(-1)
         await self._run(self._consumer.close, f"let go of {self.name}")
         self.wake()
+
+    async def _part(self) -> None:
+        """Let the queue hear of all acknowledgements, and give back what it has sent here: twice, for those of copies.
+
+        RabbitMQ forgets with the channel what it has not told the queue, and counts what is on its way to a consumer
+        that is cancelled. Of acknowledgements to a quorum queue it sends 32 and keeps the rest until the queue has
+        them. A message that is fetched comes behind all that was sent: the first behind those, the second behind the
+        rest.
+        """
+        for _ in range(2):
+            if self._returns.told or self._window.size:
+                self._returns.tell_all()
+                for _ in range(2):
+                    await self._caller.call(partial(self._consumer.fetch, 1), f"let go of {self.name}")
+                await self._caller.call(self._consumer.catch_up, f"let go of {self.name}")
+            if self._window.size or self.shelf.ready:
+                await self.idle()
 
     def _is_counted(self, item: Item) -> bool:
         """Whether the broker, which counts a delivery when it gets one back, is right: it was given once."""
@@ -181,7 +201,7 @@ class Tap:
         if self._is_forgotten() and not self._lock.locked():
             task = asyncio.ensure_future(self._shut())
             task.add_done_callback(_seen)
-        if too_long and not self._lock.locked() and not self._closed:
+        if too_long and not self._lock.locked() and not self._closing:
             task = asyncio.ensure_future(self.idle())
             task.add_done_callback(_seen)
         self.set_alarm()
@@ -201,7 +221,7 @@ class Tap:
     def _is_forgotten(self) -> bool:
         """Whether messages are sent though nobody has asked for any lately: others may need them more."""
         asked = self._listeners or self._clock.monotonic() < self._asked_at + RECALL_S
-        return bool(self._window.size) and not asked and not self._closed
+        return bool(self._window.size) and not asked and not self._closing
 
     async def _shut(self) -> None:
         async with self._lock:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from millrace.testing.broker import (
     claims,
+    closes,
     commits,
     dead,
     dead_to,
@@ -46,6 +47,7 @@ PARTS = (
     waits,
     order,
     commits,
+    closes,
     claims,
 )
 
