@@ -51,22 +51,22 @@ def markdown(figures: Sequence[Figure], machine: str, date: str, before: str = "
     rows = []
     for figure in figures:
         name, median, spread, target, met, remark = cells(figure)
-        rows.append(f"| {name} | {figure.what}: {remark} | {median} | {spread} | {target} | {met} |")
-    return _table(["| figure | what | median | spread | target | met |", "|---|---|---|---|---|---|"], rows, before) + (
-        f"\n\nMeasured on {machine}, {date}."
-    )
+        rows.append(f"| {name} | {figure.what}: {remark} | {median} | {spread} | {target} | {met} | {date} |")
+    head = ["| figure | what | median | spread | target | met | on |", "|---|---|---|---|---|---|---|"]
+    return f"{_table(head, rows, before)}\n\nMeasured on {machine}."
 
 
 def short(figures: Sequence[Figure], machine: str, date: str, before: str = "") -> str:
-    """The table for the README: what, how much, and what it was held to."""
+    """The table for the README: what was held to a target, and how much it is."""
     rows = []
     for figure in figures:
+        if figure.target is None:
+            continue
         _, median, _, target, _, remark = cells(figure)
         said = remark if figure.skipped else f"{median} (missed)" if figure.met is False else f"**{median}**"
         rows.append(f"| {figure.what} | {said} | {target} |")
-    return _table(["| measured | median | target |", "|---|---|---|"], rows, before) + (
-        f"\n\nMeasured on {machine}, {date}."
-    )
+    table = _table(["| measured | median | target |", "|---|---|---|"], rows, before)
+    return f"{table}\n\nMeasured on {machine}, last on {date}."
 
 
 def _table(head: Sequence[str], rows: Sequence[str], before: str) -> str:

@@ -54,16 +54,26 @@ def test_the_pages_keep_their_text_around_the_tables(tmp_path: Path) -> None:
         assert "old" not in text
         assert text.startswith("before\n")
         assert text.endswith("after\n")
-        assert "Measured on a machine, 2026-01-01." in text
+        assert "Measured on a machine" in text
     assert "| embedded | put and run: many/s | 0.600 |" in page.read_text()
     assert "| put and run | **0.600** | at least 0.500 |" in readme.read_text()
     write([MISSED], "a machine", "2026-01-02", page, readme, whole=False)
     for each in (page, readme):
         rows = [line for line in each.read_text().splitlines() if line.startswith("| ")]
         assert len(rows) == 3, rows  # the head, the row that was there, and the new one
+    assert [line[-14:] for line in page.read_text().splitlines() if "| 2026" in line] == [
+        "| 2026-01-01 |",
+        "| 2026-01-02 |",
+    ]
     page.write_text("nothing here")
     with pytest.raises(ValueError, match="once"):
         write([MET], "a machine", "2026-01-01", page, readme)
+
+
+def test_the_short_table_leaves_out_what_is_held_to_nothing() -> None:
+    free = Figure("p50", "how long", [1.0], "at most", None, "ms")
+    assert "how long" not in short([MET, free], "m", "d")
+    assert "| p50 | how long" in markdown([free], "m", "d")
 
 
 def test_the_short_table_owns_up() -> None:

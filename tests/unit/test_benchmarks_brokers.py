@@ -42,7 +42,8 @@ def test_the_page_on_choosing_gets_a_line_a_broker(tmp_path: Path) -> None:
     assert "| embedded | 2,000 | 12,346 | 1.2 | 20.0 |" in choosing.read_text()
     assert "| embedded: put |" in docs.read_text()
     for page in (docs, choosing):
-        assert "Measured on a machine, 2026-01-01." in page.read_text()
+        assert "Measured on a machine" in page.read_text()
+        assert "2026-01-01" in page.read_text()
         assert "old" not in page.read_text()
     assert not readme.exists()
 
