@@ -194,7 +194,8 @@ def test_nothing_is_left_when_the_runner_is_interrupted_or_killed(tmp_path: Path
                 assert client.recv(1) == b"", "expected the connection to be closed by the server's end"
         run.wait()
     wait_until_empty(tmp_path)
-    assert not listens(port)
+    while listens(port):  # of a process that is killed the kernel closes what it has open one by one
+        time.sleep(0.01)
 
 
 def test_a_missing_server_is_named_and_the_rest_goes_on(

@@ -17,7 +17,7 @@ class Returns:
 
     def __init__(self, consumer: Consumer) -> None:
         self.window = Window()
-        self.told = False  # anything of this generation
+        self.unheard = 0  # deliveries of this generation which the queue may not have heard are done
         self._consumer = consumer
         self._acks = Acks()
         self._generation = 0
@@ -28,11 +28,12 @@ class Returns:
         self._generation = generation
         self._acks = Acks()
         self.window = Window()
-        self.told = False
+        self.unheard = 0
 
     def done(self, tags: Sequence[int]) -> None:
         """These may be deleted."""
         self._acks.done(tags)
+        self.unheard += len(tags)
         self.window.went(tags)
         self._tell(all=False)
         if self._acks.waiting and self._timer is None:
@@ -50,5 +51,4 @@ class Returns:
 
     def _tell(self, *, all: bool) -> None:
         if orders := self._acks.orders(all=all):
-            self.told = True
             self._consumer.tell(self._generation, orders)

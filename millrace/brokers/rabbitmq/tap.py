@@ -28,6 +28,7 @@ from millrace.types import Lease
 
 _MOMENT_S, _MOMENTS = 0.005, 40
 _GIVE_BACK_S = 5.0
+_SENT_AT_ONCE = 32  # acknowledgements, by RabbitMQ to a quorum queue
 _LOST = "%d leases of %s are lost, their messages are delivered again: %s%s"
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -140,8 +141,7 @@ class Tap:
     async def idle(self) -> None:
         """Give back what nobody takes here, and have no more sent until somebody asks. Raises BrokerError."""
         async with self._lock:
-            self._window.shut()
-            await self._run(self._consumer.stop, f"stop taking from {self.name}")
+            await self._stop()
             items = self.shelf.pop_all()
             self._requeue([item for item in items if self._is_counted(item)])
             unseen = [item for item in items if not self._is_counted(item)]
@@ -168,21 +168,28 @@ class Tap:
         self.wake()
 
     async def _part(self) -> None:
-        """Let the queue hear of all acknowledgements, and give back what it has sent here: twice, for those of copies.
-
-        RabbitMQ forgets with the channel what it has not told the queue, and counts what is on its way to a consumer
-        that is cancelled. Of acknowledgements to a quorum queue it sends 32 and keeps the rest until the queue has
-        them. A message that is fetched comes behind all that was sent: the first behind those, the second behind the
-        rest.
-        """
+        """Give back what the queue has sent here, and have it hear of all acknowledgements: those of copies, too."""
         for _ in range(2):
-            if self._returns.told or self._window.size:
-                self._returns.tell_all()
-                for _ in range(2):
-                    await self._caller.call(partial(self._consumer.fetch, 1), f"let go of {self.name}")
-                await self._caller.call(self._consumer.catch_up, f"let go of {self.name}")
-            if self._window.size or self.shelf.ready:
+            if self._window.size or self.shelf.ready or self._returns.unheard > _SENT_AT_ONCE:
                 await self.idle()
+                self._returns.tell_all()
+
+    async def _stop(self) -> None:
+        """Have no more sent; what was on its way is here then, or RabbitMQ would count it as given to somebody.
+
+        It sends 32 acknowledgements at once to a queue, which sends other messages for those, and forgets the rest with
+        the channel. A message that is fetched comes behind all that was sent: the first behind the 32, the second
+        behind the rest.
+        """
+        what = f"stop taking from {self.name}"
+        self._window.shut()
+        if self._returns.unheard:
+            self._returns.tell_all()
+            self._returns.unheard = 0
+            for _ in range(2):
+                await self._caller.call(partial(self._consumer.fetch, 1), what)
+        await self._caller.call(self._consumer.catch_up, what)
+        await self._run(self._consumer.stop, what)
 
     def _is_counted(self, item: Item) -> bool:
         """Whether the broker, which counts a delivery when it gets one back, is right: it was given once."""
@@ -226,8 +233,7 @@ class Tap:
     async def _shut(self) -> None:
         async with self._lock:
             if self._is_forgotten():
-                self._window.shut()
-                await self._run(self._consumer.stop, f"stop taking from {self.name}")
+                await self._stop()
 
     async def _widen(self, wanted: int) -> None:
         if by := self._pace.wider(self._window.size, wanted):

@@ -217,9 +217,20 @@ async def max_depth_refuses_the_whole_put(bench: BrokerBench) -> None:
     await bench.put("c")
     await bench.settle(await bench.take(1))
     await bench.settle(await bench.take(1), "dead")
-    assert await bench.put("d", "e") == [False, False], "expected room for two after two were settled"
+    assert await soon(room_for(bench, "d", "e")) == [False, False], "expected room for two after two were settled"
     await bench.broker.purge(WORK)
-    assert await bench.put("f", "g", "h") == [False] * 3, "expected room for three after a purge"
+    assert await soon(room_for(bench, "f", "g", "h")) == [False] * 3, "expected room for three after a purge"
+
+
+async def room_for(bench: BrokerBench, *ids: str) -> list[bool]:
+    """Put messages for which there is room: a bound that is kept about may lag behind."""
+    while True:
+        try:
+            return await bench.put(*ids)
+        except QueueFull:
+            if bench.broker.capabilities.bounded:
+                raise
+            await bench.pass_units(1)
 
 
 @check("dedupe")
