@@ -574,3 +574,59 @@ def test_no_resources_raise(resources: dict[str, Any]) -> None:
     contribute(stack, draft.tree, draft)
     grants(stack)
     examine_tree(draft.tree, Path(), stage=None, overrides=(), faults=[])
+
+
+LEFT_ASIDE = {
+    "a subscription of nothing": (
+        "T: {Type: AWS::SNS::Topic}\nS: {Type: AWS::SNS::Subscription, Properties: {Protocol: sqs, Endpoint: x}}",
+        "S has no TopicArn",
+    ),
+    "a subscription to nowhere": (
+        "T: {Type: AWS::SNS::Topic, Properties: {Subscription: [{Protocol: lambda}]}}",
+        "T: a subscription has no Endpoint",
+    ),
+    "a queue without an ARN": (
+        "T: {Type: AWS::SNS::Topic, Properties: {Subscription: [{Protocol: sqs, Endpoint: jobs}]}}",
+        "expected an ARN",
+    ),
+    "a protocol that reaches nobody": (
+        "T: {Type: AWS::SNS::Topic, Properties: {Subscription: [{Protocol: sms, Endpoint: '+1'}]}}",
+        "nothing is sent by sms here",
+    ),
+    "a schedule without a target": (
+        "S: {Type: AWS::Scheduler::Schedule, Properties: {ScheduleExpression: rate(1 hour)}}",
+        "S lacks its Target or ScheduleExpression",
+    ),
+    "a schedule that comes once": (
+        "S: {Type: AWS::Scheduler::Schedule, Properties: {ScheduleExpression: 'at(2030-01-01T00:00:00)', "
+        "Target: {Arn: !GetAtt F.Arn}}}",
+        "a moment that comes once",
+    ),
+    "a schedule that calls no function": (
+        "S: {Type: AWS::Scheduler::Schedule, Properties: {ScheduleExpression: rate(1 hour), "
+        "Target: {Arn: 'arn:aws:sqs:us-east-1:000000000000:jobs'}}}",
+        "only functions are called by schedules here",
+    ),
+    "a disabled pattern": (
+        "R: {Type: AWS::Events::Rule, Properties: {State: DISABLED, EventPattern: {source: [a]}, "
+        "Targets: [{Id: a, Arn: !GetAtt F.Arn}]}}",
+        "R is disabled: left aside",
+    ),
+    "a destination without an ARN": (
+        "C: {Type: AWS::Lambda::EventInvokeConfig, Properties: {FunctionName: !Ref F, Qualifier: $LATEST, "
+        "DestinationConfig: {OnFailure: {Destination: jobs}}}}",
+        "expected an ARN",
+    ),
+    "a destination that receives nothing": (
+        "C: {Type: AWS::Lambda::EventInvokeConfig, Properties: {FunctionName: !Ref F, Qualifier: $LATEST, "
+        "DestinationConfig: {OnFailure: {Destination: 'arn:aws:s3:::b'}}}}",
+        "s3 receives nothing here",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LEFT_ASIDE)
+def test_what_cannot_be_is_told(case: str) -> None:
+    resources, expected = LEFT_ASIDE[case]
+    _, said = woven(f"{F}\n{resources}")
+    assert any(expected in each for each in said), said

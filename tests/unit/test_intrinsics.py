@@ -195,6 +195,33 @@ def test_an_ssm_parameter_of_the_template_is_found_by_name() -> None:
     assert resolved("!Ref P", rest) == "found"
 
 
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("!Equals [true, 'true']", True),
+        ("!Equals [[1, false], ['1', 'false']]", True),
+        ("!Equals [{a: 1}, {a: '1'}]", True),
+        ("!Equals [{a: 1}, {a: 2}]", False),
+        ("!Equals [!Ref AWS::NoValue, !Ref AWS::NoValue]", True),
+    ],
+)
+def test_values_are_compared_as_text(condition: str, holds: bool) -> None:
+    assert resolved("!If [C, yes, no]", f"Conditions: {{C: {condition}}}") == ("yes" if holds else "no")
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("!Not [!Condition A, !Condition A]", "one condition"),
+        ("!Equals [1]", "two values"),
+        ("!And [!Condition A]", "two to ten conditions"),
+    ],
+)
+def test_conditions_with_too_few_or_too_many_parts_are_told(condition: str, expected: str) -> None:
+    said = troubles("!If [C, 1, 2]", f"Conditions: {{A: !Equals [1, 1], C: {condition}}}")
+    assert expected in " ".join(said)
+
+
 def test_circles_are_told_with_their_way() -> None:
     names = """
     Resources:
