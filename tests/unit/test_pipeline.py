@@ -420,13 +420,19 @@ async def test_fewer_than_were_taken_of_a_group_do_not_run_beside_each_other() -
     assert [id for run in replicas.runs[1:] for id in run if id != "b"] == [f"a{number}" for number in range(5)]
 
 
-async def test_leases_are_renewed_while_the_filter_deletes_others() -> None:
+async def filtering() -> tuple[Bench, FaultyBroker, ManualClock]:
+    """A pipeline with a filter, which keeps the first of two messages that wait."""
     clock, results = ManualClock(), MemoryResults()
     broker = FaultyBroker(MemoryBroker(clock, [results]))
     await broker.declare([QUEUE, Queue("out")])
     accepts = Mapping(accepts=lambda lease: lease.message.id == "kept")
     bench = Bench(Replicas(), broker, clock, results, mapping=accepts)  # type: ignore[arg-type]
     await bench.put("kept", "filtered")
+    return bench, broker, clock
+
+
+async def test_leases_are_renewed_while_the_filter_deletes_others() -> None:
+    bench, broker, clock = await filtering()
     reached, go_on = broker.hold("settle")
     bench.task = asyncio.create_task(bench.pipeline.run())
     await reached.wait()
@@ -444,12 +450,7 @@ async def test_leases_are_renewed_while_the_filter_deletes_others() -> None:
 
 
 async def test_what_the_filter_kept_is_handed_on_as_it_was_renewed_meanwhile() -> None:
-    clock, results = ManualClock(), MemoryResults()
-    broker = FaultyBroker(MemoryBroker(clock, [results]))
-    await broker.declare([QUEUE, Queue("out")])
-    accepts = Mapping(accepts=lambda lease: lease.message.id == "kept")
-    bench = Bench(Replicas(), broker, clock, results, mapping=accepts)  # type: ignore[arg-type]
-    await bench.put("kept", "filtered")
+    bench, broker, clock = await filtering()
     reached, go_on = broker.hold("settle")
     keeping = asyncio.create_task(bench.pipeline._keeper.run())
     sifting = asyncio.create_task(bench.pipeline.sift(await bench.pipeline.take()))

@@ -136,7 +136,8 @@ def put_of(id: str, size: int = 1) -> list[Put]:
     return [Put("q", Message(id, bytes(size)))]
 
 
-async def test_puts_that_come_together_share_a_script() -> None:
+def gated() -> tuple[list[int], asyncio.Event, Intake]:
+    """An intake whose scripts are answered while the gate is open, and how many puts each had."""
     shares: list[int] = []
     gate = asyncio.Event()
 
@@ -145,7 +146,11 @@ async def test_puts_that_come_together_share_a_script() -> None:
         await gate.wait()
         return [Accepted(put.message.id) for put in puts]
 
-    intake = Intake(store)
+    return shares, gate, Intake(store)
+
+
+async def test_puts_that_come_together_share_a_script() -> None:
+    shares, gate, intake = gated()
     putting = [asyncio.ensure_future(intake.put(put_of(str(number)))) for number in range(40)]
     large = asyncio.ensure_future(intake.put(put_of("large", 70_000)))
     await asyncio.sleep(0)
@@ -161,15 +166,7 @@ async def test_puts_that_come_together_share_a_script() -> None:
 
 
 async def test_who_goes_away_while_a_script_is_under_way_takes_nobodys_answer() -> None:
-    shares: list[int] = []
-    gate = asyncio.Event()
-
-    async def store(puts):
-        shares.append(len(puts))
-        await gate.wait()
-        return [Accepted(put.message.id) for put in puts]
-
-    intake = Intake(store)
+    shares, gate, intake = gated()
     putting = [asyncio.ensure_future(intake.put(put_of(id))) for id in "abcdef"]
     while len(shares) < 2:
         await asyncio.sleep(0)

@@ -69,20 +69,26 @@ class Consumer:
         async with self._lock:
             return await self._fence(await self._open())
 
-    async def stop(self) -> None:
-        """Have nothing more delivered; what was is still ours. Raises Lost."""
+    async def stop(self, *, acked: bool) -> None:
+        """Have nothing more delivered; what was is still ours, and here. Raises Lost, Closed.
+
+        RabbitMQ counts what is on its way to a consumer that is cancelled as given to somebody. With `acked` the queue
+        may not have heard of acknowledgements, for which it sends other messages: RabbitMQ tells it 32 at once, and
+        forgets the rest with the channel. A message that is fetched comes behind all that was told: the first behind
+        the 32, the second behind the rest.
+        """
         async with self._lock:
-            if self._channel is not None:
-                await self._cancel(self._channel)
+            if self._channel is None:
+                return
+            for _ in range(2 if acked else 0):
+                await self._get(self._channel, 1)
+            await self._fence(self._channel)
+            await self._cancel(self._channel)
 
     async def fetch(self, count: int) -> int:
         """Have up to so many messages delivered beside the window; say how many came. Raises Lost, Closed."""
         async with self._lock:
-            channel = await self._open()
-            found = await channel.get(self._queue, count)
-            if found:
-                self._arrivals.post(Arrived(self._generation, found, fetched=True))
-            return len(found)
+            return await self._get(await self._open(), count)
 
     async def close(self) -> None:
         """Let go of everything: what was not acknowledged goes back to its queue."""
@@ -121,6 +127,11 @@ class Consumer:
         channel.on_lost = lambda error: self._arrivals.post(Arrived(generation, lost=error))
         channel.on_cancelled = lambda: channel.lose(Closed(NOT_FOUND, f"queue {self._queue} was deleted"))
         return channel
+
+    async def _get(self, channel: Channel, count: int) -> int:
+        if found := await channel.get(self._queue, count):
+            self._arrivals.post(Arrived(self._generation, found, fetched=True))
+        return len(found)
 
     async def _consume(self, channel: Channel, window: int) -> None:
         self._arrivals.post(Arrived(self._generation, window=window, afresh=not self._tags))

@@ -139,7 +139,7 @@ class Tap:
         self._signals.wake([self.name])
 
     async def idle(self) -> None:
-        """Give back what nobody takes here, and have no more sent until somebody asks. Raises BrokerError."""
+        """Give back what nobody takes here, and have no more sent until somebody asks. Raises BrokerError, Closed."""
         async with self._lock:
             await self._stop()
             items = self.shelf.pop_all()
@@ -158,7 +158,7 @@ class Tap:
         if not dropped:
             with suppress(BrokerError, Closed, TimeoutError):
                 async with asyncio.timeout(_GIVE_BACK_S):
-                    await self._part()
+                    await self._give_back()
         self._returns.tell_all()
         self._closed = True
         if self._alarm is not None:
@@ -167,7 +167,7 @@ class Tap:
         await self._run(self._consumer.close, f"let go of {self.name}")
         self.wake()
 
-    async def _part(self) -> None:
+    async def _give_back(self) -> None:
         """Give back what the queue has sent here, and have it hear of all acknowledgements: those of copies, too."""
         for _ in range(2):
             if self._window.size or self.shelf.ready or self._returns.unheard > _SENT_AT_ONCE:
@@ -175,21 +175,11 @@ class Tap:
                 self._returns.tell_all()
 
     async def _stop(self) -> None:
-        """Have no more sent; what was on its way is here then, or RabbitMQ would count it as given to somebody.
-
-        It sends 32 acknowledgements at once to a queue, which sends other messages for those, and forgets the rest with
-        the channel. A message that is fetched comes behind all that was sent: the first behind the 32, the second
-        behind the rest.
-        """
-        what = f"stop taking from {self.name}"
+        """Have no more sent; what was on its way is here then."""
         self._window.shut()
-        if self._returns.unheard:
-            self._returns.tell_all()
-            self._returns.unheard = 0
-            for _ in range(2):
-                await self._caller.call(partial(self._consumer.fetch, 1), what)
-        await self._caller.call(self._consumer.catch_up, what)
-        await self._run(self._consumer.stop, what)
+        self._returns.tell_all()
+        acked, self._returns.unheard = self._returns.unheard > 0, 0
+        await self._caller.call(partial(self._consumer.stop, acked=acked), f"stop taking from {self.name}")
 
     def _is_counted(self, item: Item) -> bool:
         """Whether the broker, which counts a delivery when it gets one back, is right: it was given once."""
