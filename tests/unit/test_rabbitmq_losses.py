@@ -161,6 +161,29 @@ async def test_acknowledgements_of_a_lost_channel_touch_nothing_on_the_next() ->
     assert b"".join(second.written) == wire.ack(1, 1, multiple=False), "its tags mean other messages there"
 
 
+@pytest.mark.parametrize("acked", [True, False])
+async def test_a_consumer_that_stops_asks_twice_for_what_is_behind_its_acknowledgements(acked: bool) -> None:
+    """A real server may be through with them before it is asked, which no test of it can forbid."""
+    channel, asked = Channel(), []
+    link, loop = Link(channel), asyncio.get_running_loop()
+    link.there.set()
+
+    async def get(queue: str, count: int) -> list[Delivery]:
+        asked.append(f"get {count}")
+        return []
+
+    async def call(method: Any) -> Any:
+        asked.append(type(method).__name__)
+        return SimpleNamespace(message_count=0)
+
+    channel.get, channel.call = get, call  # type: ignore[attr-defined]
+    consumer = Consumer(SimpleNamespace(loop=loop), link, "q", loop, lambda arrived: None)  # type: ignore[arg-type]
+    await consumer.widen(10)
+    asked.clear()
+    await consumer.stop(acked=acked)
+    assert asked == [*(["get 1", "get 1"] if acked else []), "Declare", "Qos", "Cancel"]
+
+
 @pytest.mark.parametrize("fails", [True, False])
 async def test_what_came_by_a_lost_channel_is_neither_resumed_nor_acknowledged(fails: bool) -> None:
     tap, clock = shelf_of(-1.0)
