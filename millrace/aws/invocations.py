@@ -7,7 +7,6 @@ invocation each, as on AWS.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Any, Literal, TypeVar
 
@@ -48,25 +47,14 @@ class Invocation(msgspec.Struct, frozen=True):
 
 def invocations(run: Run) -> Iterator[Invocation]:
     """The calls that a Run becomes, in order; the first has the Run's request id, the others one derived from it."""
-    start = 0
-    for number, (shape, size) in enumerate(_grouped(run.messages)):
-        request_id = run.request_id if number == 0 else f"{run.request_id}-{number}"
-        yield Invocation(shape, range(start, start + size), request_id)
-        start += size
-
-
-def _grouped(messages: list[Message]) -> Iterator[tuple[Shape, int]]:
-    for shape, group in itertools.groupby(messages, key=_shape):
-        size = sum(1 for _ in group)
-        if shape != "single":
-            yield shape, size
-            continue
-        for _ in range(size):
-            yield shape, 1
-
-
-def _shape(message: Message) -> Shape:
-    return _SHAPES.get(message.attributes.get(EVENT_ATTRIBUTE, ""), "single")
+    shapes = [_SHAPES.get(message.attributes.get(EVENT_ATTRIBUTE, ""), "single") for message in run.messages]
+    number = start = 0
+    while start < len(shapes):
+        shape, end = shapes[start], start + 1
+        while shape != "single" and end < len(shapes) and shapes[end] == shape:
+            end += 1
+        yield Invocation(shape, range(start, end), f"{run.request_id}-{number}" if number else run.request_id)
+        number, start = number + 1, end
 
 
 def event_of(invocation: Invocation, run: Run, spec: Spec, now: float) -> tuple[Any, list[str]]:

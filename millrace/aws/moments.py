@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 # strftime's %b follows the locale; API Gateway's months do not.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -25,6 +26,11 @@ def millis_text(at: float) -> str:
 
 def log_text(at: float) -> str:
     """`01/Mar/2026:04:05:06 +0000`, as API Gateway has it."""
+    return _second(int(at))
+
+
+@lru_cache(8)  # asked for with each request, and the same for all of a second
+def _second(at: int) -> str:
     when = datetime.fromtimestamp(at, UTC)
     clock = f"{when.hour:02d}:{when.minute:02d}:{when.second:02d}"
     return f"{when.day:02d}/{_MONTHS[when.month - 1]}/{when.year}:{clock} +0000"

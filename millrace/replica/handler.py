@@ -69,12 +69,21 @@ class Handler:
         calls = list(invocations(run))
         values: list[bytes | None] = [None] * len(run.messages)
         failures: dict[int, Failure] = {}
+        invoke = self._invoke if len(calls) == 1 else self._invoke_apart
         for call in calls:
-            answer = self._invoke(call, run, deadline)
+            answer = invoke(call, run, deadline)
             if isinstance(answer, Failure) and len(calls) == 1 and len(call.places) > 1:
                 return Ran(run.batch, [], {}, answer, time.perf_counter() - started)
             _note(call, answer, values, failures)
         return Ran(run.batch, values, failures, None, time.perf_counter() - started)
+
+    def _invoke_apart(self, call: Invocation, run: Run, deadline: float) -> bytes | dict[int, Failure] | Failure:
+        """As `_invoke`, for one call of several: its lines belong to its own messages, not to all of the Run."""
+        token = working.set(Work(call.request_id, tuple(run.messages[place].id for place in call.places)))
+        try:
+            return self._invoke(call, run, deadline)
+        finally:
+            working.reset(token)
 
     def _invoke(self, call: Invocation, run: Run, deadline: float) -> bytes | dict[int, Failure] | Failure:
         """One call: its result as JSON, or the records that failed by index, or why all of it failed."""
@@ -85,7 +94,6 @@ class Handler:
             log_stream_name=self._log_stream_name,
             client_context=run.messages[call.places.start].attributes.get(CLIENT_CONTEXT_ATTRIBUTE, ""),
         )
-        token = working.set(Work(call.request_id, tuple(run.messages[place].id for place in call.places)))
         try:
             event, identifiers = event_of(call, run, self._spec, time.time())
             value = marshal(self._function(event, context))
@@ -97,8 +105,6 @@ class Handler:
             return errors.exited(call.request_id, errors.exit_status(exit_))
         except BaseException as error:  # the process must outlive what one invocation does
             return failure_of(error)
-        finally:
-            working.reset(token)
         if call.shape == "single" or value == _NULL:
             return value
         if not run.partial:

@@ -13,9 +13,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar, Token
 from typing import Any, NamedTuple
 
 from millrace.wire import Line
@@ -52,17 +51,20 @@ class Output:
         root.setLevel(level)
         os.register_at_fork(after_in_child=_plain_streams)
 
-    @contextmanager
-    def during(self, request_id: str, message_ids: Iterable[str]) -> Iterator[None]:
-        """Lines of this thread, and of threads that user code started, belong to this batch meanwhile."""
-        self._main = work = Work(request_id, tuple(message_ids))
-        token = working.set(work)
-        try:
-            yield
-        finally:
-            self.flush()
-            working.reset(token)
-            self._main = _IDLE
+    def during(self, request_id: str, message_ids: Sequence[str]) -> _During:
+        """Lines of this thread, and of threads that user code started, belong to this batch within `with`."""
+        return _During(self, Work(request_id, tuple(message_ids)))
+
+    def begin(self, work: Work) -> Token[Work]:
+        """From now on lines belong to it."""
+        self._main = work
+        return working.set(work)
+
+    def end(self, begun: Token[Work]) -> None:
+        """Its last line may lack a newline; what comes now belongs to nothing."""
+        self.flush()
+        working.reset(begun)
+        self._main = _IDLE
 
     def line(self, stream: str, text: str) -> None:
         """Send text as Lines, one for each newline in it; very long lines are cut into several."""
@@ -94,6 +96,22 @@ class Output:
         partial = vars(self._partial)
         for stream in list(partial):
             self.line(stream, partial.pop(stream))
+
+
+class _During:
+    """One batch within `with`: a class, since a generator would cost each call several times as much."""
+
+    __slots__ = ("_begun", "_output", "_work")
+
+    def __init__(self, output: Output, work: Work) -> None:
+        self._output = output
+        self._work = work
+
+    def __enter__(self) -> None:
+        self._begun = self._output.begin(self._work)
+
+    def __exit__(self, *_: object) -> None:
+        self._output.end(self._begun)
 
 
 class Stream(io.TextIOBase):

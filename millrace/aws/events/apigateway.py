@@ -43,14 +43,14 @@ def v2(request: HttpRequest, spec: Spec, request_id: str) -> Json:
     """Payload 2.0: repeated query parameters joined by commas, cookies apart, parts that are empty left out."""
     headers = _headers(request)
     cookies = headers.pop("cookie", "")
-    body, is_base64 = _body(request, text=_is_textual(headers))
+    body, is_base64 = _body(request, text=_is_textual(headers)) if request.body else ("", False)
     host = headers.get("host", "")
     route = DEFAULT_ROUTE if request.route == DEFAULT_ROUTE else f"{request.method} {request.route}"
     shown: Json = {
         "version": "2.0",
         "routeKey": route,
         "rawPath": request.path,
-        "rawQueryString": urlencode(request.query),
+        "rawQueryString": urlencode(request.query) if request.query else "",
         "headers": headers,
         "requestContext": {
             "accountId": spec.account,
