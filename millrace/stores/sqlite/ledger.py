@@ -1,7 +1,8 @@
 """A ledger in the embedded database: what it writes of a commit is one transaction with the tables' rows.
 
 What is known of a message is one row of `notes` from its put to the end of its window; the records that Results reads
-are written beside. Ids and rows travel as JSON arrays, since each step of a statement costs more than its work.
+are written beside. Each step of a statement costs more than its work, so ids travel as one JSON array, and the rows of
+a commit, the many of a busy queue, as one list of values: SQLite would read their JSON twice.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from millrace.errors import not_utf8
 from millrace.store import CLOCKS_APART_S, Ledger, Noted
 from millrace.stores.deliveries import delivery_of, ended, packed, unpacked
 from millrace.stores.sqlite import notes
+from millrace.stores.sqlite.chunks import insert
 from millrace.types import Commit, Lease, Outcome, Put, Record
 
 _TOPIC = "results"
 _FOR_EVER_S = 9e15  # JSON knows no infinity
 _SWEEP_EVERY = 500  # ended messages between two looks for what has expired, which take twice as many
+_Ended = tuple[str, str, str, float, str | None]  # id, state, delivery, expires_at, the record as JSON
 _encode = msgspec.json.Encoder().encode
 
 
@@ -99,29 +102,39 @@ class SqliteLedger(Ledger):
 
         def job(connection: sqlite3.Connection) -> list[Lease]:
             now_s = self._database.now()
-            fresh, late = _examined(connection, commit.queue, outcomes, now_s)
+            deliveries = [delivery_of(each.lease) for each in outcomes]
+            fresh, late = _examined(connection, commit.queue, outcomes, deliveries, now_s)
             rows = [
                 (
                     each.lease.message.id,
                     each.verdict,
-                    delivery_of(each.lease),
+                    delivery,
                     now_s + kept_s[each.verdict],
                     None if each.record is None else _encode(each.record).decode(),
                 )
-                for each in fresh
+                for each, delivery in fresh
             ]
-            connection.execute(notes.END, (commit.queue, _array(rows), self._database.clock.now()))
-            connection.execute(notes.RECORD, (commit.queue, _array(rows), now_s))
-            outputs = [(commit.queue, each.lease.message.id, packed(each.puts)) for each in fresh if each.puts]
+            self._end(connection, commit.queue, rows, now_s)
+            outputs = [(commit.queue, each.lease.message.id, packed(each.puts)) for each, _ in fresh if each.puts]
             connection.executemany(notes.OUTPUT, outputs)
             for participant in self._participants:
-                participant.apply(connection, Commit(commit.queue, fresh))
+                participant.apply(connection, Commit(commit.queue, [each for each, _ in fresh]))
             if sweep:
                 for statement in notes.SWEEP:
                     connection.execute(statement, (now_s, 2 * sweep))
             return late
 
         return await self._database.write(job, wakes=[_TOPIC])
+
+    def _end(self, connection: sqlite3.Connection, queue: str, rows: Sequence[_Ended], now_s: float) -> None:
+        """Messages of a queue have ended, and have a record."""
+        noted_at = self._database.clock.now()
+        ended = [
+            part for id, state, delivery, until, _ in rows for part in (queue, id, state, delivery, noted_at, until)
+        ]
+        insert(connection, notes.ENDED, notes.COLUMNS, ended, notes.ENDED_BEFORE)
+        records = [part for id, state, _, until, doc in rows for part in (id, queue, state, now_s, until, doc)]
+        insert(connection, notes.RECORD, notes.COLUMNS, records)
 
     async def sent(self, queue: str, ids: Sequence[str]) -> None:
         await self._write(notes.SENT, queue, _array(ids))
@@ -132,11 +145,8 @@ class SqliteLedger(Ledger):
             asked = queue, _array([(record.id, record.accepted_at) for record in records]), CLOCKS_APART_S
             unfinished = {id for (id,) in connection.execute(notes.UNFINISHED, asked).fetchall()}
             until = now_s + min(dead_s, _FOR_EVER_S)
-            rows = _array(
-                [(each.id, "dead", "", until, _encode(each).decode()) for each in records if each.id in unfinished]
-            )
-            connection.execute(notes.END, (queue, rows, self._database.clock.now()))
-            connection.execute(notes.RECORD, (queue, rows, now_s))
+            rows = [(each.id, "dead", "", until, _encode(each).decode()) for each in records if each.id in unfinished]
+            self._end(connection, queue, rows, now_s)
 
         await self._database.write(job, wakes=[_TOPIC])
 
@@ -199,17 +209,19 @@ class SqliteLedger(Ledger):
 
 
 def _examined(
-    connection: sqlite3.Connection, queue: str, outcomes: Sequence[Outcome], now_s: float
-) -> tuple[list[Outcome], list[Lease]]:
-    """The outcomes of messages that are not done yet, and the leases of those that another delivery has done."""
+    connection: sqlite3.Connection, queue: str, outcomes: Sequence[Outcome], deliveries: Sequence[str], now_s: float
+) -> tuple[list[tuple[Outcome, str]], list[Lease]]:
+    """The outcomes of messages that are not done yet, with their deliveries, and the leases of those that another has.
+
+    Another delivery, that is: one that is done by its own comes from a commit that is repeated.
+    """
     ids = _array([outcome.lease.message.id for outcome in outcomes])
     done = dict(connection.execute(notes.DONE, (queue, ids, now_s)).fetchall())
-    fresh = [outcome for outcome in outcomes if outcome.lease.message.id not in done]
-    late = [
-        outcome.lease
-        for outcome in outcomes
-        if done.get(outcome.lease.message.id, delivery_of(outcome.lease)) != delivery_of(outcome.lease)
-    ]
+    both = list(zip(outcomes, deliveries, strict=True))
+    if not done:
+        return both, []
+    fresh = [each for each in both if each[0].lease.message.id not in done]
+    late = [each.lease for each, delivery in both if done.get(each.lease.message.id, delivery) != delivery]
     return fresh, late
 
 

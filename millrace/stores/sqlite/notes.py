@@ -61,21 +61,14 @@ SELECT n.id, o.puts FROM notes n LEFT JOIN outputs o ON o.queue = n.queue AND o.
 WHERE n.queue = ?1 AND n.{_THESE} AND n.state = 'done' AND n.expires_at > ?3
 """
 DONE = f"SELECT id, delivery FROM notes WHERE queue = ?1 AND {_THESE} AND state = 'done' AND expires_at > ?3"
-_ENDED = """
-SELECT value ->> 0 AS id, value ->> 1 AS state, value ->> 2 AS delivery, value ->> 3 AS expires_at, value ->> 4 AS doc
-FROM json_each(?2)
-"""
-# Messages of a queue have ended: [id, state, delivery, expires_at, doc], at ?3 (of RECORD broker time).
-END = f"""
-INSERT INTO notes (queue, id, state, delivery, noted_at, expires_at)
-SELECT ?1, id, state, delivery, ?3, expires_at FROM ({_ENDED}) WHERE true
+# Messages have ended: for `chunks.insert`. `noted_at` is Unix time, `finished_at` broker time.
+ENDED = "INSERT INTO notes (queue, id, state, delivery, noted_at, expires_at)"
+ENDED_BEFORE = """
 ON CONFLICT (id, queue) DO UPDATE SET
   state = excluded.state, delivery = excluded.delivery, expires_at = excluded.expires_at
 """
-RECORD = f"""
-INSERT OR REPLACE INTO records (id, queue, state, finished_at, expires_at, doc)
-SELECT id, ?1, state, ?3, expires_at, doc FROM ({_ENDED})
-"""
+RECORD = "INSERT OR REPLACE INTO records (id, queue, state, finished_at, expires_at, doc)"
+COLUMNS = 6  # of either
 OUTPUT = "INSERT OR REPLACE INTO outputs (queue, id, puts) VALUES (?, ?, ?)"
 SENT = f"DELETE FROM outputs WHERE queue = ?1 AND {_THESE}"
 # What has expired at ?1, up to ?2 of each.
