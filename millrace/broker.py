@@ -176,7 +176,8 @@ class Broker(ABC):
         """Carry out the commit; the leases that were no longer ours are returned, their outcomes without effect.
 
         Where capabilities.transactional, rows, puts, records and deletions become durable together. Elsewhere
-        only acks, retries, deaths and releases are the broker's: flow/commit.py has done the rest before.
+        only acks, retries, deaths and releases are the broker's: flow/commit.py has done the rest before. A commit
+        that is not `durable` need not wait for the disk.
         """
 
     @abstractmethod

@@ -219,10 +219,15 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """All outcomes of one batch of one queue: one transaction where the backend has one."""
+    """All outcomes of one batch of one queue: one transaction where the backend has one.
+
+    What is not `durable` outlives the death of every process, but a power loss may take it back: for messages that
+    have no effects of ours, and whose taker bears to see them again.
+    """
 
     queue: str
     outcomes: Sequence[Outcome]
+    durable: bool = True
 
     def having(self, verdict: Verdict) -> list[Outcome]:
         """The outcomes with one verdict, in order."""
@@ -231,7 +236,8 @@ class Commit(msgspec.Struct, frozen=True):
     def without(self, lost: Sequence[Lease]) -> Commit:
         """The same commit less the outcomes of leases that were lost."""
         gone = {lease.receipt for lease in lost}
-        return Commit(self.queue, [outcome for outcome in self.outcomes if outcome.lease.receipt not in gone])
+        ours = [outcome for outcome in self.outcomes if outcome.lease.receipt not in gone]
+        return Commit(self.queue, ours, self.durable)
 
     @property
     def rows(self) -> Iterator[Row]:

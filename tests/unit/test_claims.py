@@ -215,6 +215,23 @@ async def test_a_dead_letter_keeps_its_body_and_is_redriven_whole(scene: Scene) 
     assert scene.shelf.bodies == []
 
 
+async def test_an_object_goes_only_once_its_message_cannot_come_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle, durable = scene.inner.settle, list[bool]()
+
+    async def seen(commit: Commit) -> list[Lease]:
+        durable.append(commit.durable)
+        return await settle(commit)
+
+    monkeypatch.setattr(scene.inner, "settle", seen)
+    await scene.put("large")
+    await scene.put("small", body=b"x")
+    for lease in await scene.take():
+        await scene.broker.settle(Commit("work", [outcome(lease)], durable=False))
+    assert durable == [True, False]
+
+
 async def test_retry_and_release_keep_the_body(scene: Scene) -> None:
     await scene.put("a")
     await scene.settle(await scene.take(), "retry")

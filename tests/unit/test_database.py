@@ -308,7 +308,7 @@ async def test_only_what_a_power_loss_may_take_back_does_not_wait_for_the_disk(t
         await database.close()
 
 
-async def test_leases_do_not_wait_for_the_disk_and_everything_else_does(tmp_path: Path) -> None:
+async def test_only_leases_and_commits_that_say_so_do_not_wait_for_the_disk(tmp_path: Path) -> None:
     database = Database.open(tmp_path / "millrace.db")
     broker = SqliteBroker(database, [])
     told: list[bool] = []
@@ -321,11 +321,12 @@ async def test_leases_do_not_wait_for_the_disk_and_everything_else_does(tmp_path
     try:
         await broker.declare([Queue("q")])
         database.write = spy  # type: ignore[method-assign]
-        await broker.put([Put("q", Message("a"))])
-        (lease,) = await broker.take("q", 1)
-        (lease,) = await broker.extend([lease], 5)
-        await broker.settle(Commit("q", [Outcome(lease, "done")]))
-        assert told == [True, False, False, True]
+        await broker.put([Put("q", Message("a")), Put("q", Message("b"))])
+        first, second = await broker.take("q", 2)
+        (first,) = await broker.extend([first], 5)
+        await broker.settle(Commit("q", [Outcome(first, "done")]))
+        await broker.settle(Commit("q", [Outcome(second, "done")], durable=False))
+        assert told == [True, False, False, True, False]
     finally:
         database.write = write  # type: ignore[method-assign]
         await broker.close()

@@ -13,7 +13,7 @@ import pytest
 from sqs_parts import ACCOUNT, ORIGIN, Open, Refused, Sqs, memory, sqlite
 
 from millrace.broker import handle_of
-from millrace.types import Message, Put
+from millrace.types import Commit, Lease, Message, Put
 
 
 @pytest.fixture(params=[memory, sqlite], ids=["memory", "sqlite"])
@@ -343,6 +343,24 @@ class TestDelete:
         assert await sqs.ask("DeleteMessage", **named) == {}
         sqs.clock.advance(100)
         assert await sqs.receive(url) == []
+
+    @pytest.mark.parametrize(("name", "waits"), [("jobs", False), ("jobs.fifo", True)])
+    async def test_only_where_a_message_comes_once_does_its_delete_wait_for_the_disk(
+        self, sqs: Sqs, monkeypatch: pytest.MonkeyPatch, name: str, waits: bool
+    ) -> None:
+        settle, durable = sqs.broker.settle, list[bool]()
+
+        async def seen(commit: Commit) -> list[Lease]:
+            durable.append(commit.durable)
+            return await settle(commit)
+
+        monkeypatch.setattr(sqs.broker, "settle", seen)
+        url = await sqs.queue(name)
+        await sqs.send(url, **({"MessageGroupId": "g", "MessageDeduplicationId": "d"} if waits else {}))
+        (message,) = await sqs.receive(url)
+        handle = {"ReceiptHandle": message["ReceiptHandle"]}
+        await sqs.ask("DeleteMessageBatch", QueueUrl=url, Entries=[{"Id": "a", **handle}])
+        assert durable == [waits]
 
     async def test_an_old_handle_does_not_delete_somebody_elses_message(self, sqs: Sqs) -> None:
         url = await sqs.queue()

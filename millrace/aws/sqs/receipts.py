@@ -140,7 +140,9 @@ async def _delete(desk: Desk, queue: SqsQueue, leases: Mapping[str, Lease]) -> F
         leases = {id: lease for id, lease in leases.items() if standings[id] == "held"}
     once = {lease.receipt: lease for lease in leases.values()}
     if once:
-        await desk.broker.settle(Commit(queue.name, [Outcome(lease, "done") for lease in once.values()]))
+        # Of a standard queue a message may come twice, so a power loss may bring it back; FIFO queues promise once.
+        outcomes = [Outcome(lease, "done") for lease in once.values()]
+        await desk.broker.settle(Commit(queue.name, outcomes, durable=queue.fifo))
     return failures
 
 

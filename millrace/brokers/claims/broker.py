@@ -111,7 +111,7 @@ class ClaimCheck(Broker):
             return await self._inner.settle(commit)
         check_texts(commit.puts)  # before bodies are written
         outcomes = await asyncio.gather(*(self._inner_outcome(outcome) for outcome in commit.outcomes))
-        inner = Commit(commit.queue, outcomes)
+        inner = Commit(commit.queue, outcomes)  # durable, always: a message that came back would miss its object
         lost = {lease.receipt for lease in await self._inner.settle(inner)}
         done = [outcome.lease for outcome in commit.having("done")]
         keys = {claimed_key(lease) for lease in done if inner_receipt(lease) not in lost}

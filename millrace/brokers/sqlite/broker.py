@@ -115,7 +115,7 @@ class SqliteBroker(Broker):
             return lost
 
         wakes = {RESULTS, topic(commit.queue), *(topic(each.queue) for each in commit.puts)}
-        return await self._database.write(job, wakes=wakes)
+        return await self._database.write(job, wakes=wakes, durable=commit.durable)
 
     async def extend(self, leases: Sequence[Lease], lease_s: float) -> list[Lease]:
         expires_at = self._database.clock.monotonic() + lease_s
