@@ -14,6 +14,7 @@ import msgspec
 
 from millrace.broker import Capabilities
 from millrace.broker_address import Address, parse_address
+from millrace.errors import BrokerDenied
 
 EMBEDDED = "embedded"  # the name of the queue in .millrace, where a broker is named by its URL
 _RECORD_BYTES = 1_048_576  # that Kafka, NATS and SQS take of a message with all that goes with it
@@ -28,7 +29,7 @@ class KnownBroker(msgspec.Struct, frozen=True):
     """One kind of broker: `package` is what its adapter imports, `extra` what installs it, "" where it needs none.
 
     `ports` has the default port of each scheme, `options` what its URLs may have behind the question mark, beside what
-    all may have.
+    all may have. `one_host` says that the adapter would not look at a second one.
     """
 
     name: str
@@ -38,6 +39,7 @@ class KnownBroker(msgspec.Struct, frozen=True):
     extra: str
     claims: Capabilities
     options: tuple[str, ...] = ()
+    one_host: bool = False
 
     @property
     def schemes(self) -> list[str]:
@@ -56,7 +58,13 @@ class KnownBroker(msgspec.Struct, frozen=True):
 
     def address(self, url: str, environ: Mapping[str, str] | None = None) -> Address:
         """Where the broker of a URL is. Raises BrokerDenied."""
-        return parse_address(url, self.ports, self.options, environ)
+        address = parse_address(url, self.ports, self.options, environ)
+        if self.one_host and len(address.hosts) > 1:
+            raise BrokerDenied(
+                f"broker {address}: {self.title} is named by one host, here are {len(address.hosts)}",
+                "expected one; behind several, the name of what leads to the one that takes writes",
+            )
+        return address
 
 
 RABBITMQ = KnownBroker(
@@ -100,6 +108,7 @@ REDIS = KnownBroker(
         resumes=False,
     ),
     ("wait_replicas",),
+    one_host=True,
 )
 NATS = KnownBroker(
     "nats",
@@ -167,6 +176,7 @@ SQS = KnownBroker(
         ordered=False,
     ),
     ("endpoint",),
+    one_host=True,
 )
 
 KNOWN_BROKERS = (RABBITMQ, REDIS, NATS, KAFKA, SQS)

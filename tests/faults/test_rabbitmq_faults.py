@@ -17,7 +17,7 @@ import pytest
 from millrace.broker import Queue, dead_letters
 from millrace.brokers.rabbitmq import open_broker
 from millrace.brokers.rabbitmq.broker import RabbitBroker
-from millrace.errors import BrokerError, QueueFull
+from millrace.errors import BrokerError, QueueFull, TooLarge
 from millrace.known_brokers import RABBITMQ
 from millrace.types import Commit, Death, Failure, Lease, Message, Outcome, Put
 from tests.needs import needs_module
@@ -29,6 +29,7 @@ needs_module("pika")
 import pika  # noqa: E402
 
 PATIENCE_S = 60.0
+SMALL = 100_000  # bytes
 
 
 @pytest.fixture
@@ -45,9 +46,9 @@ def proxy(url: str) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbitmq]:
-    """One that a test may kill; the other tests' need not notice."""
+    """One that a test may kill, and that takes small messages alone; the other tests' need not notice."""
     service("rabbitmq")
-    with Rabbitmq() as server:
+    with Rabbitmq({"max_message_size": str(SMALL)}) as server:
         server.start(tmp_path_factory.mktemp("rabbitmq"))
         yield server
 
@@ -445,6 +446,29 @@ async def test_a_large_body_of_many_frames(url: str) -> None:
         await broker.put([Put("work", Message("a", body)), Put("work", Message("b", body[::-1]))])
         first, second = [*(await some(broker, "work", 1)), *(await some(broker, "work", 1))]
         assert (first.message.body == body, second.message.body == body[::-1]) == (True, True)
+
+
+async def test_a_body_beyond_the_servers_own_limit_is_refused_and_holds_up_no_other(server: Rabbitmq) -> None:
+    """The server closes the channel over it, with all that others were about to put."""
+    most, large = f"takes {SMALL} at most", Put("work", Message("large", b"x" * (SMALL + 1)))
+    small = [Put("work", Message(f"m{number}", b"x" * SMALL)) for number in range(20)]
+    async with cleared(f"{server.url}?prefix=small.", Queue("work")) as broker:
+        told = await asyncio.gather(
+            broker.put([large, small[0]]), *(broker.put([each]) for each in small[1:]), return_exceptions=True
+        )
+        assert [type(each) for each in told] == [BrokerError, *[list] * 19], "some of the first may be there"
+        with pytest.raises(TooLarge, match=most):
+            await broker.put([small[0], large])
+        await broker.put(small[:1])
+        seen: set[str] = set()
+        while len(seen) < 20:
+            leases = await some(broker, "work")
+            seen |= {lease.message.id for lease in leases}
+            await done(broker, leases)
+        assert "large" not in seen
+    async with cleared(f"{server.url}?prefix=large.", Queue("work")) as broker:
+        with pytest.raises(TooLarge, match=most):
+            await broker.put([large])
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from millrace.brokers.rabbitmq import wire  # noqa: E402
 from millrace.brokers.rabbitmq.channel import Delivery  # noqa: E402
 from millrace.brokers.rabbitmq.connection import Connection  # noqa: E402
 from millrace.brokers.rabbitmq.consumer import Consumer  # noqa: E402
-from millrace.brokers.rabbitmq.faults import Lost  # noqa: E402
+from millrace.brokers.rabbitmq.faults import Closed, Lost  # noqa: E402
 from millrace.brokers.rabbitmq.picking import pick  # noqa: E402
 from millrace.brokers.rabbitmq.properties import written  # noqa: E402
 from millrace.brokers.rabbitmq.publisher import Copy, Publisher, Sending  # noqa: E402
@@ -49,8 +49,8 @@ class Channel:
     def write(self, data: bytes) -> None:
         self.written.append(data)
 
-    def lose(self) -> None:
-        self.closed = Lost("the connection was cut")
+    def lose(self, error: Lost | None = None) -> None:
+        self.closed = error or Lost("the connection was cut")
         self.on_lost(self.closed)
 
     async def bodies(self, count: int) -> list[str]:
@@ -129,6 +129,24 @@ async def test_what_was_not_confirmed_is_sent_again_in_its_order_before_what_wai
     assert await second.bodies(3) == ["A", "B", "C"]
     second.on_confirm(3, True, False)
     assert [sending.refused for sending in await asyncio.gather(*tasks)] == [False] * 3
+
+
+async def test_what_is_too_large_for_the_broker_is_not_sent_again_and_what_was_beside_it_is() -> None:
+    first, second, third = Channel(), Channel(), Channel()
+    link = Link(first, second, third)
+    publisher = publisher_over(link)
+    link.there.set()
+    large, beside = publishing(publisher, "A" * 9), publishing(publisher, "B")
+    assert await first.bodies(10) == [*("A" * 9), "B"]
+    first.lose(Closed(406, "PRECONDITION_FAILED - message size 9 is larger than configured max size 8"))
+    assert (await large).too_large == 8
+    assert await second.bodies(1) == ["B"]
+    assert publisher.most_bytes == 8
+    second.lose()
+    assert publisher.most_bytes is None, "the broker may be another by now"
+    assert await third.bodies(1) == ["B"]
+    third.on_confirm(1, False, False)
+    assert (await beside).too_large is None
 
 
 async def test_what_was_given_up_before_there_was_a_connection_is_not_sent() -> None:

@@ -26,7 +26,7 @@ from millrace.brokers.redis.link import Link
 from millrace.brokers.redis.putting import accepted_of, arguments_of, by_queue
 from millrace.brokers.redis.replies import Refusal, Transient, error_of
 from millrace.brokers.redis.settings import settings_text
-from millrace.errors import BrokerDenied, BrokerError, StorageError, StorageFull
+from millrace.errors import BrokerDenied, BrokerError, StorageError, StorageFull, TooLarge
 from millrace.types import Accepted, Lease, Message, Outcome, Put
 
 ADDRESS = parse_address("redis://u:s3cret@host:1/0", {"redis": 6379}, environ={})
@@ -90,6 +90,8 @@ def test_what_is_no_receipt_is_nobodys(receipt) -> None:
         ("NOPERM this user has no permissions", BrokerError, "may not do that"),
         ("MOVED 3999 127.0.0.1:6381", BrokerError, "one shard"),
         ("ERR unknown command 'HELLO'", BrokerError, "Redis 7"),
+        ("ERR DB index is out of range", BrokerDenied, "`databases`"),
+        ("ERR Protocol error: invalid bulk length", TooLarge, "proto-max-bulk-len"),
         ("ERR something else", BrokerError, "something else"),
     ],
 )
@@ -278,6 +280,18 @@ async def test_who_answers_and_is_no_redis_is_not_said_to_be_silent() -> None:
         with pytest.raises(BrokerError, match="what answers there is no Redis") as refused:
             await open_broker(url)
     assert "does not answer" not in refused.value.problem
+
+
+async def test_a_port_that_is_not_encrypted_is_told_from_one_that_is() -> None:
+    async with saying(lambda got: b"-ERR Protocol error: unauthenticated multibulk length\r\n") as url:
+        with pytest.raises(BrokerError, match=r"no encrypted connection: [a-z ]+\n") as refused:
+            await open_broker(url.replace("redis:", "rediss:"))
+    assert "redis:// where that port is not encrypted" in refused.value.hint
+
+
+async def test_a_second_host_is_refused_as_nobody_would_look_at_it() -> None:
+    with pytest.raises(BrokerDenied, match="Redis and Valkey is named by one host, here are 2"):
+        await open_broker("redis://127.0.0.1:1,other/0")
 
 
 async def test_an_error_without_words_is_told_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:

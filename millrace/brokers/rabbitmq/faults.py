@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from millrace.broker_address import PASSWORD_VARIABLE, USER_VARIABLE, Address
-from millrace.errors import BrokerDenied, BrokerError, words
+from millrace.errors import BrokerDenied, BrokerError, TooLarge, words
 
 NOT_FOUND = 404
 PRECONDITION_FAILED = 406
 _ACCESS_REFUSED = 403
 _NOT_ALLOWED = 530
+_TOO_LARGE = re.compile(r"message size \d+ is larger than (?:configured )?max size (\d+)")
 
 
 class Lost(Exception):
@@ -41,6 +44,19 @@ def advice(error: Lost) -> str:
             " raise it in rabbitmq.conf above the longest batch"
         )
     return ""
+
+
+def most_bytes(error: Lost) -> int | None:
+    """What the broker takes of a message, where it closed a channel over one that had more; else None."""
+    found = _TOO_LARGE.search(str(error))
+    return int(found[1]) if found else None
+
+
+def too_large(size: int, most: int, *, alone: bool) -> BrokerError:
+    """A body beyond the broker's `max_message_size`; `alone` says that nothing that was put with it can be stored."""
+    problem = f"a body of {size} bytes: this RabbitMQ takes {most} at most"
+    hint = "raise max_message_size in rabbitmq.conf, or put the body into a bucket and its key into the message"
+    return TooLarge(problem, hint) if alone else BrokerError(f"{problem}; what was put with it may be stored", hint)
 
 
 def unreachable(address: Address, error: BaseException) -> BrokerError:

@@ -1,20 +1,22 @@
 """Messages on their way into the broker: many are under way at once, and each put is told when all of its own are safe.
 
 A put that was not confirmed when the connection was lost is sent again on the next one: RabbitMQ may then have a
-message twice, under one id, and never lacks one.
+message twice, under one id, and never lacks one. One larger than the broker takes would cost each channel that it is sent
+on: it is answered, and what was beside it is sent again.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 from pika import spec
 
 from millrace.brokers.rabbitmq import wire
 from millrace.brokers.rabbitmq.channel import Channel
-from millrace.brokers.rabbitmq.faults import Lost
+from millrace.brokers.rabbitmq.faults import Lost, most_bytes
 from millrace.brokers.rabbitmq.io_thread import IoThread, Mailbox
 from millrace.brokers.rabbitmq.link import Link
 
@@ -29,20 +31,28 @@ class Copy(msgspec.Struct, frozen=True, gc=False):
 
 
 class Sending(msgspec.Struct, eq=False):
-    """What one put sends together: `unroutable` are the routing keys that no queue took, `refused` what a queue did."""
+    """What one put sends together: `unroutable` are the routing keys that no queue took, `refused` what a queue did.
+
+    `too_large` is the broker's limit where it will never have one of the copies; others may be in it.
+    """
 
     copies: list[Copy]
     done: asyncio.Future[None]
     missing: int = 0
     unroutable: set[str] = set()
     refused: bool = False
+    too_large: int | None = None
     given_up: bool = False
 
 
 class Publisher:
-    """One channel in confirm mode. `publish` belongs to the broker's loop, all else to the I/O thread."""
+    """One channel in confirm mode. `publish` belongs to the broker's loop, all else to the I/O thread.
+
+    `most_bytes` is what the broker takes of a message, once it has said so.
+    """
 
     def __init__(self, io: IoThread, link: Link, loop: asyncio.AbstractEventLoop) -> None:
+        self.most_bytes: int | None = None
         self._link = link
         self._outbox: Mailbox[Sending] = Mailbox(io.loop, self._send_all)
         self._answers: Mailbox[Sending] = Mailbox(loop, _tell)
@@ -117,7 +127,14 @@ class Publisher:
 
     def _lost(self, error: Lost) -> None:
         """Whatever was not confirmed is sent again, in its old order, before what has been waiting."""
-        again = list(dict.fromkeys(sending for sending, _ in self._unconfirmed.values()))
+        self.most_bytes = most_bytes(error)  # of a broker that is started anew, another
+        again = []
+        for sending in dict.fromkeys(sending for sending, _ in self._unconfirmed.values()):
+            if self.most_bytes is not None and largest(sending.copies) > self.most_bytes:
+                sending.too_large = self.most_bytes
+                self._answers.post(sending)
+            else:
+                again.append(sending)
         self._unconfirmed.clear()
         self._channel = None
         self._waiting.extendleft(reversed(again))
@@ -154,6 +171,11 @@ class Publisher:
             if (copy.exchange, copy.routing_key) == (exchange, routing_key) and routing_key not in sending.unroutable:
                 sending.unroutable.add(routing_key)
                 return
+
+
+def largest(copies: Sequence[Copy]) -> int:
+    """The bytes of the largest body."""
+    return max(len(copy.body) for copy in copies)
 
 
 def _tell(sendings: list[Sending]) -> None:

@@ -11,8 +11,9 @@ from functools import partial
 from millrace.brokers.envelope import Envelope
 from millrace.brokers.rabbitmq import delays
 from millrace.brokers.rabbitmq.caller import Caller
+from millrace.brokers.rabbitmq.faults import too_large
 from millrace.brokers.rabbitmq.properties import NOTHING, Kept, written
-from millrace.brokers.rabbitmq.publisher import Copy, Publisher
+from millrace.brokers.rabbitmq.publisher import Copy, Publisher, Sending, largest
 from millrace.brokers.rabbitmq.topology import Topology
 from millrace.clock import Clock
 from millrace.errors import BrokerError, QueueFull
@@ -66,12 +67,15 @@ class Sender:
         return Copy(exchange, key, written(envelope, kept=kept), envelope.message.body)
 
     async def send(self, copies: Sequence[Copy]) -> None:
-        """Publish, and return when all are safe. Raises BrokerError, QueueFull where a queue refused one."""
-        sending = await self._caller.patiently(self._publisher.publish(list(copies)), "put messages")
+        """Publish, and return when all are safe. Raises BrokerError, QueueFull where a queue refused one, TooLarge."""
+        most = self._publisher.most_bytes
+        if most is not None and (size := largest(copies)) > most:
+            raise too_large(size, most, alone=True)
+        sending = await self._published(copies)
         if sending.unroutable:
             missing = [copy for copy in copies if copy.routing_key in sending.unroutable]
             await self._repair(missing)
-            sending = await self._caller.patiently(self._publisher.publish(missing), "put messages")
+            sending = await self._published(missing)
         if sending.unroutable:
             raise BrokerError(
                 f"no queue takes messages for {', '.join(sorted(sending.unroutable))}",
@@ -96,6 +100,12 @@ class Sender:
     def forget(self, queue: str) -> None:
         """The queue is dropped."""
         self._delayed.pop(queue, None)
+
+    async def _published(self, copies: Sequence[Copy]) -> Sending:
+        sending = await self._caller.patiently(self._publisher.publish(list(copies)), "put messages")
+        if sending.too_large is not None:
+            raise too_large(largest(copies), sending.too_large, alone=len(copies) == 1)
+        return sending
 
     async def _repair(self, copies: Sequence[Copy]) -> None:
         """Make again what somebody deleted: a queue, or what holds delayed messages."""

@@ -7,6 +7,7 @@ command, come over the same connection.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -45,6 +46,11 @@ class Connection(asyncio.Protocol):
                 )
         except TimeoutError as error:
             raise OSError(f"no answer within {_CONNECT_S:.0f} s") from error
+        except ssl.SSLCertVerificationError:
+            raise
+        except ssl.SSLError as error:
+            why = (error.reason or str(error)).replace("_", " ").lower()
+            raise OSError(f"no encrypted connection: {why}") from error
         return connection
 
     def call(self, *command: str | bytes | int) -> Answer:

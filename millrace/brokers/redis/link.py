@@ -173,6 +173,8 @@ class Link:
     def _unreachable(self, reason: str) -> BrokerError:
         text = f"redis {self.address}{'' if reason.startswith(FOREIGN) else ' does not answer'}: {reason}"
         hint = "start it, or correct the URL: redis://USER:PASSWORD@HOST:PORT/DATABASE"
+        if self.address.tls:
+            hint += f"; {self.address.scheme[:-1]}:// where that port is not encrypted"
         if self.address.tls and "certfile" not in self.address.options:
             hint += "; where it asks for this client's certificate, ?certfile=&keyfile="
         return BrokerError(text, hint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from millrace.broker_address import Address
-from millrace.errors import BrokerDenied, BrokerError, StorageError, StorageFull
+from millrace.errors import BrokerDenied, BrokerError, StorageError, StorageFull, TooLarge
 
 _REFUSALS = frozenset({"UNKNOWNQUEUE", "QUEUEFULL", "ORDERCHANGE", "NOTALONE"})
 _LATER = frozenset({"LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS", "FAILOVER"})
@@ -62,6 +62,13 @@ def error_of(text: str, address: Address) -> Exception:
             f"{where} is a cluster whose keys lie on other nodes: {text}",
             "use a server of its own, or a cluster of one shard: a queue and its dead letters live on one node",
         )
+    if "invalid bulk length" in text:
+        return TooLarge(
+            f"{where} takes no text as large as that: {text}",
+            "raise proto-max-bulk-len in redis.conf, or put the body into a bucket and its key into the message",
+        )
+    if "DB index" in text:
+        return BrokerDenied(f"{where}: {text}", "expected a number below that of `databases` in redis.conf, such as /0")
     if "unknown command" in text and "HELLO" in text.upper():
         return BrokerError(f"{where} is older than Redis 6: {text}", "expected Redis 7 or later, or Valkey")
     return BrokerError(f"{where}: {text}", "see docs/reference/brokers/redis.md")
