@@ -12,7 +12,6 @@ import asyncio
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from opentelemetry.trace import Span
 
@@ -24,7 +23,7 @@ from millrace.flow.outcomes import Decider, Result
 from millrace.flow.replicas import ReplicaSet
 from millrace.flow.request import Lost, Request
 from millrace.telemetry import SpanName, Telemetry
-from millrace.types import Batch, Lease, Message, Record
+from millrace.types import Lease, Message, Outcome, Record
 from millrace.wire import Line, Ran, Run
 
 _AHEAD = 2  # calls in the replicas' line beyond those inside, so that one is there as soon as a replica is free
@@ -32,20 +31,27 @@ _QUICK_AHEAD = 8  # where each takes but a moment: those of a turn of the loop g
 
 
 class Call:
-    """A message on its way to its record: `answer` gets that, or raises Draining when the process ends before."""
+    """A message on its way to its record: `answer` gets that, or raises Draining when the process ends before.
 
-    __slots__ = ("_withdraw", "answer", "batch", "request", "started_at")
+    What became of it in a replica it is told as a future would be (`Answer`), at once: a future between them would
+    be a turn of the event loop more.
+    """
 
-    def __init__(self, batch: Batch, withdraw: Callable[[Call], None]) -> None:
-        self.batch = batch
+    __slots__ = ("_dispatcher", "_over", "answer", "lease", "request", "request_id", "spans", "started_at")
+
+    def __init__(self, dispatcher: Dispatcher, lease: Lease, request_id: str) -> None:
+        self.lease = lease
+        self.request_id = request_id
         self.answer: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
         self.request: Request | None = None  # None: it has not got as far as the replicas
         self.started_at = 0.0  # Unix seconds
-        self._withdraw = withdraw
+        self.spans: Sequence[Span] = ()
+        self._dispatcher = dispatcher
+        self._over = False
 
     def withdraw(self) -> None:
         """Nobody waits any more: if it has not begun, it need not. What runs is finished."""
-        self._withdraw(self)
+        self._dispatcher.withdraw(self)
 
     def finish(self, record: Record) -> None:
         """Answer whoever waits, if anybody does."""
@@ -56,6 +62,30 @@ class Call:
         """Tell whoever waits that there will be no record."""
         if not self.answer.done():
             self.answer.set_exception(error)
+
+    def done(self) -> bool:
+        """Whether it has had its turn."""
+        return self._over
+
+    def set_result(self, result: Ran | Lost, /) -> None:
+        """It ran, or was lost."""
+        self._end()
+        self._dispatcher.finish(self, result)
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """The replicas turned it away."""
+        self._end()
+        self.fail(exception)
+
+    def cancel(self) -> None:
+        """It was withdrawn."""
+        self._end()
+
+    def _end(self) -> None:
+        self._over = True
+        for span in reversed(self.spans):
+            span.end()
+        self._dispatcher.next()
 
 
 class Dispatcher:
@@ -94,7 +124,7 @@ class Dispatcher:
     def call(self, message: Message) -> Call:
         """Begin a call, or let it wait for its turn."""
         lease = Lease(self._queue, message, None, 1, math.inf)
-        call = Call(self._mapping.batch([lease], "full"), self._withdraw)
+        call = Call(self, lease, self._mapping.request_id([lease]))
         if self._draining:
             call.fail(_ending(self._function))
         elif self._has_place:
@@ -102,6 +132,30 @@ class Dispatcher:
         else:
             self._line[call] = None
         return call
+
+    def withdraw(self, call: Call) -> None:
+        """Out of the line with it, here or at the replicas; what runs is finished."""
+        if call.request is None:
+            self._line.pop(call, None)
+        else:
+            self._replicas.withdraw(call.request)
+
+    def next(self) -> None:
+        """One has had its turn, and the next have theirs as soon as those are through who tell of it."""
+        self._begun -= 1
+        if self._line or self._draining:
+            asyncio.get_running_loop().call_soon(self._proceed)
+
+    def finish(self, call: Call, answer: Ran | Lost) -> None:
+        """Answer whoever waits for a call, count it, and put down why it failed."""
+        lease, result, started_at = call.lease, _result(answer), call.started_at
+        record = self._decider.record(lease, result, version=self._replicas.version, started_at=started_at)
+        call.finish(record)
+        self._telemetry.called(self._function, record, answer.predict_s if isinstance(answer, Ran) else None)
+        if record.failure is not None:
+            outcome, at = Outcome(lease, "done", record), self._clock.now()
+            for line in failure_lines([lease], [result], [outcome], request_id=call.request_id, at=at):
+                self._on_line(line)
 
     async def run(self) -> None:
         """Return when it was drained and every call that had its turn is answered."""
@@ -119,51 +173,14 @@ class Dispatcher:
         self.drain()
 
     def _begin(self, call: Call) -> None:
-        (lease,) = call.batch.leases
         call.started_at = self._clock.now()
-        run = Run(0, call.batch.request_id, self._queue, [lease.message], [lease.attempt], [])
-        try:
-            call.request = self._replicas.ask(run, impatient=self._mapping.impatient, ahead=True)
-        except Draining as error:
-            call.fail(error)
-            return
+        call.spans = self._telemetry.opened(SpanName, {"function": self._function, "request_id": call.request_id})
+        run = Run(0, call.request_id, self._queue, [call.lease.message], [call.lease.attempt], [])
         self._begun += 1
-        spans = self._telemetry.opened(SpanName, {"function": self._function, "request_id": run.request_id})
-        call.request.answer.add_done_callback(partial(self._answered, call, spans))
-
-    def _answered(self, call: Call, spans: Sequence[Span], answer: asyncio.Future[Ran | Lost]) -> None:
-        self._begun -= 1
-        for span in reversed(spans):
-            span.end()
         try:
-            if answer.cancelled():  # withdrawn
-                return
-            if error := answer.exception():
-                call.fail(error)
-            else:
-                self._finish(call, answer.result())
-        finally:
-            self._proceed()
-
-    def _finish(self, call: Call, answer: Ran | Lost) -> None:
-        leases, results, id = call.batch.leases, [_result(answer)], call.batch.request_id
-        version, started_at = self._replicas.version, call.started_at
-        outcomes = self._decider.decide(
-            leases, results, version=version, started_at=started_at, held=set(), request_id=id
-        )
-        record = outcomes[0].record
-        assert record is not None  # a call is done, whether or not it failed
-        call.finish(record)
-        self._telemetry.called(self._function, record, answer.predict_s if isinstance(answer, Ran) else None)
-        if record.failure is not None:
-            for line in failure_lines(leases, results, outcomes, request_id=id, at=self._clock.now()):
-                self._on_line(line)
-
-    def _withdraw(self, call: Call) -> None:
-        if call.request is None:
-            self._line.pop(call, None)
-        else:
-            self._replicas.withdraw(call.request)
+            call.request = self._replicas.ask(run, answer=call, impatient=self._mapping.impatient, ahead=True)
+        except Draining as error:
+            call.set_exception(error)
 
     def _proceed(self) -> None:
         while self._line and self._has_place:

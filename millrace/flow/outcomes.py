@@ -49,7 +49,7 @@ def is_left_to_its_lease(outcome: Outcome) -> bool:
 
     So a handler that changes its message's visibility before it fails has its way.
     """
-    return outcome.verdict == "retry" and outcome.delay_s == _LEASE_END
+    return outcome.delay_s == _LEASE_END and outcome.verdict == "retry"
 
 
 def _same(named: Sequence[str], failure: Failure) -> bool:
@@ -113,16 +113,22 @@ class Decider:
             if behind or (held and lease.message.group in held):
                 outcomes.append(Outcome(lease, "release"))
                 continue
-            outcome = (
-                self._failed(lease, result, version, started_at, now)
-                if isinstance(result, Failure)
-                else self._done(lease, result, version, started_at, now)
-            )
+            if not isinstance(result, Failure):
+                outcomes.append(self._done(lease, result, version, started_at, now))
+                continue
+            outcome = self._failed(lease, result, version, started_at, now)
             if outcome.verdict == "retry" and (line := self.line_of(lease)) is not None:
                 held.add(line)
-            behind = self._rules.stream and isinstance(result, Failure) and result.type == ITEM_FAILURE
+            behind = self._rules.stream and result.type == ITEM_FAILURE
             outcomes.append(outcome)
         return self._handed_over(outcomes, request_id, now)
+
+    def record(self, lease: Lease, result: Result, *, version: str, started_at: float) -> Record:
+        """What became of a call, which is done whether or not it failed: nobody but its caller hears of it."""
+        now = self._clock.now()
+        if isinstance(result, Failure):
+            return self._record_of_failure(lease, result, version, started_at, now)
+        return self._record_of_value(lease, result, version, started_at, now)
 
     def line_of(self, lease: Lease) -> str | None:
         """The group in which nothing may overtake a message that is tried again; None where it may."""
@@ -178,20 +184,7 @@ class Decider:
 
     def _done(self, lease: Lease, value: bytes, version: str, started_at: float, now: float) -> Outcome:
         effects = self._sinks.effects(lease, value, now)
-        message = lease.message
-        record = Record(
-            message.id,
-            lease.queue,
-            "done",
-            msgspec.Raw(value),
-            None,
-            lease.attempt,
-            self._function,
-            version,
-            message.sent_at,
-            started_at,
-            now,
-        )
+        record = self._record_of_value(lease, value, version, started_at, now)
         puts = effects.puts
         if self._destinations is not None:
             puts = (*puts, *self._destinations.succeeded(lease, value, now))
@@ -227,6 +220,22 @@ class Decider:
     def _first_failure_s(self, lease: Lease) -> float:
         """When a message that is left to its lease failed first, as near as is known: its first delivery, else 0."""
         return lease.first_taken_at if self._rules.at_lease_end and lease.attempt > 1 else 0.0
+
+    def _record_of_value(self, lease: Lease, value: bytes, version: str, started_at: float, now: float) -> Record:
+        message = lease.message
+        return Record(
+            message.id,
+            lease.queue,
+            "done",
+            msgspec.Raw(value),
+            None,
+            lease.attempt,
+            self._function,
+            version,
+            message.sent_at,
+            started_at,
+            now,
+        )
 
     def _record_of_failure(self, lease: Lease, failure: Failure, version: str, started_at: float, now: float) -> Record:
         return Record(

@@ -18,7 +18,7 @@ import msgspec
 from millrace.clock import Clock
 from millrace.flow.process import Process, Spawn
 from millrace.flow.replica import Replica
-from millrace.flow.request import Lost, Request
+from millrace.flow.request import Answer, Lost, Request
 from millrace.flow.seat import ReplicaStatus, Seat
 from millrace.flow.seats import Seats
 from millrace.flow.waiting import WaitingLine
@@ -111,28 +111,30 @@ class ReplicaSet:
         """
         if unless is not None and unless.done():
             raise self._line.refusal()
-        request = self.ask(run, alone=alone, impatient=impatient, on_began=on_began)
+        answer: asyncio.Future[Ran | Lost] = asyncio.get_running_loop().create_future()
+        request = self.ask(run, answer=answer, alone=alone, impatient=impatient, on_began=on_began)
         if unless is not None and request in self._line:
-            return await self._answer_unless(request, unless)
-        return await request.answer
+            return await self._unless(unless, request, answer)
+        return await answer
 
     def ask(
         self,
         run: Run,
         *,
+        answer: Answer | None = None,
         alone: bool = False,
         impatient: bool = False,
         ahead: bool = False,
         on_began: Callable[[], None] | None = None,
     ) -> Request:
-        """As `run`, for who waits for the request's `answer` himself. Raises Draining when the set is closed.
+        """As `run`, for who is told the `answer`, or waits for the request's. Raises Draining when the set is closed.
 
         `ahead`: it may stand behind others in a handler's replica that is `quick`.
         """
         if self._line.closed:
             raise self._line.refusal()
         run = msgspec.structs.replace(run, batch=next(self._numbers))
-        request = Request(run, alone, impatient=impatient, ahead=ahead, on_began=on_began)
+        request = Request(run, alone, answer=answer, impatient=impatient, ahead=ahead, on_began=on_began)
         self._line.add(request)
         self._line.assign()
         return request
@@ -160,7 +162,9 @@ class ReplicaSet:
         self.close()
         await self._seats.kill()
 
-    async def _answer_unless(self, request: Request, unless: asyncio.Future[None]) -> Ran | Lost:
+    async def _unless(
+        self, unless: asyncio.Future[None], request: Request, answer: asyncio.Future[Ran | Lost]
+    ) -> Ran | Lost:
         """The answer to a request, which is turned away if it still waits when `unless` is done."""
 
         def give_up(_: asyncio.Future[None]) -> None:
@@ -168,6 +172,6 @@ class ReplicaSet:
 
         unless.add_done_callback(give_up)
         try:
-            return await request.answer
+            return await answer
         finally:
             unless.remove_done_callback(give_up)

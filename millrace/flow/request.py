@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -21,28 +22,49 @@ class Lost(msgspec.Struct, frozen=True):
     alone: bool
 
 
+class Answer(Protocol):
+    """What a batch's answer goes to, once: a future, or what is like one and costs no turn of the event loop."""
+
+    def done(self) -> bool:
+        """Whether it has its answer, or was cancelled."""
+        ...
+
+    def set_result(self, result: Ran | Lost, /) -> None:
+        """The batch ran, or was lost."""
+        ...
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """The batch was turned away."""
+        ...
+
+    def cancel(self) -> object:
+        """Whoever asked no longer wants it."""
+        ...
+
+
 class Request:
-    """A batch on its way to an answer; the future may be cancelled by whoever no longer wants it."""
+    """A batch on its way to an answer, which may be cancelled by whoever no longer wants it."""
 
     def __init__(
         self,
         run: Run,
         alone: bool,
         *,
+        answer: Answer | None = None,
         impatient: bool = False,
         ahead: bool = False,
         on_began: Callable[[], None] | None = None,
     ) -> None:
         """`impatient`: it fails when the function cannot be loaded, rather than wait until it can.
 
-        `ahead`: it may stand behind others in a handler's replica.
+        `ahead`: it may stand behind others in a handler's replica. Without an `answer` it gets a future.
         """
         self.run = run
         self.alone = alone
         self.impatient = impatient
         self.ahead = ahead
         self.on_began = on_began
-        self.answer: asyncio.Future[Ran | Lost] = asyncio.get_running_loop().create_future()
+        self.answer = answer or asyncio.get_running_loop().create_future()
         self.since = 0.0  # monotonic seconds: at the head of its replica, then predict began
         self.began = False
 

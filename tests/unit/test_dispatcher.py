@@ -15,11 +15,11 @@ from millrace.errors import Draining
 from millrace.flow.dispatcher import Call, Dispatcher
 from millrace.flow.mapping import Mapping
 from millrace.flow.outcomes import Decider, Rules
-from millrace.flow.request import Lost, Request
+from millrace.flow.request import Answer, Lost, Request
 from millrace.flow.sinks import Sinks
 from millrace.telemetry import Telemetry
 from millrace.testing import ManualClock
-from millrace.types import Failure, Lease, Message
+from millrace.types import Failure, Lease, Message, Record
 from millrace.wire import Line, Ran, Run
 
 FAILURE = Failure("ValueError", "too dark", "app.py, line 1\nValueError: too dark")
@@ -37,12 +37,12 @@ class Replicas:
         self.withdrawn: list[Request] = []
         self.closed = False
 
-    def ask(self, run: Run, *, impatient: bool = False, ahead: bool = False) -> Request:
+    def ask(self, run: Run, *, answer: Answer, impatient: bool = False, ahead: bool = False) -> Request:
         if self.closed:
             raise Draining("closed")
         assert impatient
         assert ahead
-        self.asked.append(Request(run, False, impatient=impatient))
+        self.asked.append(Request(run, False, answer=answer, impatient=impatient))
         return self.asked[-1]
 
     def withdraw(self, request: Request) -> None:
@@ -71,6 +71,11 @@ class Bench:
 
     def call(self, id: str) -> Call:
         return self.dispatcher.call(Message(id, b"{}", sent_at=self.clock.now()))
+
+    async def answered(self, call: Call) -> Record:
+        """The call's record, once the next has had its turn."""
+        await asyncio.sleep(0)
+        return await call.answer
 
     def counted(self, name: str, **labels: str) -> float | None:
         return self.telemetry.registry.get_sample_value(f"millrace_{name}", {"function": "f", **labels})
@@ -130,7 +135,7 @@ async def test_no_more_than_two_stand_in_the_replicas_line_and_the_first_that_ca
     assert bench.replicas.ids == ["a", "b", "c"]
     for number, call in enumerate(calls):
         bench.replicas.asked[number].finish(ran())
-        await call.answer
+        await bench.answered(call)
     assert bench.replicas.ids == ["a", "b", "c", "d", "e"]
 
 
@@ -140,11 +145,11 @@ async def test_more_stand_there_where_each_takes_but_a_moment() -> None:
     assert bench.replicas.ids == ["a", "b", "c"]
     bench.replicas.quick = True
     bench.replicas.asked[0].finish(ran())
-    await calls[0].answer
+    await bench.answered(calls[0])
     assert bench.replicas.ids == list("abcdefghij")
     bench.replicas.quick = False
     bench.replicas.asked[1].finish(ran())
-    await calls[1].answer
+    await bench.answered(calls[1])
     assert bench.replicas.ids == list("abcdefghij")
 
 
@@ -156,7 +161,7 @@ async def test_a_call_that_nobody_waits_for_any_more_does_not_begin() -> None:
     calls[1].withdraw()  # it waits for a replica
     assert [request.run.messages[0].id for request in bench.replicas.withdrawn] == ["b"]
     bench.replicas.asked[0].finish(ran())
-    await calls[0].answer
+    await bench.answered(calls[0])
     assert bench.replicas.ids == ["a", "b", "c", "e"]
     assert not calls[1].answer.done()
 

@@ -316,7 +316,7 @@ class FlowMachine(RuleBasedStateMachine):
 
     def _nobody_waits(self) -> None:
         for call in self.calls:
-            assert call.answer.done(), f"{call.batch.leases[0].message.id} was never answered"
+            assert call.answer.done(), f"{call.lease.message.id} was never answered"
             if (error := call.answer.exception()) is not None:
                 assert isinstance(error, Draining), f"{error!r}"
         self.calls.clear()
@@ -383,7 +383,7 @@ class FlowMachine(RuleBasedStateMachine):
         for id in self.sent:
             assert (id in letters) != (f"{id}.f.0" in outputs), f"{id} is neither done nor dead, or both"
         for call in self.calls:
-            assert call.answer.done(), f"{call.batch.leases[0].message.id} was never answered"
+            assert call.answer.done(), f"{call.lease.message.id} was never answered"
         # One place is always held, by the pipeline that gathers its next batch.
         assert (self.pipeline._places._free + 1, self.pipeline._places._room) == self.places, (
             "a place was not given back"
