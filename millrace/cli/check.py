@@ -23,7 +23,7 @@ _USAGE = 2
 _LAST_LINES = 3
 
 
-@chooses_project("overrides", "parameters", "strict")
+@chooses_project("overrides", "strict")
 def check(
     choice: Choice,
     code: Annotated[
@@ -46,7 +46,10 @@ def check(
     faults = [fault for each in every for fault in each.faults]
     warnings = [warning for each in every for warning in each.warnings]
     if code:
-        faults += code_faults(every, code_timeout_s)
+        told = {
+            fault.place for fault in faults
+        }  # a path that leads nowhere was perhaps seen without importing anything
+        faults += [fault for fault in code_faults(every, code_timeout_s) if fault.place not in told]
     if found.partial is not None:
         warnings += pickle_warnings(found.partial.root)
     _tell(found, in_order(faults), in_order(warnings), json)

@@ -24,7 +24,7 @@ Kind = Literal["RequestResponse", "Event", "DryRun"]
 _MOST_CONTEXT_CHARS = 3_583  # in base64, as Lambda counts
 
 
-@chooses_project("overrides", "parameters")
+@chooses_project("overrides")
 def invoke(
     choice: Choice,
     function: Annotated[str, typer.Argument(metavar="FUNCTION", help="A function of the project.")],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.cli.options import JsonOption, ProjectOption, StageOption, load_project
+from millrace.cli.options import JsonOption, ParameterOption, ProjectOption, StageOption, load_project
 from millrace.cli.output import echo
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def logs(
     json: JsonOption = False,
     project: ProjectOption = None,
     stage: StageOption = None,
+    parameter: ParameterOption = None,
 ) -> None:
     """Show what functions printed and logged, oldest first.
 
@@ -32,7 +33,7 @@ def logs(
     from millrace.config.names import check_function
     from millrace.logbook import LogBook
 
-    found = load_project(project, stage)
+    found = load_project(project, stage, parameters=parameter)
     if function is not None:
         check_function(found, function)
     book = LogBook(found.state / "logs")

@@ -25,7 +25,7 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Write over files tha
 
 
 @app.command("container")
-@chooses_project("overrides", "parameters")
+@chooses_project("overrides")
 def container(
     choice: Choice,
     python: Annotated[str, typer.Option("--python", help="The Python of the image; else this one's.")] = "",
@@ -56,7 +56,7 @@ def container(
 
 
 @app.command("systemd")
-@chooses_project("overrides", "parameters")
+@chooses_project("overrides")
 def systemd(
     choice: Choice,
     folder: Annotated[
@@ -81,7 +81,7 @@ def systemd(
 
 
 @app.command("k8s")
-@chooses_project("overrides", "parameters")
+@chooses_project("overrides")
 def kubernetes(
     choice: Choice,
     image: Annotated[str | None, typer.Option("--image", help="The image; else SERVICE:STAGE.")] = None,

@@ -78,7 +78,7 @@ _CHOICE: dict[str, tuple[Any, Any]] = {  # the options of a choice, and what the
     "parameters": (ParameterOption, None),
     "strict": (StrictOption, False),
 }
-_SMALL = ("project", "stage", "broker", "database")
+_SMALL = ("project", "stage", "broker", "database", "parameters")
 
 
 class Choice(NamedTuple):
@@ -109,7 +109,7 @@ class Choice(NamedTuple):
 def chooses_project(*more: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command, as its first argument, what is chosen by options that it takes behind its own.
 
-    Those are --project, --stage, --broker and --database; `more` are overrides, parameters or strict.
+    Those are --project, --stage, --broker, --database and --parameter; `more` are overrides or strict.
     """
     names = (*_SMALL, *more)
     shared = [
@@ -170,7 +170,7 @@ def examine_project(
 ) -> Examination:
     """The same with the warnings, and the faults told rather than raised.
 
-    Commands without --parameter take the variable's, so that they see the queues that `up` was started with.
+    Without any parameters the variable's count, so that every command sees the queues that `up` was started with.
     """
     from millrace.formats.load import examine
 

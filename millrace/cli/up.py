@@ -33,7 +33,7 @@ DebugOption = Annotated[
 ReloadOption = Annotated[bool, typer.Option("--reload", help="Start anew when a .py file or a project file changes.")]
 
 
-@chooses_project("overrides", "parameters", "strict")
+@chooses_project("overrides", "strict")
 def up(
     choice: Choice,
     host: HostOption = None,
@@ -62,7 +62,7 @@ def up(
     _run(found, gateway=True, functions=None, debug=debug)
 
 
-@chooses_project("overrides", "parameters", "strict")
+@chooses_project("overrides", "strict")
 def gateway(
     choice: Choice,
     host: HostOption = None,
@@ -76,7 +76,7 @@ def gateway(
     _run(_load(choice), gateway=True, functions=())
 
 
-@chooses_project("overrides", "parameters", "strict")
+@chooses_project("overrides", "strict")
 def worker(
     choice: Choice,
     function: Annotated[

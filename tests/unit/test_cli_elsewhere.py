@@ -35,6 +35,26 @@ def test_every_command_that_opens_a_project_can_be_told_where_its_queues_are() -
     assert asked > 10
 
 
+def test_every_command_that_reads_a_project_takes_its_parameters() -> None:
+    for name, command in [each for known in COMMANDS for each in commands(known)]:
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert ("--parameter" in options) == ("--stage" in options), name
+
+
+def test_a_parameter_without_a_default_is_said_to_any_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue = "{Type: AWS::SQS::Queue, Properties: {QueueName: !Ref Name}}"
+    text = f"Parameters: {{Name: {{Type: String}}}}\nResources:\n  Jobs: {queue}\n"
+    (tmp_path / "template.yaml").write_text(text)
+    for command in ("queues", "logs"):
+        assert cli.run([command, "--project", str(tmp_path)]) == 2
+        assert "expected --parameter Name=VALUE" in capsys.readouterr().err
+    assert cli.run(["queues", "--json", "--project", str(tmp_path), "--parameter", "Name=jobs"]) == 0
+    assert '"jobs"' in capsys.readouterr().out
+    assert cli.run(["logs", "--project", str(tmp_path), "--parameter", "Name=jobs"]) == 0
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     kinds = (KnownBroker("able", "Able", {"able": 1}, "json", "able", ABLE),)

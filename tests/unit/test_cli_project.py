@@ -110,6 +110,19 @@ def test_check_tells_faults_of_the_file_of_the_code_and_of_the_stages(
     assert lines[3] == "millrace.yml:6:52: functions.f: unknown key 'replica'; did you mean 'replicas'?"
 
 
+def test_check_tells_a_path_that_leads_nowhere_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder, "", APP)
+    (folder / "millrace.yml").unlink()
+    (folder / "zappa_settings.json").write_text(
+        '{"dev": {"events": [{"function": "ap.f", "expression": "rate(1 day)"}]}}'
+    )
+    assert cli.run(["check"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out.count("no module ap in") == 1
+    assert "events[0].function leads nowhere: there is no module ap" in captured.out
+    assert captured.err.startswith("1 fault")
+
+
 def test_check_tells_of_code_whose_folder_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(folder, "service: pets\nfunctions: {f: {model: app.Model, root: src, events: [{http: POST /f}]}}\n", APP)
     assert cli.run(["check"]) == 2
