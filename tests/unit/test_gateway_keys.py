@@ -121,6 +121,21 @@ async def test_a_preflight_is_answered_before_any_token() -> None:
         assert refused.headers["access-control-allow-origin"] == "*"  # so that the page may read why
 
 
+async def test_a_preflight_asks_for_whatever_would_answer() -> None:
+    routes = [
+        Route("GET", "/orders/{id}", "order", "order", "handler"),
+        Route("POST", "/closed", "order", "order", "handler"),
+        Route("ANY", "$default", "order", "order", "handler", cors=Cors()),
+    ]
+    parts = Parts(routes=routes, answer=lambda put: done(put, {"statusCode": 200}))
+    async with parts.client() as client:
+        for path in ("/orders/7", "/elsewhere"):
+            assert (await client.options(path, headers=ASK)).headers["access-control-allow-origin"] == "*"
+            answer = await client.post(path, headers=PAGE)
+            assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
+        problem(await client.post("/closed", headers=PAGE), 403, "cross-site")  # what answers has no CORS
+
+
 async def test_a_page_that_is_invited_reaches_the_handler_and_reads_its_answer() -> None:
     parts = shared(Cors(origins=("https://shop.example.com",), expose=("x-own",), credentials=True))
     async with parts.client() as client:

@@ -11,7 +11,7 @@ for a REST API resource".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from millrace.sources.http.problems import Headers
 from millrace.sources.http.replies import Reply
@@ -26,13 +26,15 @@ _METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 class PathCors:
     """The CORS settings of one path by method."""
 
-    def __init__(self, rules: Mapping[str, Cors]) -> None:
+    def __init__(self, rules: Mapping[str, Cors], answered: Collection[str]) -> None:
         self._rules = dict(rules)
+        self._answered = frozenset(answered)
         self._methods = sorted({"OPTIONS", *rules} - {ANY}) if ANY not in rules else list(_METHODS)
 
     def rule(self, method: str) -> Cors | None:
         """What is set for a method, None when it has no CORS."""
-        return self._rules.get("GET" if method == "HEAD" else method) or self._rules.get(ANY)
+        own = "GET" if method == "HEAD" else method
+        return self._rules.get(own if own in self._answered else ANY)
 
     def preflight(self, request: Request) -> Reply | None:
         """The answer to a browser that asks whether it may ask, None when this request is no such question."""

@@ -69,10 +69,11 @@ class Paths:
         """The router over all that was added; the guard is asked before anything answers."""
         # Where no token is asked for, what was not meant to be there must not answer.
         default = self._endpoints.get(DEFAULT_ROUTE, {})
-        apps = {
-            path: PathApp(path, methods if guard.opens(path) else {**default, **methods}, guard, self._cors.get(path))
-            for path, methods in self._endpoints.items()
-        }
+        apps: dict[str, ASGIApp] = {}
+        for path, methods in self._endpoints.items():
+            fallback = {} if guard.opens(path) else {name: default[name] for name in default.keys() - methods.keys()}
+            cors = {name: rule for name, rule in self._cors.get(DEFAULT_ROUTE, {}).items() if name in fallback}
+            apps[path] = PathApp(path, {**fallback, **methods}, guard, {**cors, **self._cors.get(path, {})})
         elsewhere = apps.pop(DEFAULT_ROUTE, None) or Nowhere(self.known, guard)
         plain = {path: app for path, app in apps.items() if "{" not in path}
         others = sorted((path for path in apps if path not in plain), key=_exactness)
@@ -101,7 +102,7 @@ class PathApp:
         self._endpoints = endpoints
         self._any = endpoints.get(ANY)
         self._guard = guard
-        self._cors = PathCors(cors) if cors else None
+        self._cors = PathCors(cors, endpoints) if cors else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[ROUTE] = self._path
