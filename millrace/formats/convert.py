@@ -8,6 +8,7 @@ one, `${env:DB_PASSWORD}`: what it holds is never written.
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -30,6 +31,7 @@ from millrace.config.tree import Node
 
 _TOLD = ("queues", "tables", "buckets", "topics", "functions")  # whose entries say where they come from
 _LEFT_OUT = ("stages", "root")
+_ALONE = re.compile(r"\$\{env:\s*([A-Za-z_]\w*)\s*(?:,[^{}]*)?\}")
 _WIDTH = 10_000  # no text is broken into lines
 _INDENT = 2
 
@@ -115,10 +117,16 @@ class _Writer:
         quoted = isinstance(node.value, str)
         if not (refers(written) and _meaning(written, quoted) == node.value):
             held = _plain(node.value)
-            name = self._name(held, path)
+            name = self._asked(held, written) or self._name(held, path)
             self._secrets[name] = held
             written = f"${{env:{name}}}"
         return _scalar(written, quoted)
+
+    def _asked(self, held: str, written: str) -> str:
+        """The variable that was asked for, where the environment that millrace.yml is read in has it not: of a .env."""
+        found = _ALONE.fullmatch(written)
+        name = found[1] if found else ""
+        return name if name not in os.environ and self._secrets.get(name, held) == held else ""
 
     def _name(self, held: str, path: tuple[str, ...]) -> str:
         """The variable for a secret: named after its key, and after those above it where another has that name."""

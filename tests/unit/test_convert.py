@@ -159,11 +159,24 @@ def test_a_secret_that_is_no_reference_becomes_one() -> None:
         GONE=written("other", "${env:NOT_SET_HERE}"),
     )
     converted = convert(found)
-    assert converted.secrets == {"DB_PASSWORD": "hush", "MIXED": "a hush", "GONE": "other"}
+    assert converted.secrets == {"DB_PASSWORD": "hush", "MIXED": "a hush", "NOT_SET_HERE": "other"}
     assert "hush" not in converted.text
     assert "DB_PASSWORD: '${env:DB_PASSWORD}'" in converted.text
-    assert "# Set before you start it: DB_PASSWORD, GONE, MIXED." in converted.text
+    assert "# Set before you start it: DB_PASSWORD, MIXED, NOT_SET_HERE." in converted.text
     assert again(converted).project == found.project
+
+
+def test_a_variable_of_a_dotenv_file_keeps_its_name(tmp_path: Path) -> None:
+    from millrace.formats.load import examine as examine_any
+
+    (tmp_path / ".env").write_text("TOKEN=hush\n")
+    text = "service: a\nuseDotenv: true\nprovider: {name: aws}\nfunctions:\n  f:\n    handler: app.f\n"
+    variables = "{KEY: '${env:TOKEN}', OTHER: \"${env:TOKEN, 'none'}\", KEYS: '${env:TOKEN}s'}"
+    (tmp_path / "serverless.yml").write_text(f"{text}    environment: {variables}\n")
+    converted = convert(examine_any(tmp_path))
+    assert converted.secrets == {"TOKEN": "hush", "KEYS": "hushs"}
+    assert "KEY: '${env:TOKEN}'" in converted.text
+    assert "OTHER: '${env:TOKEN}'" in converted.text
 
 
 def test_two_secrets_under_one_name_and_a_secret_in_parts() -> None:

@@ -419,6 +419,15 @@ def test_a_secret_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "s3cret" not in repr([*found.faults, *found.warnings, *draft.faults])
 
 
+def test_a_layer_of_the_provider_is_told_once(tmp_path: Path) -> None:
+    layers = "layers: ['arn:aws:lambda:us-east-1:1:layer:x:1']"
+    text = f"service: a\nprovider: {{name: aws, {layers}}}\nfunctions: {{f: {{handler: a.f}}, g: {{handler: a.f}}}}"
+    draft = drafted(text, tmp_path)
+    project_of(draft, tmp_path)
+    told = {each for each in texts(draft) if "lies at AWS" in each}
+    assert [each.partition(": ")[0] for each in told] == ["provider"]
+
+
 def test_layers_of_the_same_file(tmp_path: Path) -> None:
     text = HEAD + (
         "layers: {common-lib: {path: layers/common}, out: {path: ../x}}\nfunctions:\n"

@@ -184,6 +184,24 @@ def test_a_topic(folder: Path) -> None:
     assert event(folder, source) == {"topic": "news", "filter": {"interests": ["python"]}}
 
 
+@pytest.mark.parametrize(
+    ("arn", "kind", "warning"),
+    [
+        ("arn:aws:s3:::my-bucket", "s3:ObjectCreated:*", ""),
+        ("arn:aws:sns:::news", "sns:Publish", ""),
+        ("arn:aws:s3:::my-bucket", "s3:ObjectCreated:Put", "s3:ObjectCreated:Put is understood in part: any way in"),
+    ],
+)
+def test_only_a_kind_of_change_that_is_not_told_apart_is_doubted(
+    folder: Path, arn: str, kind: str, warning: str
+) -> None:
+    source = {"arn": arn, "events": [kind]}
+    found = read(folder, {"dev": {"events": [{"function": "api.app.process", "event_source": source}]}})
+    assert found.faults == []
+    doubts = [line for line in told(found) if "in part" in line]
+    assert (warning in doubts[0]) if warning else doubts == []
+
+
 def test_a_tables_stream(folder: Path) -> None:
     arn = "arn:aws:dynamodb:us-east-1:1234554:table/Your.Table/stream/2016-05-11T00:00:00.000"
     source = {"arn": arn, "starting_position": "LATEST", "batch_size": 50, "enabled": True}

@@ -38,14 +38,15 @@ def of_function(key: str, function: Node, provider: Node | None, reading: Readin
     if level is not None and LOG_LEVEL not in {**found, **dict(entries(shared))}:
         found[LOG_LEVEL] = level
     layers = below(function, "layers") or below(provider, "layers")
-    folders = [folder for each in items(layers) if (folder := _folder(key, each, function, reading))]
+    where = "provider" if below(function, "layers") is None else f"functions.{key}"
+    folders = [folder for each in items(layers) if (folder := _folder(where, each, function, reading))]
     if folders and layers is not None:
         behind = text_of(found.get(_PATH) or below(shared, _PATH))
         found[_PATH] = text(":".join([*folders, *([behind] if behind else [])]), layers)
     return found
 
 
-def _folder(key: str, layer: Node, function: Node, reading: Reading) -> str:
+def _folder(where: str, layer: Node, function: Node, reading: Reading) -> str:
     """Where a layer's packages lie as seen from the function's folder; empty, with a warning, where it is not here."""
     name = text_of(below(layer, "Ref"))
     for declared, described in entries(reading.layers):
@@ -53,6 +54,6 @@ def _folder(key: str, layer: Node, function: Node, reading: Reading) -> str:
         if name == f"{normalized(declared)}LambdaLayer" and folder and is_below(folder):
             root = text_of(below(function, "module"))
             return posixpath.relpath(posixpath.join("/", folder, "python"), posixpath.join("/", root))
-    what = f"functions.{key}: a layer that lies at AWS: install what is in it"
+    what = f"{where}: a layer that lies at AWS: install what is in it"
     reading.ledger.warn(layer, what, "one of this file's `layers:`, as {Ref: NameLambdaLayer}")
     return ""

@@ -7,6 +7,8 @@ from typing import Any
 
 from millrace.config.tree import Node
 from millrace.formats.arns import Arn, parse_arn
+from millrace.formats.cloudformation.buckets import NOTIFICATION_EVENT_KEYS
+from millrace.formats.keys import Key
 from millrace.formats.nodes import append, put
 from millrace.formats.zappa.keys import ZAPPA_EVENT_KEYS, ZAPPA_SOURCE_KEYS
 from millrace.formats.zappa.stage import StageReader
@@ -90,7 +92,7 @@ class EventsReader:
         say = self._stage.say
         if not isinstance(source.value, dict):
             return say(source, where, "a mapping with an arn", source.shown)
-        self._stage.examine(source, ZAPPA_SOURCE_KEYS, where)
+        self._stage.examine(source, {**ZAPPA_SOURCE_KEYS, "events": Key("yes")}, where)
         self._pattern(function, source)
         node = source.child("arn")
         if node is None:
@@ -136,7 +138,7 @@ class EventsReader:
         if tables is None or arn.name not in tables.value:
             put(self._stage.tree, ["tables", arn.name], {"key": "id"}, node)
             what = f"nothing says what the key of the table {arn.name} is: taken to be `id`"
-            self._stage.say(node, what, f"otherwise --set tables.{arn.name}.key=NAME", severity="warning")
+            self._stage.say(node, what, f"--set tables.{arn.name}.key=NAME where it is another", severity="warning")
         size, start = source.child("batch_size"), source.child("starting_position")
         made: dict[str, Any] = {"table": arn.name, "on_error": "batch", **self._enabled(source)}
         made["batch"] = {"size": size if size is not None else _BATCH}
@@ -162,6 +164,8 @@ class EventsReader:
             on = "created" if "ObjectCreated" in kind else "removed" if "ObjectRemoved" in kind else ""
             if on:
                 changes.setdefault(on, each)
+                if (known := NOTIFICATION_EVENT_KEYS.get(kind)) is not None and known.support == "partly":
+                    self._stage.say(each, f"{kind} is understood in part: {known.note}", severity="warning")
             else:
                 self._stage.say(
                     each, f"{kind} never happens here", "s3:ObjectCreated:* or s3:ObjectRemoved:*", severity="warning"
