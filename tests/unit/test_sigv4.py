@@ -171,6 +171,11 @@ class TestRefusals:
 
 
 class TestPresigned:
+    def test_a_url_of_the_older_version_says_which_is_wanted(self) -> None:
+        call = Call("GET", "/bucket/a", f"AWSAccessKeyId={KEY}&Signature=x%3D&Expires=1795352719", {"host": "x"})
+        with pytest.raises(Refused, match="signature_version='s3v4' in boto3"):
+            verify(call, KEYS, now())
+
     def test_a_url_that_lasts(self) -> None:
         call = signed(auth.S3SigV4QueryAuth, "s3", method="GET", path="/bucket/a%20b", body=b"", expires=3600)
         assert "authorization" not in call.headers

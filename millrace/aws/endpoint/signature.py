@@ -66,6 +66,8 @@ def signature_of(headers: Mapping[str, str], query: str) -> Signature | None:
         return _from_header(text, headers)
     if "X-Amz-Signature=" in query or "X-Amz-Algorithm=" in query:
         return _from_query(_parameters(query))
+    if "AWSAccessKeyId=" in query and "Signature=" in query:
+        raise Malformed(f"The URL is signed with version 2: expected {ALGORITHM}, signature_version='s3v4' in boto3.")
     return None
 
 
