@@ -11,7 +11,7 @@ from types import TracebackType
 from millrace.brokers.limits import check_text
 from millrace.client.body import Body, message
 from millrace.client.result import NotFinished, Result, from_record
-from millrace.client.transport import Transport
+from millrace.client.transport import TIMEOUT_S, Transport
 from millrace.types import Put
 
 _LONGEST_WAIT_S = 20.0  # of one request: gateways and proxies end longer ones
@@ -22,12 +22,17 @@ class AsyncClient:
 
     `project` is a project's folder or millrace.yml, or the http(s) URL of its gateway; `stage` chooses the overlay of
     a project file; `token` is the gateway's, by default MILLRACE_TOKEN. Every method raises MillraceError's
-    subclasses, the same over both ways: UnknownQueue, QueueFull, TooLarge, Unencodable, StorageError, and over HTTP
-    GatewayError.
+    subclasses, the same over both ways: UnknownQueue, QueueFull, TooLarge, Unencodable, BrokerError where the broker is
+    away, StorageError, and over HTTP GatewayError.
     """
 
     def __init__(
-        self, project: str | Path = ".", *, stage: str | None = None, token: str | None = None, timeout_s: float = 30.0
+        self,
+        project: str | Path = ".",
+        *,
+        stage: str | None = None,
+        token: str | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._project = project
         self._stage = stage

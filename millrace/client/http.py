@@ -15,7 +15,9 @@ import msgspec
 
 from millrace.brokers.limits import check_texts
 from millrace.client.result import GatewayError
+from millrace.client.transport import TIMEOUT_S
 from millrace.errors import (
+    BrokerError,
     Draining,
     MillraceError,
     QueueFull,
@@ -41,11 +43,19 @@ _ERRORS: dict[str, tuple[type[MillraceError], str]] = {
     "too-many": (TooLarge, "send fewer at once"),
     "draining": (Draining, "try again, here or at another gateway"),
     "unencodable": (Unencodable, "send what the queue's codec can carry, and text that is UTF-8"),
+    "starting": (BrokerError, "try again in a while, here or at another gateway"),
+    "broker-unavailable": (BrokerError, "try again; an id of your own, given each time, makes it one message"),
     "storage-full": (StorageFull, "make room on the gateway's disk"),
     "storage-busy": (StorageBusy, "try again"),
     "storage-unavailable": (StorageError, "the gateway's log says why"),
 }
-_STATUS_HINTS = {401: "give token=, or set MILLRACE_TOKEN", 404: "is this the URL of a millrace gateway?"}
+_AGAIN = "try again in a while"
+_STATUS_HINTS = {
+    401: "give token=, or set MILLRACE_TOKEN",
+    404: "is this the URL of a millrace gateway?",
+    429: _AGAIN,
+    **dict.fromkeys((502, 503, 504), f"{_AGAIN}; a proxy before the gateway may have said this"),
+}
 
 
 class _Envelope(msgspec.Struct, omit_defaults=True):
@@ -84,12 +94,13 @@ class _Problem(msgspec.Struct):
     type: str = ""
     title: str = ""
     detail: str = ""
+    error_id: str = ""
 
 
 class HttpTransport:
     """A gateway at `url`; `token` is sent as its Bearer token, by default MILLRACE_TOKEN."""
 
-    def __init__(self, url: str, *, token: str | None = None, timeout_s: float = 30.0) -> None:
+    def __init__(self, url: str, *, token: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         secret = token or os.environ.get("MILLRACE_TOKEN")
         headers = {"authorization": f"Bearer {secret}"} if secret else {}
         self._url = url.rstrip("/")
@@ -178,6 +189,8 @@ def _translated(answer: httpx.Response) -> Exception:
     if kind == _NO_RESULT:
         return _NoResult()
     text = problem.detail or problem.title or f"{answer.url} answered {answer.status_code} {answer.reason_phrase}"
+    if problem.error_id:
+        text += f" (error_id {problem.error_id})"
     if kind in _ERRORS:
         error, hint = _ERRORS[kind]
         return error(text, hint)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from millrace.client.asynchronous import AsyncClient
 from millrace.client.body import Body
 from millrace.client.result import Result
+from millrace.client.transport import TIMEOUT_S
 
 T = TypeVar("T")
 
@@ -20,7 +21,12 @@ class Client:
     """AsyncClient for plain functions and threads; it may be shared by them. See AsyncClient for the arguments."""
 
     def __init__(
-        self, project: str | Path = ".", *, stage: str | None = None, token: str | None = None, timeout_s: float = 30.0
+        self,
+        project: str | Path = ".",
+        *,
+        stage: str | None = None,
+        token: str | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="millrace-client", daemon=True)

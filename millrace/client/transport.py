@@ -7,6 +7,8 @@ from typing import Protocol
 
 from millrace.types import Put, Record
 
+TIMEOUT_S = 40.0  # of one request; a gateway waits for a broker that is away for 30 s, and then it answers
+
 
 class Transport(Protocol):
     """Puts and records; opened by its class, closed once."""

@@ -19,6 +19,7 @@ from millrace.client import AsyncClient, Client, GatewayError, NotFinished, Resu
 from millrace.client import http as http_module
 from millrace.config.load import load
 from millrace.errors import (
+    BrokerError,
     ConfigError,
     Draining,
     MillraceError,
@@ -298,15 +299,17 @@ class TestHttp:
             ("too-many", TooLarge),
             ("unencodable", Unencodable),
             ("draining", Draining),
+            ("starting", BrokerError),
+            ("broker-unavailable", BrokerError),
             ("storage-full", StorageFull),
         ],
     )
     async def test_problems_become_errors(
         self, answering: Callable[[Answer], AsyncClient], kind: str, error: type[MillraceError]
     ) -> None:
-        problem = {"type": f"urn:millrace:problem:{kind}", "detail": "it is so", "status": 500}
+        problem = {"type": f"urn:millrace:problem:{kind}", "detail": "it is so", "status": 500, "error_id": "e7"}
         client = answering(lambda request: httpx.Response(500, json=problem))
-        with pytest.raises(error, match="it is so") as caught:
+        with pytest.raises(error, match=r"it is so \(error_id e7\)") as caught:
             await client.send("q", "x")
         assert caught.value.hint
 
@@ -315,6 +318,7 @@ class TestHttp:
         [
             (httpx.Response(401, json={"type": "urn:x", "title": "A token is needed"}), "A token is needed", 401),
             (httpx.Response(404, text="<html>"), "answered 404 Not Found", 404),
+            (httpx.Response(502, text="<html>"), "answered 502 Bad Gateway", 502),
             (httpx.Response(200, text="<html>"), "something else than a millrace gateway", 200),
             (httpx.Response(200, json={"id": 7}), "something else than a millrace gateway", 200),
         ],
