@@ -108,6 +108,18 @@ async def test_a_closed_database_refuses_every_put(tmp_path: Path) -> None:
     assert [type(answer) for answer in answers] == [StorageError, StorageError]
 
 
+@pytest.mark.parametrize(("count", "width"), [(1, 1), (3, 3), (16, 16), (17, 32)])
+async def test_what_pads_a_statement_is_stored_nowhere(
+    database: Database, broker: SqliteBroker, count: int, width: int
+) -> None:
+    assert statements.width(count) == width
+    answers = await broker.put(putting("q", *(f"m{number:02}" for number in range(count))))
+    assert [answer.sequence for answer in answers] == [*range(answers[0].sequence, answers[0].sequence + count)]
+    assert await counted(database, "messages") == count
+    await broker.settle(Commit("q", [outcome(lease) for lease in await broker.take("q", count)]))
+    assert len(await remembered(database)) == await counted(database, "records") == count
+
+
 async def test_thousands_in_one_put(broker: SqliteBroker) -> None:
     ids = [f"m{number:05}" for number in range(2000)]
     accepted = await broker.put(putting("q", *ids))

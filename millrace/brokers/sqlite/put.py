@@ -124,9 +124,11 @@ def _without_known(connection: sqlite3.Connection, puts: Sequence[Put], before: 
 
 
 def _count(connection: sqlite3.Connection, queues: Queues, puts: Sequence[Put], accepted: Sequence[Accepted]) -> None:
-    counts = Counter(each.queue for each, answer in zip(puts, accepted, strict=True) if not answer.duplicate)
-    for name, count in counts.items():
-        add_held(connection, queues.get(connection, name), count)
+    for name in {each.queue for each in puts}:
+        queue = queues.get(connection, name)
+        if queue.max_depth is not None:
+            stored = [answer for each, answer in zip(puts, accepted, strict=True) if each.queue == name]
+            add_held(connection, queue, sum(not answer.duplicate for answer in stored))
 
 
 def add_held(connection: sqlite3.Connection, queue: Queue, count: int) -> None:

@@ -36,11 +36,15 @@ ADD_HELD = "UPDATE queues SET held = held + ? WHERE name = ?"
 # ---- put
 
 _COLUMNS = 8
+_EXACT = 16  # rows; what SQS sends in one batch is ten
 
 
 def width(rows: int) -> int:
-    """The number of rows that the statement for so many has: powers of two, so that few statements are prepared."""
-    return 1 << (rows - 1).bit_length()
+    """The number of rows that the statement for so many has: beyond a few, powers of two, so that few are prepared.
+
+    Padding is not free: SQLite walks through it as through any row.
+    """
+    return rows if rows <= _EXACT else 1 << (rows - 1).bit_length()
 
 
 def _values(rows: int, columns: int) -> str:
