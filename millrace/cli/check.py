@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator
-from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from millrace.cli.named_code import code_faults
 from millrace.cli.options import Choice, JsonOption, chooses_project
 from millrace.cli.output import note, print_json
 from millrace.cli.pickled import pickle_warnings
@@ -17,10 +14,8 @@ from millrace.cli.pickled import pickle_warnings
 if TYPE_CHECKING:
     from millrace.config.faults import Fault
     from millrace.config.load import Examination
-    from millrace.types import Failure
 
 _USAGE = 2
-_LAST_LINES = 3
 
 
 @chooses_project("overrides", "strict")
@@ -46,65 +41,13 @@ def check(
     faults = [fault for each in every for fault in each.faults]
     warnings = [warning for each in every for warning in each.warnings]
     if code:
-        told = {
-            fault.place for fault in faults
-        }  # a path that leads nowhere was perhaps seen without importing anything
+        told = {fault.place for fault in faults}  # that a path leads nowhere can be seen without importing it
         faults += [fault for fault in code_faults(every, code_timeout_s) if fault.place not in told]
     if found.partial is not None:
         warnings += pickle_warnings(found.partial.root)
     _tell(found, in_order(faults), in_order(warnings), json)
     if faults:
         raise typer.Exit(_USAGE)
-
-
-def code_faults(every: Iterable[Examination], timeout_s: float) -> Iterator[Fault]:
-    """A fault for each function whose code is not there; user code runs only in children, one for each target."""
-    from millrace.config.faults import Fault
-    from millrace.flow.spec import environment_of
-
-    probe = cache(_probe)  # stages mostly name the same code
-    for found in every:
-        if (project := found.partial) is None:
-            continue
-        for name, function in project.functions.items():
-            if "." not in function.target:
-                continue
-            if not (folder := project.folder(name)).is_dir():
-                what = f"functions.{name}.root: there is no folder {function.root}"
-                yield Fault(found.place(("functions", name, "root")), what, "the folder of the function's code")
-                continue
-            variables = tuple(environment_of(project, name).items())
-            if problem := probe(function.kind, function.target, str(folder), variables, timeout_s):
-                place = found.place(("functions", name, function.kind))
-                yield Fault(place, f"functions.{name}.{function.kind}: {problem}")
-
-
-def _probe(kind: str, target: str, root: str, variables: tuple[tuple[str, str], ...], timeout_s: float) -> str:
-    """Why a function's code cannot be found, empty when it can."""
-    import msgspec
-
-    from millrace.types import Failure
-
-    command = [sys.executable, "-m", "millrace.replica.probe", kind, target, root]
-    try:
-        child = subprocess.run(
-            command, env=dict(variables), stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return f"importing {target} took longer than {timeout_s:g}s; move slow work into load()"
-    try:
-        failure = msgspec.json.decode(child.stdout, type=Failure | None)
-    except msgspec.DecodeError:
-        last = child.stderr.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
-        return " | ".join([f"importing {target} ended its process (exit code {child.returncode})", *last])
-    return _words(failure) if failure else ""
-
-
-def _words(failure: Failure) -> str:
-    if failure.type == "LoadError":
-        return "; ".join(line.strip() for line in failure.message.splitlines())
-    lines = [line.strip() for line in failure.traceback.splitlines() if line.strip().startswith("File ")]
-    return f"{failure.type}: {failure.message}" + (f" ({lines[-1]})" if lines else "")
 
 
 def _tell(found: Examination, faults: list[Fault], warnings: list[Fault], json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,19 @@ def test_check_tells_a_path_that_leads_nowhere_once(folder: Path, capsys: pytest
     assert captured.out.count("no module ap in") == 1
     assert "events[0].function leads nowhere: there is no module ap" in captured.out
     assert captured.err.startswith("1 fault")
+
+
+def test_check_imports_functions_side_by_side(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    os.mkfifo(folder / "meeting")
+    for name, mode in (("first", "w"), ("second", "r")):  # each opens it when the other does
+        (folder / f"{name}.py").write_text(
+            f"open({str(folder / 'meeting')!r}, '{mode}').close()\ndef handler(event, context): ...\n"
+        )
+    write(folder, "service: pets\nfunctions: {a: {handler: first.handler}, b: {handler: second.handler}}\n")
+    assert cli.run(["check", "--code-timeout", "20"]) == 0, capsys.readouterr().out
 
 
 def test_check_tells_of_code_whose_folder_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
