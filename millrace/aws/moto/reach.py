@@ -52,6 +52,7 @@ MOTO_SERVICES: tuple[Reach, ...] = (
     Reach("kms", "memory", "Keys are made anew at each start: what they encrypted cannot be read after it."),
     Reach("comprehend", "memory", "Fixed answers, unless the project replaces the call."),
     Reach("stepfunctions", "memory", "Executions are recorded, not run."),
+    Reach("scheduler", "memory", "Schedules are recorded, and do not come due: the project's `schedule:` events do."),
     Reach("cloudwatch", "memory", "Metrics and alarms are recorded; alarms do not fire."),
 )
 
