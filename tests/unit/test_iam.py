@@ -76,6 +76,7 @@ def handler(event, context):
     with table.batch_writer() as batch:
         batch.put_item(Item={})
     SQS.get_paginator("list_queues")
+    save(url)
 """
 LIB = """
 import boto3
@@ -94,7 +95,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_calls_are_read_from_the_code_and_its_own_modules(project: Path) -> None:
-    found = [(call.action, call.resource, call.line) for call in calls(project / "index.py", project)]
+    found = [(call.action, call.resource, call.line) for call in calls(project / "index.py", "handler", project)]
     assert found == [
         ("sqs:GetQueueUrl", "WriteSQS", 9),
         ("sqs:SendMessage", "", 10),
@@ -106,11 +107,61 @@ def test_calls_are_read_from_the_code_and_its_own_modules(project: Path) -> None
     ]
 
 
+SEVERAL = """
+import boto3
+from lib import store as kept
+from lib.store import save as put
+sqs = boto3.client("sqs")
+sqs.list_queues()
+
+def first(event, context):
+    return Sender().send()
+
+def second(event, context):
+    sqs.purge_queue(QueueUrl="")
+
+@log.everything
+def third(event, context):
+    put("x")
+
+@app.get("/routes")
+def route():
+    sqs.delete_queue(QueueUrl="")
+
+class Sender:
+    def send(self):
+        return TABLE["send"]()
+
+def tell():
+    sqs.send_message(QueueUrl="", MessageBody="")
+
+TABLE = {"send": tell}
+if 1:
+    def fourth():
+        sqs.tag_queue(QueueUrl="")
+"""
+
+
+@pytest.mark.parametrize(("handler", "own"), [("first", set()), ("second", {"sqs:PurgeQueue"}), ("absent", set())])
+def test_what_only_other_handlers_of_a_module_do_is_not_counted(project: Path, handler: str, own: set[str]) -> None:
+    (project / "index.py").write_text(SEVERAL)
+    found = {call.action for call in calls(project / "index.py", handler, project)}
+    always = {"sqs:ListQueues", "sqs:DeleteQueue", "sqs:SendMessage", "sqs:TagQueue", "s3:PutObject"}
+    assert found == always | own
+
+
+def test_a_definition_that_nobody_names_is_not_counted(project: Path) -> None:
+    (project / "index.py").write_text("import lib.store\n\ndef handler(event, context): ...\n")
+    assert calls(project / "index.py", "handler", project) == []
+    (project / "index.py").write_text("import lib.store\n\ndef handler(event, context):\n    lib.store.save(1)\n")
+    assert [call.action for call in calls(project / "index.py", "handler", project)] == ["s3:PutObject"]
+
+
 @pytest.mark.parametrize("text", ["def (", "\0", "x = " + "(" * 5000])
 def test_what_is_no_python_calls_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "index.py").write_text(text)
-    assert calls(tmp_path / "index.py", tmp_path) == []
-    assert calls(tmp_path / "absent.py", tmp_path) == []
+    assert calls(tmp_path / "index.py", "handler", tmp_path) == []
+    assert calls(tmp_path / "absent.py", "handler", tmp_path) == []
 
 
 PROJECT = """

@@ -52,8 +52,8 @@ def _needs(function: Node, policy: Policy, resources: Resources, root: Path) -> 
     if handler is not None and isinstance(handler.value, str):
         below = function.child("root")
         folder = root / below.value if below is not None and isinstance(below.value, str) else root
-        module = folder.joinpath(*handler.value.replace("/", ".").split(".")[:-1]).with_suffix(".py")
-        yield from of_calls(calls(module, folder), resources)
+        *path, name = handler.value.replace("/", ".").split(".")
+        yield from of_calls(calls(folder.joinpath(*path).with_suffix(".py"), name, folder), resources)
 
 
 def _resources(tree: Node) -> Resources:

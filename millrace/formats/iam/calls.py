@@ -1,7 +1,7 @@
 """The AWS actions that a handler's code calls through boto3, read from its text without importing it.
 
-    module → its syntax tree, and those of the project's own modules that it imports → clients and resources by the
-    names they are given → methods called on them → actions
+    module → its syntax tree, and those of the project's own modules that it imports → what of them the handler reaches
+    → clients and resources by the names they are given → methods called on them → actions
 
 What is found is certain; what is not found may still be there (a client that comes out of a function, a name that is
 computed), so nothing is concluded from silence.
@@ -14,6 +14,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from millrace.formats.iam.reached import without_unreached
 
 _MAX_BYTES = 1_000_000
 _MAX_MODULES = 50
@@ -85,10 +87,14 @@ class Call(NamedTuple):
     line: int
 
 
-def calls(module: Path, root: Path) -> list[Call]:
-    """Every call that a module and the project's own modules that it imports make, in order. Never raises."""
+def calls(module: Path, handler: str, root: Path) -> list[Call]:
+    """Every call that a handler can come to, in its module and the project's others, in order. Never raises."""
     found: list[Call] = []
+    files, trees = [], []
     for file, tree in _modules(module, root):
+        files.append(file)
+        trees.append(tree)
+    for file, tree in zip(files, without_unreached(trees, handler), strict=True):
         reader = _Reader(file)
         reader.visit(tree)
         found += reader.calls
