@@ -107,7 +107,7 @@ class ClaimCheck(Broker):
         await self._inner.wait(queue, timeout_s)
 
     async def settle(self, commit: Commit) -> list[Lease]:
-        if not any(self._is_ours(outcome) for outcome in commit.outcomes):
+        if not any(map(self._is_ours, commit.outcomes)):
             return await self._inner.settle(commit)
         check_texts(commit.puts)  # before bodies are written
         outcomes = await asyncio.gather(*(self._inner_outcome(outcome) for outcome in commit.outcomes))
@@ -183,7 +183,7 @@ class ClaimCheck(Broker):
     # ---- settle
 
     def _is_ours(self, outcome: Outcome) -> bool:
-        return claimed_key(outcome.lease) is not None or any(self._concerns(each) for each in outcome.puts)
+        return claimed_key(outcome.lease) is not None or (outcome.puts != () and any(map(self._concerns, outcome.puts)))
 
     async def _inner_outcome(self, outcome: Outcome) -> Outcome:
         puts = outcome.puts

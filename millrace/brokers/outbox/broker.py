@@ -95,9 +95,9 @@ class Outbox(Broker):
     async def settle(self, commit: Commit) -> list[Lease]:
         if not commit.outcomes:
             return await self._inner.settle(commit)
-        leases = [outcome.lease for outcome in commit.outcomes]
         outcomes = [msgspec.structs.replace(outcome, lease=inner(outcome.lease)) for outcome in commit.outcomes]
-        return among(leases, await self._settling.settle(Commit(commit.queue, outcomes)))
+        lost = await self._settling.settle(Commit(commit.queue, outcomes))
+        return among([outcome.lease for outcome in commit.outcomes], lost)
 
     async def extend(self, leases: Sequence[Lease], lease_s: float) -> list[Lease]:
         extended = await self._inner.extend([inner(lease) for lease in leases], lease_s)

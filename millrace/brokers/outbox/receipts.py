@@ -23,11 +23,13 @@ def inner(lease: Lease) -> Lease:
     """
     receipt = lease.receipt
     if isinstance(receipt, tuple) and len(receipt) == 3 and receipt[0] == _MARK and isinstance(receipt[1], str):
+        if receipt[1] == lease.message.id:
+            return msgspec.structs.replace(lease, receipt=receipt[2])
         message = msgspec.structs.replace(lease.message, id=receipt[1])
         return msgspec.structs.replace(lease, receipt=receipt[2], message=message)
     return lease
 
 
 def among(leases: Sequence[Lease], inner_receipts: set[Hashable]) -> list[Lease]:
-    """Those leases whose inner receipts are among some."""
-    return [lease for lease in leases if inner(lease).receipt in inner_receipts]
+    """Those leases whose inner receipts are among some: mostly of the lost, who are none."""
+    return [lease for lease in leases if inner(lease).receipt in inner_receipts] if inner_receipts else []

@@ -27,6 +27,7 @@ _OVERLAP_S = 0.01  # nobody waits for longer until the commits before are throug
 _LATE_S = 1.0  # a commit that failed after that failed for everybody: the broker or the ledger is away
 _MOST_OUTCOMES = 16  # of one that goes with others: a larger one has little to gain
 _MOST_COMMITS = 64  # that go together
+_OURS = ("held", "over")
 
 
 class _Written(msgspec.Struct, frozen=True):
@@ -90,13 +91,16 @@ class Settling:
 
     async def _held(self, commits: Sequence[Commit]) -> list[list[Outcome]]:
         """Of each commit, the outcomes whose leases nobody else has; nor has a commit before it ended them."""
-        standing = iter(await self._inner.standing([each.lease for commit in commits for each in commit.outcomes]))
+        told = await self._inner.standing([each.lease for commit in commits for each in commit.outcomes])
+        if len(commits) == 1:
+            return [[each for each, stands in zip(commits[0].outcomes, told, strict=True) if stands in _OURS]]
+        standing = iter(told)
         first: dict[Hashable, int] = {}
         return [
             [
                 outcome
                 for outcome in commit.outcomes
-                if next(standing) in ("held", "over") and first.setdefault(outcome.lease.receipt, number) == number
+                if next(standing) in _OURS and first.setdefault(outcome.lease.receipt, number) == number
             ]
             for number, commit in enumerate(commits)
         ]
@@ -105,17 +109,16 @@ class Settling:
         """Write what ended and put its outputs; the receipts of those that came too late."""
         if not ended:
             return set()
-        chosen: dict[str, Outcome] = {}
-        for outcome in sorted(ended, key=_is_dead):  # copies of one message: one of them counts, done before dead
-            chosen.setdefault(outcome.lease.message.id, outcome)
         settings = self._queues.get(queue, Queue(queue, dedupe_s=WINDOW_S))
-        written = Commit(queue, list(chosen.values()))
+        written = Commit(queue, _without_copies(ended))
         late = await self._ledger.write(written, dedupe_s=settings.dedupe_s, dead_s=self._letters.kept_s(queue))
-        counted = written.without(late).outcomes
-        waiting: dict[str, Sequence[Put]] = {outcome.lease.message.id: outcome.puts for outcome in counted}
+        counted = written.without(late).outcomes if late else written.outcomes
+        waiting: dict[str, Sequence[Put]] = {each.lease.message.id: each.puts for each in counted if each.puts}
         if late:
             waiting |= await self._ledger.unsent(queue, [lease.message.id for lease in late])
         await self._outputs.send(queue, waiting)
+        if len(counted) == len(ended):
+            return set()
         return {outcome.lease.receipt for outcome in ended} - {outcome.lease.receipt for outcome in counted}
 
     # ---- acknowledgement
@@ -129,6 +132,8 @@ class Settling:
         if not outcomes:
             return [set() for _ in commits]
         lost = {lease.receipt for lease in await self._inner.settle(Commit(queue, outcomes))}
+        if not lost:
+            return [set() for _ in commits]
         return [
             {outcome.lease.receipt for outcome in commit.outcomes if outcome.verdict != "done"} & lost
             for commit in commits
@@ -139,9 +144,19 @@ def _is_dead(outcome: Outcome) -> bool:
     return outcome.verdict == "dead"
 
 
+def _without_copies(ended: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Of copies of one message one counts, done before dead."""
+    chosen = {outcome.lease.message.id: outcome for outcome in ended}
+    if len(chosen) < len(ended):
+        chosen = {}
+        for outcome in sorted(ended, key=_is_dead):
+            chosen.setdefault(outcome.lease.message.id, outcome)
+    return list(chosen.values())
+
+
 def _check_deaths(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
-        if _is_dead(outcome) and outcome.death is None:
+        if outcome.verdict == "dead" and outcome.death is None:
             raise BrokerError(f"message {outcome.lease.message.id}: verdict dead without a death", "say why it died")
 
 
@@ -153,6 +168,8 @@ def _written(commit: Commit, held: Sequence[Outcome], late: set[Hashable]) -> _W
         else Outcome(each.lease, each.verdict, delay_s=each.delay_s, death=each.death)
         for each in held
     ]
+    if len(held) == len(commit.outcomes) and not late:
+        return _Written(Commit(commit.queue, plain), set())
     receipts = {each.lease.receipt for each in held}
     gone = {each.lease.receipt for each in commit.outcomes} - receipts
     return _Written(Commit(commit.queue, plain), gone | late & receipts)

@@ -38,6 +38,8 @@ class Taking:
     async def not_done(self, queue: str, leases: Sequence[Lease]) -> list[Lease]:
         """The leases whose messages are to be run; copies of them, and what is done already, are acknowledged."""
         done = await self._done(queue, leases)
+        if not done and len({lease.message.id for lease in leases}) == len(leases):
+            return list(leases)
         fresh: dict[tuple[str, str | None], Lease] = {}
         over = []
         for lease in leases:
@@ -53,6 +55,8 @@ class Taking:
         try:
             await self._letters.arrived(queue, leases)
             done = await self._ledger.unsent(queue, [lease.message.id for lease in leases])
+            if not done:
+                return done
             if again := [lease.message.id for lease in leases if lease.message.id in done and _is_new_letter(lease)]:
                 await self._ledger.forget(queue, again, done=True)
         except StorageError:
