@@ -6,9 +6,10 @@ until_next(now) says how long one may sleep before asking again
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence, Set
-from itertools import accumulate
+from itertools import accumulate, islice
 
 import msgspec
 
@@ -80,10 +81,11 @@ class Batcher:
     def release(self, now: float) -> list[Lease]:
         """The next batch, oldest first: at most the limit, at most max_bytes unless the first alone is larger."""
         count = self._fitting(now)
-        self._bytes -= sum([len(self._leases[i].message.body) for i in range(count)])
         for _ in range(count):
             self._since.popleft()
-        return [self._leases.popleft() for _ in range(count)]
+        released = [self._leases.popleft() for _ in range(count)]
+        self._bytes -= sum([len(lease.message.body) for lease in released])
+        return released
 
     def until_next(self, now: float) -> float | None:
         """Seconds until `due` answers by itself, 0.0 when it does already, None when empty."""
@@ -124,15 +126,15 @@ class Batcher:
         return gone
 
     def _latest_start(self) -> float:
-        ends = min(min(lease.expires_at, lease.deadline) for lease in self._leases)
+        ends = min(min([lease.expires_at for lease in self._leases]), min([lease.deadline for lease in self._leases]))
         return ends - _MARGIN * self._timing.expected_s(len(self._leases))
 
     def _fitting(self, now: float) -> int:
         """How many of the oldest leases make one batch that is expected to end before any of their leases does."""
         by_count = min(len(self._leases), self._limit)
-        first = [self._leases[i] for i in range(by_count)]
-        remaining = min(lease.expires_at for lease in first) - now
+        first = list(islice(self._leases, by_count))
+        remaining = min([lease.expires_at for lease in first]) - now
         by_lease = self._timing.fitting(remaining / _MARGIN, by_count)
-        sizes = accumulate(len(lease.message.body) for lease in first)
-        by_bytes = sum(1 for total in sizes if total <= self._policy.max_bytes)
+        sizes = accumulate([len(lease.message.body) for lease in first])
+        by_bytes = bisect_right(list(sizes), self._policy.max_bytes)
         return max(1, min(by_count, by_lease, by_bytes))

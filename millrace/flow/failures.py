@@ -19,9 +19,9 @@ def failure_lines(
     `at` is Unix seconds. What was given back unstarted is not mentioned.
     """
     alike: dict[tuple[str, str, str], list[tuple[Lease, Failure]]] = defaultdict(list)
-    for lease, result, outcome in zip(leases, results, outcomes, strict=True):
-        if isinstance(result, Failure) and outcome.verdict != "release":
-            alike[outcome.verdict, result.type, result.message].append((lease, result))
+    for place, result in enumerate(results):
+        if isinstance(result, Failure) and (outcome := outcomes[place]).verdict != "release":
+            alike[outcome.verdict, result.type, result.message].append((leases[place], result))
     for (verdict, _, _), members in alike.items():
         (lease, failure), ids = members[0], tuple(lease.message.id for lease, _ in members)
         level = "WARNING" if verdict == "retry" else "ERROR"

@@ -43,10 +43,13 @@ class Sinks:
         self._queues = [(index, sink.queue) for index, sink in enumerate(sinks) if sink.queue]
         self._buckets = [tuple(sink.bucket.split("/", 1)) for sink in sinks if sink.bucket]
         self._webhooks = [(index, sink.webhook) for index, sink in enumerate(sinks) if sink.webhook]
+        self._any = bool(sinks)
 
     def effects(self, lease: Lease, value: bytes, now: float) -> Effects:
         """What `value` (JSON), the result for this lease's message, writes at Unix time `now`."""
         effects = Effects()
+        if not self._any:
+            return effects
         id = lease.message.id
         if self._tables:
             effects.rows = tuple([Row(table, *make(id, value)) for table, make in self._tables])
