@@ -109,8 +109,13 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Frame)
 
 
-def encode(frame: Frame) -> bytes:
+def encode(frame: Frame) -> bytes | bytearray:
     """A frame as it goes over the socket, length included."""
+    if isinstance(frame, Run) and len(frame.messages) > 1:  # megabytes, maybe: not again, behind their length
+        data = bytearray(LENGTH.size)
+        _encoder.encode_into(frame, data, LENGTH.size)
+        LENGTH.pack_into(data, 0, len(data) - LENGTH.size)
+        return data
     body = _encoder.encode(frame)
     return LENGTH.pack(len(body)) + body
 
@@ -132,7 +137,7 @@ class Frames:
                 end = start + LENGTH.size + length
                 if len(buffer) < end:
                     break
-                frame = _decoder.decode(memoryview(buffer)[start + LENGTH.size : end].tobytes())
+                frame = _decoder.decode(memoryview(buffer)[start + LENGTH.size : end])
                 start = end
                 yield frame
         finally:

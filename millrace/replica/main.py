@@ -37,7 +37,7 @@ class Replica:
         self._guest = guest
         self._sending = threading.RLock()
         self._leaving = threading.Lock()
-        self._unsent: deque[bytes] = deque()
+        self._unsent: deque[bytes | bytearray] = deque()
         self._writing = False
         self._inbox = Inbox(connection, self._leave)
         self._contract: Contract | None = None
