@@ -16,7 +16,6 @@ needs_module("pika")
 from millrace.broker import Queue  # noqa: E402
 from millrace.brokers.envelope import Envelope  # noqa: E402
 from millrace.brokers.rabbitmq import wire  # noqa: E402
-from millrace.brokers.rabbitmq.channel import Delivery  # noqa: E402
 from millrace.brokers.rabbitmq.connection import Connection  # noqa: E402
 from millrace.brokers.rabbitmq.consumer import Consumer  # noqa: E402
 from millrace.brokers.rabbitmq.faults import Closed, Lost  # noqa: E402
@@ -25,6 +24,7 @@ from millrace.brokers.rabbitmq.properties import written  # noqa: E402
 from millrace.brokers.rabbitmq.publisher import Copy, Publisher, Sending  # noqa: E402
 from millrace.brokers.rabbitmq.settling import Settling, doom  # noqa: E402
 from millrace.brokers.rabbitmq.shelf import Shelf  # noqa: E402
+from millrace.brokers.rabbitmq.wire import Delivery  # noqa: E402
 from millrace.errors import BrokerError  # noqa: E402
 from millrace.testing import ManualClock  # noqa: E402
 from millrace.types import Death, Message  # noqa: E402

@@ -23,12 +23,14 @@ from millrace.brokers.envelope import Envelope  # noqa: E402
 from millrace.brokers.rabbitmq import deaths, delays, open_broker, wire  # noqa: E402
 from millrace.brokers.rabbitmq.acks import Acks  # noqa: E402
 from millrace.brokers.rabbitmq.broker import RabbitBroker  # noqa: E402
-from millrace.brokers.rabbitmq.channel import Delivery  # noqa: E402
+from millrace.brokers.rabbitmq.channel import Channel  # noqa: E402
+from millrace.brokers.rabbitmq.connection import Connection  # noqa: E402
 from millrace.brokers.rabbitmq.faults import Closed, Lost, advice, is_denied, refused  # noqa: E402
 from millrace.brokers.rabbitmq.pace import Pace  # noqa: E402
 from millrace.brokers.rabbitmq.properties import received, written  # noqa: E402
 from millrace.brokers.rabbitmq.shelf import RECALL_S, Shelf  # noqa: E402
 from millrace.brokers.rabbitmq.window import Window  # noqa: E402
+from millrace.brokers.rabbitmq.wire import Delivery  # noqa: E402
 from millrace.errors import BrokerDenied, BrokerError  # noqa: E402
 from millrace.testing import ManualClock  # noqa: E402
 from millrace.types import Death, Failure, Lease, Message  # noqa: E402
@@ -444,6 +446,69 @@ def test_frames_are_found_however_they_are_cut(data: st.DataObject) -> None:
                 tags.append(wire.tag_of(rest, start, named=False)[0])
         rest = rest[end + 1 :] if end else rest
     assert (tags, rest) == ([1, 2, 3, 4, 5], b"")
+
+
+def _delivered(channel: int, tag: int, body: bytes, frame_max: int = 100) -> bytes:
+    method = spec.Basic.Deliver("millrace-1", tag, tag % 2 == 0, "", "q")
+    properties = spec.BasicProperties(message_id=str(tag))
+    pieces = [frame.Method(channel, method).marshal(), frame.Header(channel, len(body), properties).marshal()]
+    parts = [body[start : start + frame_max] for start in range(0, len(body), frame_max)]
+    return b"".join([*pieces, *(frame.Body(channel, part).marshal() for part in parts)])
+
+
+def _receiving(*numbers: int) -> tuple[Connection, dict[int, list[Delivery]]]:
+    connection, came = Connection(), {number: list[Delivery]() for number in numbers}
+    for number in numbers:
+        channel = connection._channels[number] = Channel(connection, number)
+        channel.on_deliveries = came[number].extend
+    return connection, came
+
+
+_BODIES = (b"x", b"", b"y" * 250, b"z" * 99, b"\xce" * 100, b"1" * 7, b"2" * 8, b"")  # of one frame, of none, of three
+
+
+@given(st.data())
+def test_messages_are_found_however_they_are_cut_and_whatever_comes_between(data: st.DataObject) -> None:
+    stream = b""
+    for tag, body in enumerate(_BODIES, 1):
+        stream += _delivered(1, tag, body) + wire.HEARTBEAT_FRAME * (tag % 3 == 0) + _delivered(2, tag, body[::2])
+    connection, came = _receiving(1, 2)
+    while stream:
+        size = data.draw(st.integers(1, len(stream)))
+        connection.data_received(stream[:size])
+        stream = stream[size:]
+    for step, number in enumerate((1, 2), 1):
+        assert [(each.tag, each.body) for each in came[number]] == [
+            (tag, body[::step]) for tag, body in enumerate(_BODIES, 1)
+        ]
+        assert [each.redelivered for each in came[number]] == [False, True] * (len(_BODIES) // 2)
+        for each in came[number]:
+            properties = spec.BasicProperties()
+            properties.decode(each.properties)
+            assert properties.message_id == str(each.tag)
+
+
+def test_whole_messages_are_taken_at_once_and_the_rest_is_left() -> None:
+    stream = _delivered(1, 1, b"a") + _delivered(1, 2, b"b")
+    other, odd = _delivered(2, 1, b"c"), _delivered(1, 3, b"")
+    for left in (b"", other, odd, wire.ack(1, 1, multiple=False), _delivered(1, 3, b"c" * 101)):
+        found, end = wire.deliveries(stream + left, 1, 0)
+        assert ([each.tag for each in found], end) == ([1, 2], len(stream))
+    for end in range(1, len(stream)):
+        found, left_at = wire.deliveries(stream[:end], 1, 0)
+        assert left_at == (len(stream) // 2 if found else 0)
+        assert len(found) == end // (len(stream) // 2)
+
+
+def test_a_message_without_its_end_mark_is_no_amqp() -> None:
+    whole = _delivered(1, 1, b"body")
+    ends = [place for place, letter in enumerate(whole) if letter == 0xCE]
+    assert len(ends) == 3
+    for end in ends:
+        connection, came = _receiving(1)
+        connection.data_received(whole[:end] + b"\0" + whole[end + 1 :])
+        assert "no AMQP" in str(connection.lost)
+        assert came == {1: []}
 
 
 @pytest.mark.parametrize(

@@ -7,22 +7,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import msgspec
 from pika import spec
 
 from millrace.brokers.rabbitmq import wire
 from millrace.brokers.rabbitmq.faults import Closed, Lost
+from millrace.brokers.rabbitmq.wire import Delivery
 
 _ANSWER_S = 30.0
-
-
-class Delivery(msgspec.Struct, gc=False):
-    """A message as it came: its tag on the channel, its properties and body, and whether it had been given before."""
-
-    tag: int
-    properties: bytes
-    body: bytes
-    redelivered: bool
 
 
 Deliver = Callable[[list[Delivery]], None]
@@ -108,6 +99,12 @@ class Channel:
             self.lose(Lost("the channel was closed"))
 
     # ---- called by the connection
+
+    def on_whole(self, data: bytes, at: int) -> int:
+        """Take the messages that are delivered from `at` on, as far as they are whole; where the last of them ends."""
+        found, end = wire.deliveries(data, self.number, at)
+        self._deliveries += found
+        return end
 
     def on_method(self, index: int, data: bytes, start: int, decode: Callable[[], Any]) -> bool:
         """Take a method frame; True where a message follows it."""

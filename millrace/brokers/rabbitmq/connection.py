@@ -133,26 +133,38 @@ class Connection(asyncio.Protocol):
         self._heard = True
         if self._rest:
             data = self._rest + data
-        end = 0
+        at: int | None = 0
         touched: dict[int, Channel] = {}
         try:
-            for kind, number, start, end in wire.frames(data):
-                channel = self._channels.get(number)
-                if kind == wire.BODY and channel is not None:
-                    if channel.on_body(data[start:end]):
-                        touched[number] = channel
-                elif kind == wire.HEADER and channel is not None:
-                    (size,) = unpack_from(">Q", data, start + 4)
-                    if channel.on_header(size, data[start + 12 : end]):
-                        touched[number] = channel
-                elif kind == wire.METHOD:
-                    self._on_method(channel, number, data, start, end)
+            while at is not None:
+                at = self._on_data(data, at, touched)
         except (ValueError, IndexError, KeyError, exceptions.AMQPError) as error:
             self.abort(Lost(f"the broker sent what is no AMQP: {error}"))
             return
-        self._rest = data[end + 1 :] if end else data
         for channel in touched.values():
             channel.flush()
+
+    def _on_data(self, data: bytes, at: int, touched: dict[int, Channel]) -> int | None:
+        """Take what came, frame by frame; where to go on behind messages that were taken whole, None at the end."""
+        for kind, number, start, end in wire.frames(data, at):
+            channel = self._channels.get(number)
+            if kind == wire.BODY and channel is not None:
+                if channel.on_body(data[start:end]):
+                    touched[number] = channel
+            elif kind == wire.HEADER and channel is not None:
+                (size,) = unpack_from(">Q", data, start + 4)
+                if channel.on_header(size, data[start + 12 : end]):
+                    touched[number] = channel
+            elif kind == wire.METHOD:
+                if channel is not None and data.startswith(wire.DELIVERS, start):
+                    after = channel.on_whole(data, at)
+                    if after > at:
+                        touched[number] = channel
+                        return after
+                self._on_method(channel, number, data, start, end)
+            at = end + 1
+        self._rest = data[at:]
+        return None
 
     def _on_method(self, channel: Channel | None, number: int, data: bytes, start: int, end: int) -> None:
         (index,) = unpack_from(">I", data, start)

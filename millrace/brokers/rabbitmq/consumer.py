@@ -11,10 +11,11 @@ from pika import spec
 
 from millrace.brokers.rabbitmq import wire
 from millrace.brokers.rabbitmq.acks import Order
-from millrace.brokers.rabbitmq.channel import Channel, Delivery
+from millrace.brokers.rabbitmq.channel import Channel
 from millrace.brokers.rabbitmq.faults import NOT_FOUND, Closed, Lost
 from millrace.brokers.rabbitmq.io_thread import IoThread, Mailbox
 from millrace.brokers.rabbitmq.link import Link
+from millrace.brokers.rabbitmq.wire import Delivery
 
 
 class Arrived(msgspec.Struct, gc=False):

@@ -41,6 +41,7 @@ _LONG_STRING = ord("S")
 _U32 = struct.Struct(">I")
 _U64 = struct.Struct(">q")
 _I32 = struct.Struct(">i")
+_number = msgspec.json.Decoder(float).decode  # a fifth of what float() takes for so many digits
 _INTEGERS = {ord("l"): _U64, ord("L"): _U64, ord("I"): _I32, ord("i"): _U32}
 
 
@@ -151,23 +152,32 @@ def _plain(properties: bytes, body: bytes) -> Envelope | None:
 
     By far the most are: flags, content type, the table's size and its one header, delivery mode, id.
     """
-    flags, at = properties[:2], 2
-    if flags == _TYPED_FLAGS:
-        at = 3 + int.from_bytes(properties[2:3], "big")
-    elif flags != _PLAIN_FLAGS:
+    typed = properties[:2] == _TYPED_FLAGS
+    if (shape := _shape(properties[: 29 + int.from_bytes(properties[2:3], "big") if typed else 28])) is None:
         return None
-    if properties[at + 4 : at + 22] != _PLAIN_HEADER:
-        return None
-    end = at + 26 + int.from_bytes(properties[at + 22 : at + 26], "big")
-    if int.from_bytes(properties[at : at + 4], "big") != end - at - 4:
-        return None
+    start, end, content_type = shape
     try:
-        sent_at, id = float(properties[at + 26 : end]), properties[end + 2 :].decode()
-        attributes = {_CONTENT_TYPE: properties[3:at].decode()} if at > 2 else {}
+        sent_at, id = _number(properties[start:end]), properties[end + 2 :].decode()
     except ValueError:
         return None
-    plain = id and not id.startswith('"') and is_moment(sent_at)
-    return Envelope(Message(id, body, attributes, sent_at)) if plain else None
+    if not id or id[0] == '"' or not is_moment(sent_at):
+        return None
+    return Envelope(Message(id, body, {_CONTENT_TYPE: content_type} if typed else {}, sent_at))
+
+
+@lru_cache(maxsize=1024)
+def _shape(before: bytes) -> tuple[int, int, str] | None:
+    """Where a plain message's only header is, and its content type, by all that stands before the header's text."""
+    at = 2 if before[:2] == _PLAIN_FLAGS else 3 + int.from_bytes(before[2:3], "big")
+    if before[:2] not in (_PLAIN_FLAGS, _TYPED_FLAGS) or before[at + 4 : at + 22] != _PLAIN_HEADER:
+        return None
+    size = int.from_bytes(before[at + 22 :], "big")
+    if int.from_bytes(before[at : at + 4], "big") != 22 + size:
+        return None
+    try:
+        return len(before), len(before) + size, before[3:at].decode()
+    except ValueError:
+        return None
 
 
 def _quick(properties: bytes) -> dict[str, Any] | None:

@@ -141,7 +141,7 @@ class Settling:
 
 def doom(shelf: Shelf, item: Item, now: float) -> Death | None:
     """Why a message may not be taken any more; None while it may. Dead letters always may."""
-    found = shelf.read(item)
+    found = item.read or shelf.read(item)
     envelope = found.envelope
     if envelope.expires_at > now and not (envelope.attempts or found.deliveries or item.given):
         return None

@@ -10,8 +10,8 @@ from typing import Literal
 import msgspec
 
 from millrace.broker import Queue, Standing
-from millrace.brokers.rabbitmq.channel import Delivery
 from millrace.brokers.rabbitmq.properties import Received, received
+from millrace.brokers.rabbitmq.wire import Delivery
 from millrace.clock import Clock
 from millrace.types import Lease
 
@@ -117,7 +117,7 @@ class Shelf:
 
     def lease(self, item: Item, lease_s: float, now_s: float, wall_s: float) -> Lease:
         """Give it to a taker for lease_s; for no time at all it can be taken at once."""
-        found = self.read(item)
+        found = item.read or self.read(item)
         envelope = found.envelope
         self._token += 1
         item.receipt = receipt = (self._epoch, self.generation, item.delivery.tag, self._token)
@@ -129,7 +129,8 @@ class Shelf:
         if lease_s > 0:
             item.state = "leased"
             item.due_at = until_s
-            self.next_at = min(self.next_at, until_s)
+            if until_s < self.next_at:
+                self.next_at = until_s
         else:
             self.put_back(item)
         ends = envelope.expires_at

@@ -6,12 +6,17 @@ method frame, a content header (class, weight, body's size, properties) and body
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from struct import Struct
 
+import msgspec
+
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 DELIVER, GET_OK, RETURN = 0x003C003C, 0x003C0047, 0x003C0032  # class and method: what comes before a message
+DELIVERS = DELIVER.to_bytes(4, "big")
 PUBLISHED, REFUSED = 0x003C0050, 0x003C0078  # basic.ack and basic.nack, from the broker
 HEARTBEAT_FRAME = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 _KINDS = frozenset({METHOD, HEADER, BODY, HEARTBEAT})
@@ -28,12 +33,21 @@ _OVERHEAD = 8  # bytes of a frame around its payload
 Frame = tuple[int, int, int, int]  # kind, channel, where the payload begins and ends
 
 
-def frames(data: bytes) -> Iterator[Frame]:
-    """The whole frames in received bytes; what is left begins behind the last one's end mark.
+class Delivery(msgspec.Struct, gc=False):
+    """A message as it came: its tag on the channel, its properties and body, and whether it had been given before."""
+
+    tag: int
+    properties: bytes
+    body: bytes
+    redelivered: bool
+
+
+def frames(data: bytes, at: int = 0) -> Iterator[Frame]:
+    """The whole frames in received bytes from `at` on; what is left begins behind the last one's end mark.
 
     Raises ValueError where the stream is no AMQP.
     """
-    at, size = 0, len(data)
+    size = len(data)
     unpack = _FRAME.unpack_from
     while size - at >= _OVERHEAD:
         kind, channel, length = unpack(data, at)
@@ -46,6 +60,39 @@ def frames(data: bytes) -> Iterator[Frame]:
             raise ValueError("a frame without its end mark")
         yield kind, channel, at + 7, end
         at = end + 1
+
+
+def deliveries(data: bytes, channel: int, at: int) -> tuple[list[Delivery], int]:
+    """The messages that a channel delivers, one behind the other from `at` on, and where the last of them ends.
+
+    Only those that are here as a whole, in three frames: all but one of a busy queue's in each read. Whatever else
+    comes, and what is no AMQP, is left to `frames`.
+    """
+    found: list[Delivery] = []
+    size = len(data)
+    method, tagged, content, part = (
+        _METHOD_FRAME.unpack_from,
+        _TAG.unpack_from,
+        _CONTENT.unpack_from,
+        _FRAME.unpack_from,
+    )
+    with suppress(struct.error, IndexError):  # no more of the next one is here
+        while True:
+            kind, number, length, index = method(data, at)
+            if index != DELIVER or kind != METHOD or number != channel:
+                break
+            header = at + 8 + length
+            tag, redelivered = tagged(data, at + 12 + data[at + 11])
+            kind, number, length, _, _, body_size = content(data, header)
+            body = header + 15 + length
+            if (kind, number) != (HEADER, channel) or part(data, body - 7) != (BODY, channel, body_size):
+                break
+            end = body + body_size
+            if end >= size or data[header - 1] != 0xCE or data[body - 8] != 0xCE or data[end] != 0xCE:
+                break
+            found.append(Delivery(tag, data[header + 19 : body - 8], data[body:end], redelivered != 0))
+            at = end + 1
+    return found, at
 
 
 def tag_of(data: bytes, start: int, *, named: bool) -> tuple[int, bool]:
