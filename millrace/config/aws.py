@@ -52,11 +52,15 @@ class TopicConfig(Section):
     fifo: bool = Field(False, description="Keep order within a message group.")
 
 
+ACCOUNT = r"^\d{12}$"
+REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
+
+
 class AwsConfig(Section):
     """AWS at home: one endpoint for SQS and the services that handlers call through an SDK."""
 
-    account: str = Field("000000000000", pattern=r"^\d{12}$", description="The account id in ARNs and queue URLs.")
-    region: str = Field("us-east-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="The region of the resources.")
+    account: str = Field("000000000000", pattern=ACCOUNT, description="The account id in ARNs and queue URLs.")
+    region: str = Field("us-east-1", pattern=REGION, description="The region of the resources.")
     host: str = Field("127.0.0.1", description="Address of the endpoint; anything but loopback needs `keys`.")
     port: int = Field(8401, ge=0, le=65535, description="Port of the endpoint; 0 takes a free one.")
     keys: dict[str, str] = Field(

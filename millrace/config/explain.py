@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from millrace.config.aws import ACCOUNT, REGION
 from millrace.config.events import EVENTS
 from millrace.config.faults import Fault, nearest, one_of
 from millrace.config.schema import Project
@@ -29,6 +30,7 @@ _BOUNDS = {
     "less_than_equal": ("le", "at most"),
     "less_than": ("lt", "less than"),
 }
+_PATTERNS = {ACCOUNT: "twelve digits in quotes", REGION: "a region such as us-east-1"}
 
 
 def explain(error: ValidationError, root: Node) -> list[Fault]:
@@ -54,6 +56,8 @@ def _explain(error: ErrorDetails, root: Node) -> Fault:
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         return Fault(node.place, where, f"{words} {context[key]}", node.shown)
+    if kind == "string_pattern_mismatch":
+        return Fault(node.place, where, _PATTERNS[context["pattern"]], node.shown)
     expected = str(context["error"]) if kind == "value_error" else _KINDS.get(kind, error["msg"])
     return Fault(node.place, where, expected, node.shown)
 

@@ -254,6 +254,18 @@ def test_a_fault_in_a_stage_is_at_the_stage(folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("key", "fault"),
+    [
+        ("account: '12'", "aws.account; expected twelve digits in quotes, got '12'"),
+        ("region: mars", "aws.region; expected a region such as us-east-1, got 'mars'"),
+    ],
+)
+def test_an_account_and_a_region_are_asked_for_in_words(folder: Path, key: str, fault: str) -> None:
+    (told,) = faults(f"{SMALL}aws: {{{key}}}\n", folder)
+    assert told.endswith(fault)
+
+
 @pytest.mark.parametrize("over", ["false", "7", "[a]", "text"])
 def test_a_stage_that_is_no_mapping(folder: Path, over: str) -> None:
     (fault,) = faults(f"{SMALL}stages:\n  prod: {over}\n", folder, stage="prod")
