@@ -79,6 +79,7 @@ class Mover:
         self._unsure: list[Lease] = []
         self._in_vain = 0
         self._is_apart = to != name  # known not to be the queue that the messages come from
+        self._gone: set[str] | None = None  # the ids that left first, and have not come again
         self._looks_at = (
             _AT_FIRST  # dead letters at once: no more than may be in memory, by the largest of those last seen
         )
@@ -107,6 +108,7 @@ class Mover:
         self._in_vain = 0
         try:
             await self._see_apart(leases)
+            self._see_none_again(leases)
             known = await self._put([self._copy(lease) for lease in leases])
         except BaseException:
             await asyncio.shield(self._settle(leases, "release"))
@@ -115,6 +117,7 @@ class Mover:
             await self._keep([lease for lease, is_known in zip(leases, known, strict=True) if is_known])
             leases = [lease for lease, is_known in zip(leases, known, strict=True) if not is_known]
         await self._let_go(leases)
+        self._left(leases)
         self.moved.messages += len(leases)
         self.moved.known += sum(known) if self._target.capabilities.dedupe else 0
         return True
@@ -129,11 +132,29 @@ class Mover:
     async def _see_apart(self, leases: Sequence[Lease]) -> None:
         """Raise BrokerError where the target is the source by another address: it would know all, and lose it here."""
         if not self._is_apart and await self._holds(leases):
-            raise BrokerError(
-                f"{self._name!r} is one and the same queue under both addresses; nothing was moved",
-                "expected another broker in --to, or another --queue",
-            )
+            raise self._one_queue()
         self._is_apart = True
+
+    def _see_none_again(self, leases: Sequence[Lease]) -> None:
+        """Raise BrokerError once all that left first is back: on RabbitMQ no lease tells that both are one queue.
+
+        All of it, since a crash of others may have left two messages with one id.
+        """
+        if self._gone is None or self._to != self._name:
+            return
+        self._gone.difference_update(lease.message.id for lease in leases)
+        if not self._gone:
+            raise self._one_queue()
+
+    def _left(self, leases: Sequence[Lease]) -> None:
+        if self._gone is None and leases:
+            self._gone = {lease.message.id for lease in leases}
+
+    def _one_queue(self) -> BrokerError:
+        return BrokerError(
+            f"{self._name!r} is one and the same queue under both addresses; all that it had is there",
+            "expected another broker in --to, or another --queue",
+        )
 
     async def _holds(self, leases: Sequence[Lease]) -> bool:
         try:
@@ -188,7 +209,14 @@ class Mover:
         name, to = dead_letters(self._name), dead_letters(self._to)
         look = self._looked_at if self._source.capabilities.browsable else self._taken
         await self._see_letters_apart(name)
+        self._gone = None
         while letters := await look(name):
+            leases = [lease for _, lease in letters if lease is not None]
+            try:
+                self._see_none_again(leases)
+            except BrokerError:
+                await asyncio.shield(self._settle(leases, "release"))
+                raise
             known = await self._put([Put(to, message, dedupe=self._key()) for message, _ in letters])
             sure = [
                 letter
@@ -196,6 +224,7 @@ class Mover:
                 if self._target.capabilities.dedupe or not is_known
             ]
             await self._let_go_of_letters(name, sure)
+            self._left([lease for _, lease in sure if lease is not None])
             self.moved.dead += len(sure)
             self._tell(self.moved)
             if len(sure) < len(letters):

@@ -14,13 +14,13 @@ import pytest
 from millrace import cli
 from millrace.app import moving
 from millrace.app.moving import Moved, Mover, opened
-from millrace.broker import DEATH_ATTRIBUTE, Broker, Peeked, Queue
+from millrace.broker import DEATH_ATTRIBUTE, Broker, Peeked, Queue, Standing, Stats
 from millrace.brokers.memory import MemoryBroker
 from millrace.clock import SystemClock
 from millrace.config.load import load
 from millrace.errors import BrokerError
 from millrace.testing import ManualClock
-from millrace.types import Accepted, Commit, Death, Failure, Message, Outcome, Put
+from millrace.types import Accepted, Commit, Death, Failure, Lease, Message, Outcome, Put
 
 DEATH = Death("failed", Failure("ValueError", "too dark", "Traceback\n" + "x" * 9000), "images", 5, 1.0, 2.0, "f")
 PROJECT = "service: x\nqueues: {images: {ttl: 1h, dead: bin}, bin: {}, labels: {}}\n"
@@ -241,6 +241,60 @@ async def test_a_queue_that_is_both_ends_keeps_everything(clock: ManualClock, di
     stats = await source.stats("images")
     assert (stats.depth, stats.in_flight, stats.dead) == ((0, 0, 2) if died else (2, 0, 0))
     assert await mover(source, source, clock, "labels").run() == (Moved(dead=2) if died else Moved(messages=2))
+
+
+class Ring:
+    """A broker as RabbitMQ is: of ids it knows nothing, and by another address nobody can tell its leases."""
+
+    capabilities = Elsewhere.capabilities
+
+    def __init__(self, *ids: str, dead: Sequence[str] = ()) -> None:
+        self.messages = {"images": [Message(id, b"") for id in ids], "images.dead": [Message(id, b"") for id in dead]}
+
+    async def put(self, puts: Sequence[Put]) -> list[Accepted]:
+        for each in puts:
+            self.messages[each.queue].append(each.message)
+        return [Accepted(each.message.id) for each in puts]
+
+    async def take(self, queue: str, limit: int, **_: Any) -> list[Lease]:
+        taken, self.messages[queue] = self.messages[queue][:limit], self.messages[queue][limit:]
+        return [Lease(queue, message, number, 1, 60.0) for number, message in enumerate(taken)]
+
+    async def settle(self, commit: Commit) -> list[Lease]:
+        back = [outcome.lease.message for outcome in commit.having("release")]
+        self.messages[commit.queue] = back + self.messages[commit.queue]
+        return []
+
+    async def standing(self, leases: Sequence[Lease]) -> list[Standing]:
+        return ["lost"] * len(leases)
+
+    async def stats(self, queue: str) -> Stats:
+        return Stats(queue, len(self.messages[queue]), 0, 0, 0, 0.0)
+
+    async def peek(self, queue: str, limit: int) -> list[Peeked]:
+        return [Peeked(message, "ready", 0, DEATH) for message in self.messages[queue][:limit]]
+
+    def ids(self, queue: str) -> list[str]:
+        return sorted(message.id for message in self.messages[queue])
+
+
+@pytest.mark.parametrize("count", [1, 450])
+async def test_a_queue_that_nothing_tells_to_be_both_ends_goes_round_once(clock: ManualClock, count: int) -> None:
+    ids = sorted(f"m{number}" for number in range(count))
+    living, died = Ring(*ids), Ring(dead=ids)
+    for ring in (living, died):
+        with pytest.raises(BrokerError, match="one and the same queue"):
+            await mover(ring, ring, clock).run()  # type: ignore[arg-type]
+    assert (living.ids("images"), living.ids("images.dead")) == (ids, [])
+    assert (died.ids("images"), died.ids("images.dead")) == ([], ids)
+
+
+async def test_a_second_message_of_one_id_is_no_round(clock: ManualClock) -> None:
+    ids = [f"m{number}" for number in range(300)]
+    source, target = Ring(*ids, "m7", dead=[*ids, "m7"]), Ring()
+    moved = await mover(source, target, clock).run()  # type: ignore[arg-type]
+    assert (moved.messages, moved.dead) == (301, 301)
+    assert target.ids("images") == target.ids("images.dead") == sorted([*ids, "m7"])
 
 
 class Silent(Elsewhere):
