@@ -29,6 +29,7 @@ _FRAMING = frozenset({"connection", "content-length", "keep-alive", "transfer-en
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
+_LEAST, _MOST = 200, 599
 _STATUS = re.compile(r"[2-5]\d\d", re.ASCII)
 
 _Pairs = list[tuple[str, str]]
@@ -83,33 +84,37 @@ def _error(status: int, text: str, problem: str) -> HttpResponse:
 
 def _v1(result: dict[str, Any]) -> HttpResponse:
     many = list(_many(result.get("multiValueHeaders")))
-    headers = many + [pair for pair in _single(result.get("headers")) if pair not in many]
+    headers = many + [pair for pair in _single(result) if pair not in many]
     return _built(result, headers, default_type=JSON)
 
 
 def _v2(result: dict[str, Any]) -> HttpResponse:
-    cookies = [_header("set-cookie", cookie) for cookie in _list(result.get("cookies"), "cookies")]
-    return _built(result, [*_single(result.get("headers")), *cookies], default_type=_TEXT)
+    headers = _single(result)
+    if (cookies := result.get("cookies")) is not None:
+        headers += [_header("set-cookie", cookie) for cookie in _list(cookies, "cookies")]
+    return _built(result, headers, default_type=_TEXT)
 
 
 def _built(result: dict[str, Any], headers: _Pairs, *, default_type: str) -> HttpResponse:
     headers = [pair for pair in headers if pair[0] not in _FRAMING]
-    if all(name != "content-type" for name, _ in headers):
+    if "content-type" not in dict(headers):
         headers.append(("content-type", default_type))
     return HttpResponse(_status(result["statusCode"]), headers, _body(result))
 
 
 def _status(code: Any) -> int:
     """The status as a number; `"200"` counts, and what no server may send as a last word (1xx) does not."""
+    if type(code) is int and _LEAST <= code <= _MOST:
+        return code
     text = str(code) if isinstance(code, int | str) and not isinstance(code, bool) else ""
     if not _STATUS.fullmatch(text):
         raise _Malformed(f"expected statusCode from 200 to 599, got {_shown(code)}")
     return int(text)
 
 
-def _single(headers: Any) -> Iterator[tuple[str, str]]:
-    for name, value in _object(headers, "headers").items():
-        yield _header(name, value)
+def _single(result: dict[str, Any]) -> _Pairs:
+    headers = result.get("headers")
+    return [] if headers is None else [_header(*pair) for pair in _object(headers, "headers").items()]
 
 
 def _many(headers: Any) -> Iterator[tuple[str, str]]:

@@ -53,6 +53,7 @@ class Replica:
         self.unbegun: list[Request] = []  # what stood behind another in a handler's replica when that died
         self.gone = asyncio.Event()
         self._spec = spec
+        self._is_model = spec.kind == "model"
         self._clock = clock
         self._load_timeout_s = load_timeout_s
         self._on_line = on_line
@@ -64,6 +65,7 @@ class Replica:
         self._process = spawn(spec.root, environment, self._ended)
         self._since = clock.monotonic()
         self._printed = select.poll()  # whether there is anything in the pipes
+        self._looked = False  # since the last frames came
         for file in self._process.outputs.values():
             self._printed.register(file, select.POLLIN)
         self._pipes = [self._pipe(stream, file) for stream, file in self._process.outputs.items()]
@@ -77,10 +79,6 @@ class Replica:
     def pid(self) -> int:
         """Its process's id."""
         return self._process.pid
-
-    @property
-    def _is_model(self) -> bool:
-        return self._spec.kind == "model"
 
     @property
     def usable(self) -> bool:
@@ -131,6 +129,7 @@ class Replica:
         """Take what has arrived; False when there was nothing more."""
         try:
             frames = self._channel.receive()
+            self._looked = False
             for frame in frames or ():
                 self._take(frame)
             return frames is not None
@@ -193,8 +192,12 @@ class Replica:
         self._on_line(line)
 
     def _read_pipes(self) -> None:
-        """Before the batch changes: what C code printed meanwhile belongs to the one that ends."""
-        if self._printed.poll(0):
+        """Before the batch changes: what C code printed meanwhile belongs to the one that ends.
+
+        Frames that came together need one look: all that was printed before the last of them is there at the first.
+        """
+        look, self._looked = not self._looked, True
+        if look and self._printed.poll(0):
             for pipe in self._pipes:
                 pipe.read()
 

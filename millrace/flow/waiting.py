@@ -73,6 +73,8 @@ class WaitingLine:
         One that must be alone and finds no idle replica holds the emptiest for itself, and those behind it use the
         others: so it neither starves nor stops the rest.
         """
+        if not self._requests:
+            return
         held: list[Replica] = []
         kept: list[Request] = []
         while self._requests:

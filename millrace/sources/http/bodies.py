@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import nullcontext
 from types import TracebackType
 
 from millrace.sources.http import problems
@@ -44,6 +43,8 @@ class Body:
 
     async def read(self) -> bytes:
         """The whole body."""
+        if WHOLE in self._request.scope and not self._is_announced:
+            return b""
         chunks: list[bytes] = []
         await self.feed(chunks.append)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -53,8 +54,11 @@ class Body:
         settings = self._bodies.settings
         try:
             self._check_declared(settings.max_body_bytes)
-            async with asyncio.timeout(settings.body_timeout_s) if self._is_coming() else nullcontext():
+            if WHOLE in self._request.scope or not self._is_announced:
                 await self._feed(sink)
+            else:
+                async with asyncio.timeout(settings.body_timeout_s):
+                    await self._feed(sink)
         except TimeoutError:
             raise problems.too_slow(settings.body_timeout_s) from None
         except problems.Problem as problem:
@@ -73,12 +77,10 @@ class Body:
                 self._count(len(chunk))
                 sink(chunk)
 
-    def _is_coming(self) -> bool:
-        """Whether there is a body to wait for: a request that announces none has none (RFC 9112, 6.3)."""
-        if WHOLE in self._request.scope:
-            return False
-        header = self._request.header
-        return header(b"content-length") is not None or header(b"transfer-encoding") is not None
+    @property
+    def _is_announced(self) -> bool:
+        """Whether there is a body at all: a request that announces none has none (RFC 9112, 6.3)."""
+        return self._request.has(b"content-length") or self._request.has(b"transfer-encoding")
 
     def _check_declared(self, limit: int) -> None:
         declared = self._request.header(b"content-length")

@@ -69,7 +69,7 @@ class Calls:
         """Begin, wait for the record, and answer with what it means as an HTTP response."""
         if self._draining():
             raise problems.draining()
-        caller = None if request.header(b"idempotency-key") is not None else self._callers.get(route.function)
+        caller = None if request.has(b"idempotency-key") else self._callers.get(route.function)
         with self._bodies.open(request) as body:
             message = self._message(request, route, await body.read())
             if caller is not None:

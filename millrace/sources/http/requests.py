@@ -40,6 +40,10 @@ class Request:
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1").strip()
 
+    def has(self, name: bytes) -> bool:
+        """Whether a header was sent, by its lower-case name."""
+        return name in self._headers
+
     @property
     def headers(self) -> list[tuple[str, str]]:
         """All headers in order, names in lower case, values of a repeated name joined with a comma."""
