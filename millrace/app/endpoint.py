@@ -49,6 +49,16 @@ def endpoint_elsewhere(project: Project) -> dict[str, str] | None:
     return None if url is None else endpoint_variables(url, aws.keys)
 
 
+def start_line(url: str, aws: AwsConfig) -> str:
+    """Where the endpoint is, who else reaches it, and what of it lasts."""
+    where = f"AWS endpoint on {url} (account {aws.account}, region {aws.region})"
+    if not is_loopback(aws.host):
+        where += f", listening on {aws.host or 'every address'} for requests signed with a key of the project"
+    if not Services.installed():
+        return f"{where}: SQS and Lambda's Invoke; the other services need pip install 'millrace[aws]'"
+    return f"{where}: SQS, S3 and DynamoDB survive a restart; the rest is in memory"
+
+
 class AwsEndpoint:
     """One for a process; `replicas` are those of this process, also those that come later."""
 
@@ -89,10 +99,7 @@ class AwsEndpoint:
     @property
     def line(self) -> str:
         """What a person should know at the start."""
-        where = f"AWS endpoint on {self._url} (account {self._aws.account}, region {self._aws.region})"
-        if not Services.installed():
-            return f"{where}: SQS and Lambda's Invoke; the other services need pip install 'millrace[aws]'"
-        return f"{where}: SQS, S3 and DynamoDB survive a restart; the rest is in memory"
+        return start_line(self._url, self._aws)
 
     async def close(self) -> None:
         """Stop answering: after the functions, which need it until they are done."""

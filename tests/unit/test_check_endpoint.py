@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from millrace.app.endpoint import check_keys
+from millrace.app.endpoint import check_keys, start_line
+from millrace.config.aws import AwsConfig
 from millrace.config.check import check
 from millrace.config.schema import Project
 from millrace.errors import MillraceError
@@ -34,6 +35,18 @@ def test_an_endpoint_that_others_could_use_is_a_fault_before_the_start_too(
     assert "short" not in told.replace("shorter", "")
     with pytest.raises(MillraceError, match="Refused to serve"):
         check_keys(Project.model_validate({"service": "x", "aws": aws}).aws)
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("127.0.0.1", ", region us-east-1): SQS"),
+        ("0.0.0.0", ", region us-east-1), listening on 0.0.0.0 for requests signed with a key of the project: SQS"),
+        ("", ", region us-east-1), listening on every address for requests signed with"),
+    ],
+)
+def test_whoever_else_could_reach_it_is_said_at_the_start(host: str, said: str) -> None:
+    assert said in start_line("http://127.0.0.1:8401", AwsConfig(host=host))
 
 
 @pytest.mark.parametrize("aws", [{}, {"host": "localhost"}, {"host": "10.0.0.1", "keys": {"AK": "s" * 16}}])
