@@ -72,6 +72,7 @@ class Mover:
         self, source: Broker, name: str, target: Broker, to: str, clock: Clock, tell: Callable[[Moved], None]
     ) -> None:
         self.moved = Moved()
+        self.largest = 0  # bytes of a body that was put
         self._source, self._name = source, name
         self._target, self._to = target, to
         self._clock = clock
@@ -180,6 +181,7 @@ class Mover:
 
     async def _put(self, puts: Sequence[Put]) -> list[bool]:
         """Which of them the target knew already."""
+        self.largest = max(self.largest, *(len(put.message.body) for put in puts))
         return [answer.duplicate for answer in await self._target.put(puts)]
 
     def _copy(self, lease: Lease) -> Put:

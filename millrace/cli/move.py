@@ -75,14 +75,21 @@ async def _move(project: Project, source: tuple[str | None, str], target: tuple[
 
     from millrace.app.moving import Mover, opened
     from millrace.clock import SystemClock
+    from millrace.config.fleet import keeps_bodies_here
 
-    clock = SystemClock()
+    clock, there_url = SystemClock(), target[0]
     async with opened(project, *source, clock) as here, opened(project, *target, clock) as there:
         with Console(stderr=True).status("moving") as status:
             mover = Mover(
                 here, source[1], there, target[1], clock, lambda moved: status.update(f"{moved.messages:,} moved")
             )
-            return await mover.run(wait_s)
+            moved = await mover.run(wait_s)
+    if there_url is not None and keeps_bodies_here(project, there_url, mover.largest):
+        note(
+            "bodies too large for that broker wait in a folder of this machine, which others do not see; where they "
+            "work, move all back, set `bodies: s3://BUCKET/PREFIX` in the project file, and move it there again"
+        )
+    return moved
 
 
 def _print(moved: Moved, source: str, target: str, json: bool) -> None:

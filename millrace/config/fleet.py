@@ -32,6 +32,19 @@ _NEEDED = {  # a setting of a queue, the flag of Capabilities that it needs, and
 }
 
 
+def beside_bytes(broker: KnownBroker) -> int:
+    """How large a body may be that travels in the broker's queue: beyond it, it waits beside, in `bodies`."""
+    return min(broker.claims.max_body or LARGE_BODY, LARGE_BODY)
+
+
+def keeps_bodies_here(project: Project, url: str, size: int) -> bool:
+    """Whether a body of that size, put into this broker, waits in a folder that its other machines do not see."""
+    broker = known_broker(url)
+    if broker is None or size <= beside_bytes(broker) or _is_store(project.bodies):
+        return False
+    return not all(is_loopback(host) for host, _ in broker.address(url).hosts)
+
+
 def check_fleet(project: Project) -> Iterator[Finding]:
     """Findings about `broker`, `database`, `bodies` and `url` of tables, and about what they cannot do for it."""
     yield from _check_broker(project)
@@ -102,7 +115,7 @@ def _check_sharing(project: Project, broker: KnownBroker) -> Iterator[Finding]:
         )
         expected = "database: postgresql://HOST/NAME where there are several machines"
         yield Finding(("broker",), what, expected, severity="warning", at_key=True)
-    largest = min(broker.claims.max_body or LARGE_BODY, LARGE_BODY)
+    largest = beside_bytes(broker)
     if project.gateway.max_body > largest and not _is_store(project.bodies):
         what = f"bodies beyond {largest:,} bytes wait in a folder, which other machines do not see"
         path: Path = ("broker",) if project.bodies is None else ("bodies",)

@@ -396,6 +396,32 @@ def test_what_is_left_is_said(project: Path, elsewhere: MemoryBroker, capsys: py
 
 
 @pytest.mark.parametrize(
+    ("to", "size", "bodies", "is_said"),
+    [
+        ("amqp://there", 1001, "", True),
+        ("amqp://there", 1000, "", False),
+        ("amqp://127.0.0.1", 1001, "", False),
+        ("amqp://there", 1001, "bodies: memory://b\n", False),
+    ],
+)
+def test_bodies_that_stay_on_this_machine_are_told(
+    project: Path,
+    elsewhere: MemoryBroker,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    to: str,
+    size: int,
+    bodies: str,
+    is_said: bool,
+) -> None:
+    monkeypatch.setattr("millrace.config.fleet.LARGE_BODY", 1000)
+    (project / "millrace.yml").write_text(PROJECT + bodies)
+    assert cli.run(["send", "images", "x" * size]) == 0
+    assert cli.run(["move-queue", "images", "--to", to]) == 0
+    assert ("a folder of this machine" in capsys.readouterr().err) == is_said
+
+
+@pytest.mark.parametrize(
     ("arguments", "why"),
     [
         (["images", "--to", "embedded"], "there already"),
