@@ -255,6 +255,21 @@ async def test_a_log_subscription_calls_the_function(house: House) -> None:
     assert "awslogs" in json.loads(call.body)
 
 
+async def test_what_nobody_signed_is_for_the_service_that_it_names(house: House) -> None:
+    await house.services.load()
+    json_type = {"content-type": "application/x-amz-json-1.0", "x-amz-target": "DynamoDB_20120810.ListTables"}
+    tables = await house.services.handle(
+        Call("POST", "/", headers=json_type, body=b"{}", region=REGION, account=ACCOUNT)
+    )
+    assert "TableNames" in json.loads(tables.body)
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    body = b"Action=ListTopics&Version=2010-03-31"
+    topics = await house.services.handle(Call("POST", "/", headers=form, body=body, region=REGION, account=ACCOUNT))
+    assert b"<ListTopicsResponse" in topics.body
+    buckets = await house.services.handle(Call("GET", "/", region=REGION, account=ACCOUNT))
+    assert b"<ListAllMyBucketsResult" in buckets.body
+
+
 def test_every_service_is_said_once() -> None:
     names: list[Any] = [reach.service for reach in MOTO_SERVICES]
     assert len(names) == len(set(names))

@@ -40,6 +40,7 @@ _VERSIONS = {
     "2012-11-05": "sqs",
     "2016-11-15": "ec2",
 }
+SIGNING_NAMES = frozenset((*_TARGETS.values(), *_VERSIONS.values()))
 _LAMBDA = re.compile(r"/20\d\d-\d\d-\d\d/(functions|event-source-mappings|layers)\b")
 _QUEUE = re.compile(r"/\d{12}/[^/]+/?")
 FORM = "form"  # no service: only the body can tell

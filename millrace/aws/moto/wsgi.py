@@ -1,7 +1,8 @@
 """A call put to a WSGI application: the body is one piece of memory on either side, so nothing is streamed.
 
 Shapes: PEP 3333. moto matches S3's keys against the path as it was sent, which it finds in RAW_URI; and it wants to
-know how metadata headers with an underscore were spelt, which WSGI cannot say.
+know how metadata headers with an underscore were spelt, which WSGI cannot say. Which service a request is for it reads
+from the signature alone, and takes what is unsigned for S3's.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from millrace.aws.endpoint.call import Call, Reply
+from millrace.aws.endpoint.routing import FORM, SIGNING_NAMES, service_of, service_of_form
+from millrace.aws.endpoint.signature import ALGORITHM, credential_of
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -74,4 +77,17 @@ def environ(call: Call) -> dict[str, Any]:
         found[key] = value
         if "_" in name and name.startswith("x-amz-meta-"):
             preserved[key] = name
+    if service := _unsigned_for(call):
+        scope = f"Credential=local/20260101/{call.region}/{service}/aws4_request"
+        found["HTTP_AUTHORIZATION"] = f"{ALGORITHM} {scope}, SignedHeaders=host, Signature=0"
     return found | {_PRESERVED: preserved, "HTTP_X_MOTO_ACCOUNT_ID": call.account}
+
+
+def _unsigned_for(call: Call) -> str:
+    """The service of a request that nobody signed; empty for a signed one, and for S3, which answers the anonymous too."""
+    if credential_of(call.headers, call.query) is not None:
+        return ""
+    service = service_of(call.method, call.path, call.query, call.headers)
+    if service == FORM:
+        service = service_of_form(call.body)
+    return service if service in SIGNING_NAMES else ""
