@@ -84,7 +84,7 @@ def environ(call: Call) -> dict[str, Any]:
 
 
 def _unsigned_for(call: Call) -> str:
-    """The service of a request that nobody signed; empty for a signed one, and for S3, which answers the anonymous too."""
+    """The service of a request that nobody signed; empty for a signed one, and for S3, which takes both."""
     if credential_of(call.headers, call.query) is not None:
         return ""
     service = service_of(call.method, call.path, call.query, call.headers)
