@@ -37,7 +37,8 @@ class Channel:
             return
         sent = self._try(data)
         if sent < len(data):
-            self._unsent += memoryview(data)[sent:]
+            self._unsent = data if isinstance(data, bytearray) else bytearray(data)  # nobody else has it
+            del self._unsent[:sent]
             self._loop.add_writer(self._socket, self._flush)
 
     def post(self, frame: Frame) -> None:

@@ -14,14 +14,15 @@ from millrace.types import Message
 from millrace.wire import Began, Frame, Frames, Run, Stop, encode
 
 
-def run(size: int) -> Run:
-    return Run(1, "r", "q", [Message("a", b"x" * size)], [1], [""])
+def run(size: int, count: int = 1) -> Run:
+    return Run(1, "r", "q", [Message("a", b"x" * size)] * count, [1] * count, [""] * count)
 
 
-async def test_frames_wait_until_the_socket_takes_them() -> None:
+@pytest.mark.parametrize("count", [1, 3])
+async def test_frames_wait_until_the_socket_takes_them(count: int) -> None:
     ours, theirs = socket.socketpair()
     channel = Channel(ours, lambda: None)
-    sent: list[Frame] = [run(3_000_000), run(10), Stop()]
+    sent: list[Frame] = [run(3_000_000, count), run(10, count), Stop()]
     for frame in sent:
         channel.send(frame)
     received: list[Frame] = []
