@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -82,13 +82,15 @@ class Database:
         """Broker time in seconds: about Unix time, the same in all processes, unmoved when the wall clock jumps."""
         return self.clock.monotonic() + self._offset_s
 
-    def listen(self, topic: str) -> AbstractContextManager[Signal]:
+    @contextmanager
+    def listen(self, topic: str) -> Iterator[Signal]:
         """Hear all wakes of a topic from here on, so that none is missed between looking and waiting:
 
         `with database.listen(topic) as signal:` look at the data, then `await signal.wait(timeout_s)`, and again.
         """
-        self._writer.look()
-        return self._signals.listen(topic)
+        with self._signals.listen(topic) as signal:
+            self._writer.look()  # the writer looks at other processes' commits only while it sees a listener
+            yield signal
 
     async def wait(self, topic: str, timeout_s: float) -> None:
         """Return when a topic is woken, when another process commits anything (within 50 ms), or after timeout_s."""

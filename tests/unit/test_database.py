@@ -194,6 +194,15 @@ async def test_a_commit_elsewhere_wakes_everybody(database: Database) -> None:
         await other.close()
 
 
+async def test_the_writer_is_told_of_a_listener_that_it_can_see(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(database._writer, "look", lambda: seen.append(database._signals.any))
+    with database.listen("a"):
+        assert seen == [True]
+
+
 async def test_a_closed_database_says_so(tmp_path: Path) -> None:
     database = Database.open(tmp_path / "test.db")
     await database.close()
