@@ -10,10 +10,11 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from millrace.database import faults
@@ -50,8 +51,8 @@ class Writer:
         self._signals = signals
         self._patience_s = patience_s
         self._turnstile = Turnstile(path.with_name(path.name + "-turn"))
-        self._jobs: deque[Job] = deque()
-        self._ready = threading.Condition(threading.Lock())
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()  # None: there is something else to look at
+        self._door = threading.Lock()  # nothing is submitted behind the stop
         self._stopping = False
         self._durable = True
         self._polled_at = 0.0
@@ -62,22 +63,20 @@ class Writer:
 
     def submit(self, job: Job) -> None:
         """Queue a job; its future is resolved when it is durable."""
-        with self._ready:
+        with self._door:
             if self._stopping:
                 raise faults.closed(self._path)
-            self._jobs.append(job)
-            self._ready.notify()
+            self._jobs.put(job)
 
     def look(self) -> None:
         """Begin to look for commits of other processes: somebody waits."""
-        with self._ready:
-            self._ready.notify()
+        self._jobs.put(None)
 
     def stop(self) -> None:
         """Finish what was submitted and close the connection; blocks until then."""
-        with self._ready:
+        with self._door:
             self._stopping = True
-            self._ready.notify()
+        self._jobs.put(None)
         self._thread.join()
 
     def _work(self) -> None:
@@ -92,15 +91,15 @@ class Writer:
 
     def _next(self) -> list[Job] | None:
         """All waiting jobs, none after a poll's time, None when it is over."""
-        with self._ready:
-            while not self._jobs:
-                if self._stopping:
-                    return None
-                if not self._ready.wait(_POLL_S if self._signals.any else None) and self._signals.any:
-                    return []
-            jobs = list(self._jobs)
-            self._jobs.clear()
-            return jobs
+        waiting = self._jobs
+        if self._stopping and waiting.empty():
+            return None
+        try:
+            found = [waiting.get(timeout=_POLL_S if self._signals.any else None)]
+        except Empty:
+            return []
+        found += [waiting.get() for _ in range(waiting.qsize())]
+        return [job for job in found if job is not None]
 
     def _transact(self, jobs: Sequence[Job]) -> None:
         while jobs:
