@@ -388,6 +388,22 @@ def test_what_is_not_understood_is_never_silent(shop: Path, more: str, said: str
     assert any(said in each for each in told(shop, FUNCTION + more)), told(shop, FUNCTION + more)
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        "{Type: Kinesis, Properties: {Stream: 'arn:aws:kinesis:r:1:stream/s', StartingPosition: LATEST}}",
+        "{Type: MSK, Properties: {Stream: 'arn:aws:kafka:r:1:cluster/k', StartingPosition: LATEST, Topics: [a]}}",
+        "{Type: IoTRule, Properties: {Sql: select 1}}",
+        "{Type: CloudWatchLogs, Properties: {LogGroupName: x, FilterPattern: y}}",
+    ],
+)
+def test_an_event_that_never_happens_here_is_told_once(shop: Path, event: str) -> None:
+    before, found = told(shop, FUNCTION), told(shop, FUNCTION + f"      Events: {{K: {event}}}\n")
+    (said,) = [each for each in found if each not in before]
+    assert "F.Events.K: " in said
+    assert " does nothing here: " in said
+
+
 def test_other_languages_are_left_out_with_what_triggers_them(shop: Path) -> None:
     found = told(
         shop,

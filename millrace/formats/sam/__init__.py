@@ -21,7 +21,7 @@ from millrace.formats.nodes import mapping, put
 from millrace.formats.reader import Draft, Request
 from millrace.formats.sam.cache import keep, kept, key_of
 from millrace.formats.sam.config import SamConfig, read_config
-from millrace.formats.sam.examine import examine_template
+from millrace.formats.sam.examine import examine_template, leave_out_events
 from millrace.formats.sam.local import local_paths, put_addresses, put_paths, read_descriptions
 from millrace.formats.sam.places import Places
 from millrace.formats.sam.translate import translate
@@ -87,6 +87,7 @@ def _stack(root: Node, at: Surroundings, request: Request, draft: Draft) -> Stac
     for name in before.parameters.keys() - values.keys():
         plain["Parameters"][name].pop("Default", None)  # the translator needs no secrets, and its work is kept
     put_addresses(plain, paths)
+    leave_out_events(plain)
     folder = request.file.resolve().parent
     key = key_of(plain, values, at.region)
     translated = kept(folder, key) or translate(plain, root, values, at, draft.faults)

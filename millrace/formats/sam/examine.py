@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from millrace.config.faults import Fault, nearest
 from millrace.config.tree import Node
 from millrace.formats.cloudformation.values import entries, text_of
@@ -33,6 +35,22 @@ def examine_template(root: Node, draft: Draft) -> None:
                 examine(draft, resource.child("Properties"), SAM_PROPERTIES[kind], name)
             if kind == f"{SERVERLESS}::Function":
                 _examine_events(draft, name, resource)
+
+
+def leave_out_events(plain: dict[str, Any]) -> None:
+    """Take out the events that never happen here and were told: the translator would make resources of them to tell."""
+    for resource in plain["Resources"].values():
+        properties = resource.get("Properties")
+        events = properties.get("Events") if isinstance(properties, dict) else None
+        if isinstance(events, dict):
+            resource["Properties"]["Events"] = {
+                name: event for name, event in events.items() if not _never_happens(event)
+            }
+
+
+def _never_happens(event: Any) -> bool:
+    known = SAM_EVENT_KEYS.get(str(event.get("Type"))) if isinstance(event, dict) else None
+    return known is not None and known.support == "no"
 
 
 def _examine_events(draft: Draft, name: str, resource: Node) -> None:
