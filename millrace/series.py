@@ -7,15 +7,28 @@ metrics when somebody asks for them.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 Labels = tuple[str, ...]  # values, in the order of the series' label names
+
+
+class Ahead(Collector):
+    """Calls `count` before the series made after this one are read: what follows from others is counted then."""
+
+    def __init__(self, count: Callable[[], None], registry: CollectorRegistry) -> None:
+        self._count = count
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Nothing of its own."""
+        self._count()
+        return iter(())
 
 
 class Count(Collector):
@@ -52,14 +65,14 @@ class Spread(Collector):
         self._sums: dict[Labels, float] = {}
         registry.register(self)
 
-    def observe(self, labels: Labels, value: float) -> None:
-        """Note a value."""
+    def observe(self, labels: Labels, value: float, times: int = 1) -> None:
+        """Note a value, seen so many times."""
         counts = self._counts.get(labels)
         if counts is None:
             counts = self._counts[labels] = [0] * len(self._texts)
             self._sums[labels] = 0.0
-        counts[bisect_left(self._bounds, value)] += 1
-        self._sums[labels] += value
+        counts[bisect_left(self._bounds, value)] += times
+        self._sums[labels] += value * times
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """All of them as one metric."""

@@ -9,16 +9,18 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
+from time import monotonic
 
 from opentelemetry import trace
 from opentelemetry.trace import Span
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from millrace.series import Count, Spread
+from millrace.series import Ahead, Count, Spread
 from millrace.types import Commit, Record
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_LOOK_S = 1.0
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 10_000)
 
 
@@ -54,6 +56,9 @@ class Telemetry:
         self.registry = registry = CollectorRegistry()
         self._observer = observer
         self._tracer = trace.get_tracer("millrace")
+        self._traced, self._look_at_s = False, 0.0
+        self._calls: Tally[str] = Tally()  # by function, not yet counted in the series below
+        Ahead(self._count_calls, registry)
         function = ["function"]
         self._accepted = Count(
             "millrace_messages_accepted", "Messages stored through the gateway.", ["queue"], registry
@@ -105,19 +110,26 @@ class Telemetry:
         self, name: SpanName, attributes: Mapping[str, str | int | float] | None = None
     ) -> AbstractContextManager[Span]:
         """A span around a block; without an OpenTelemetry SDK, whose stand-ins are dear, it costs next to nothing."""
-        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        if not self._is_traced():
             return nullcontext(trace.INVALID_SPAN)
         return self._tracer.start_as_current_span(name, attributes=attributes)
 
     def opened(self, names: Iterable[SpanName], attributes: Mapping[str, str | int | float]) -> list[Span]:
         """Spans, each inside the one before, that somebody else ends; none without an SDK."""
-        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        if not self._is_traced():
             return []
         spans: list[Span] = []
         for name in names:
             around = trace.set_span_in_context(spans[-1]) if spans else None
             spans.append(self._tracer.start_span(name, around, attributes=attributes))
         return spans
+
+    def _is_traced(self) -> bool:
+        """Whether there is an SDK: looked for once a second, as each look reads the environment."""
+        if not self._traced and (now_s := monotonic()) >= self._look_at_s:
+            self._traced = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+            self._look_at_s = now_s + _LOOK_S
+        return self._traced
 
     def accepted(self, queue: str, count: int) -> None:
         """So many messages of a request were stored durably."""
@@ -157,12 +169,9 @@ class Telemetry:
     def called(self, function: str, record: Record, predict_s: float | None) -> None:
         """A call that no queue held was answered; `predict_s` is None where it did not run to its end."""
         of = (function,)
-        self._taken.add(of)
-        self._batches.add((function, "full"))
-        self._batch_size.observe(of, 1)
+        self._calls[function] += 1
         if predict_s is not None:
             self._predict.observe(of, predict_s)
-        self._settled.add((function, "done"))
         self._queue_wait.observe(of, max(0.0, record.started_at - record.accepted_at))
 
     def replica_restarted(self, function: str, cause: str) -> None:
@@ -184,6 +193,15 @@ class Telemetry:
         """An HTTP request was answered; `route` is the pattern, never the path that was asked for."""
         self._requests.add((method, route, str(status)))
         self._request_seconds.observe((method, route), seconds)
+
+    def _count_calls(self) -> None:
+        """Each is a message taken, a batch of one, and a message done: said when somebody asks, not at each."""
+        calls, self._calls = self._calls, Tally()
+        for function, count in calls.items():
+            self._taken.add((function,), count)
+            self._batches.add((function, "full"), count)
+            self._batch_size.observe((function,), 1, count)
+            self._settled.add((function, "done"), count)
 
     def exposition(self) -> tuple[bytes, str]:
         """Everything in Prometheus's text format, and its content type."""

@@ -58,6 +58,25 @@ def test_replicas_queues_and_requests() -> None:
     assert sample(telemetry, "http_request_seconds_count", method="POST", route="/images") == 1
 
 
+def test_calls_are_counted_once_however_often_somebody_asks() -> None:
+    telemetry = Telemetry()
+    record = Record("a", "q", "done", accepted_at=10.0, started_at=12.0)
+    for predict_s in (0.2, None, 0.4):
+        telemetry.called("f", record, predict_s)
+    text = telemetry.exposition()[0].decode()
+    assert text == telemetry.exposition()[0].decode()
+    for line in (
+        'millrace_messages_taken_total{function="f"} 3.0',
+        'millrace_batches_total{function="f",reason="full"} 3.0',
+        'millrace_batch_size_bucket{function="f",le="1.0"} 3.0',
+        'millrace_batch_size_sum{function="f"} 3.0',
+        'millrace_messages_settled_total{function="f",verdict="done"} 3.0',
+        'millrace_predict_seconds_count{function="f"} 2.0',
+        'millrace_queue_wait_seconds_sum{function="f"} 6.0',
+    ):
+        assert line in text.splitlines()
+
+
 def test_each_has_its_own_registry() -> None:
     one, other = Telemetry(), Telemetry()
     one.accepted("q", 1)
@@ -80,10 +99,15 @@ def test_spans_cost_nothing_without_an_sdk() -> None:
 
 
 def test_spans_are_those_of_an_sdk_that_is_set_up_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    telemetry, begun = Telemetry(), []
+    telemetry, begun, now_s = Telemetry(), [], [10.0]
+    monkeypatch.setattr("millrace.telemetry.monotonic", lambda: now_s[0])
+    assert telemetry.opened(SpanName, {}) == []
     provider, tracer = trace.NoOpTracerProvider(), trace.NoOpTracer()
     monkeypatch.setattr(provider, "get_tracer", lambda *_, **__: tracer)
     monkeypatch.setattr(tracer, "start_as_current_span", lambda name, **_: begun.append(name) or nullcontext())
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    with telemetry.span(SpanName.BATCH):
+        assert begun == []  # it is looked for once a second
+    now_s[0] += 1.0
     with telemetry.span(SpanName.RUN):
         assert begun == [SpanName.RUN]
