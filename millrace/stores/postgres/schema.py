@@ -32,7 +32,7 @@ CREATE TABLE records (
 CREATE INDEX records_expiry ON records (expires_at);
 COMMENT ON TABLE records IS 'What is known of each message until expires_at. state: noted (its put may never have come),
 queued, done, dead; doc: its Record as JSON; outputs: what is still to be put into queues, in MessagePack;
-delivery: a hash of the receipt that ended it; sequence: its place in its queue.';
+delivery: the receipt that ended it, of a long one a hash; sequence: its place in its queue.';
 
 CREATE TABLE note_keys (
   queue text COLLATE "C" NOT NULL,
