@@ -205,8 +205,7 @@ async def test_a_consumer_that_stops_asks_twice_for_what_is_behind_its_acknowled
 @pytest.mark.parametrize("fails", [True, False])
 async def test_what_came_by_a_lost_channel_is_neither_resumed_nor_acknowledged(fails: bool) -> None:
     tap, clock = shelf_of(-1.0)
-    item = tap.shelf.pop()
-    assert item is not None
+    (item,) = tap.shelf.pop(1)
     death = doom(tap.shelf, item, clock.now())
     assert isinstance(death, Death)
 

@@ -307,9 +307,22 @@ def _shelf(*tags: int, **settings: object) -> tuple[Shelf, ManualClock]:
     return shelf, clock
 
 
+@pytest.mark.parametrize("count", [3, 40])
+def test_what_is_taken_comes_in_order_whatever_was_put_back(count: int) -> None:
+    shelf, _ = _shelf(*range(1, 51))
+    for _ in range(2):
+        popped = shelf.pop(count)
+        assert [item.tag for item in popped] == list(range(1, count + 1))
+        assert {item.state for item in popped} == {"settling"}
+        for item in (popped[2], popped[0], popped[1], *popped[3:]):
+            shelf.unpop(item)
+    assert [item.tag for item in shelf.pop(2)] == [1, 2]
+    assert len(shelf.pop(count)) + len(shelf.pop(100)) == 48
+    assert shelf.pop(count) == []
+
+
 def _take(shelf: Shelf, clock: ManualClock, lease_s: float = 10.0):
-    item = shelf.pop()
-    assert item is not None
+    (item,) = shelf.pop(1)
     return shelf.lease(item, lease_s, clock.monotonic(), clock.now())
 
 

@@ -33,13 +33,15 @@ async def pick(tap: Tap, limit: int, max_bytes: float, clock: Clock) -> tuple[li
             if shelf.generation != generation:  # the leases of a connection that was lost
                 chosen, doomed, size = [], [], 0
         now, met = clock.now(), len(doomed)
-        while len(chosen) < limit and (item := shelf.pop()) is not None:
+        popped = shelf.pop(limit - len(chosen))
+        for place, item in enumerate(popped):
             if death := doom(shelf, item, now):
                 doomed.append((item, death))
                 continue
             size += len(item.delivery.body)
             if chosen and size > max_bytes:
-                shelf.unpop(item)
+                for left in popped[place:]:
+                    shelf.unpop(left)
                 return chosen, doomed
             chosen.append(item)
         if len(doomed) == met:

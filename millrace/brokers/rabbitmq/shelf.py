@@ -16,6 +16,7 @@ from millrace.clock import Clock
 from millrace.types import Lease
 
 RECALL_S = 2.0  # what lapsed or was released waits so long for a taker of this process
+_MANY = 32  # of which sorting all is cheaper than taking one after the other from a heap
 State = Literal["ready", "leased", "settling"]
 
 
@@ -80,13 +81,19 @@ class Shelf:
             heappush(ready, delivery.tag)
         self.next_at = min(self.next_at, back_at)
 
-    def pop(self) -> Item | None:
-        """The first that can be taken, which is then nobody's: lease it, settle it, or put it back."""
-        if not self._ready:
-            return None
-        item = self.items[heappop(self._ready)]
-        item.state = "settling"
-        return item
+    def pop(self, count: int) -> list[Item]:
+        """The first that can be taken, up to so many, which are then nobody's: lease, settle, or put them back."""
+        ready = self._ready
+        if count < _MANY:
+            tags = [heappop(ready) for _ in range(min(count, len(ready)))]
+        else:
+            ready.sort()  # mostly in order already; what is sorted is a heap
+            tags = ready[:count]
+            del ready[:count]
+        items = [self.items[tag] for tag in tags]
+        for item in items:
+            item.state = "settling"
+        return items
 
     def unpop(self, item: Item) -> None:
         """Nothing was done with it."""
