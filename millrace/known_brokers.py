@@ -29,7 +29,7 @@ class KnownBroker(msgspec.Struct, frozen=True):
     """One kind of broker: `package` is what its adapter imports, `extra` what installs it, "" where it needs none.
 
     `ports` has the default port of each scheme, `options` what its URLs may have behind the question mark, beside what
-    all may have. `one_host` says that the adapter would not look at a second one.
+    all may have. `alone` is what stands for the host where the adapter would not look at a second one.
     """
 
     name: str
@@ -39,7 +39,7 @@ class KnownBroker(msgspec.Struct, frozen=True):
     extra: str
     claims: Capabilities
     options: tuple[str, ...] = ()
-    one_host: bool = False
+    alone: str = ""
 
     @property
     def schemes(self) -> list[str]:
@@ -59,10 +59,10 @@ class KnownBroker(msgspec.Struct, frozen=True):
     def address(self, url: str, environ: Mapping[str, str] | None = None) -> Address:
         """Where the broker of a URL is. Raises BrokerDenied."""
         address = parse_address(url, self.ports, self.options, environ)
-        if self.one_host and len(address.hosts) > 1:
+        if self.alone and len(address.hosts) > 1:
             raise BrokerDenied(
-                f"broker {address}: {self.title} is named by one host, here are {len(address.hosts)}",
-                "expected one; behind several, the name of what leads to the one that takes writes",
+                f"broker {address}: a URL of {self.title} names one {self.alone}, here are {len(address.hosts)}",
+                "leave the others out: nobody would look at them",
             )
         return address
 
@@ -108,7 +108,7 @@ REDIS = KnownBroker(
         resumes=False,
     ),
     ("wait_replicas",),
-    one_host=True,
+    alone="host",
 )
 NATS = KnownBroker(
     "nats",
@@ -176,7 +176,7 @@ SQS = KnownBroker(
         ordered=False,
     ),
     ("endpoint",),
-    one_host=True,
+    alone="region",
 )
 
 KNOWN_BROKERS = (RABBITMQ, REDIS, NATS, KAFKA, SQS)

@@ -290,7 +290,7 @@ async def test_a_port_that_is_not_encrypted_is_told_from_one_that_is() -> None:
 
 
 async def test_a_second_host_is_refused_as_nobody_would_look_at_it() -> None:
-    with pytest.raises(BrokerDenied, match="Redis and Valkey is named by one host, here are 2"):
+    with pytest.raises(BrokerDenied, match="Redis and Valkey names one host, here are 2"):
         await open_broker("redis://127.0.0.1:1,other/0")
 
 
