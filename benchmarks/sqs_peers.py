@@ -22,14 +22,14 @@ from benchmarks.served import free_port, served
 
 OURS = "millrace"
 _ADDRESS = re.compile(r"AWS endpoint on (http://\S+)")
-_PROJECT = {"service": "benchmark", "aws": {"port": 0}, "queues": {"bench": {"lease": "60s"}}}
+_PROJECT = {"service": "benchmark", "aws": {"port": 0}}
 
 Peer = Callable[[Path], AbstractContextManager[str]]  # in a folder of its own: the endpoint's URL
 
 
 @contextlib.contextmanager
 def millrace(folder: Path) -> Iterator[str]:
-    """`millrace up` with a durable queue; nothing but the endpoint has work."""
+    """`millrace up` on a file, with nothing but the endpoint: its queue is made as the others' is."""
     (folder / "millrace.yml").write_text(json.dumps(_PROJECT))
     with asyncio.Runner() as runner:
         running = up(folder, ready=False)
