@@ -1,8 +1,8 @@
 """Messages on their way into the broker: many are under way at once, and each put is told when all of its own are safe.
 
 A put that was not confirmed when the connection was lost is sent again on the next one: RabbitMQ may then have a
-message twice, under one id, and never lacks one. One larger than the broker takes would cost each channel that it is sent
-on: it is answered, and what was beside it is sent again.
+message twice, under one id, and never lacks one. One larger than the broker takes would cost each channel that it is
+sent on: it is answered, and what was beside it is sent again.
 """
 
 from __future__ import annotations
