@@ -11,6 +11,7 @@ import pytest
 
 from millrace.broker import Queue
 from millrace.brokers.outbox import Outbox
+from millrace.brokers.outbox.receipts import inner
 from millrace.errors import BrokerError, StorageError, TooLarge, UnknownQueue
 from millrace.store import Table
 from millrace.stores.memory import MemoryTables
@@ -171,6 +172,20 @@ async def test_retries_and_releases_go_with_the_rest(bench: Bench) -> None:
     assert bench.calls == {"standing": 1, "write": 1, "settle": 1}
     back = await bench.outbox.take("q", 5)
     assert sorted((each.message.id, each.attempt) for each in back) == [("a", 2), ("b", 1)]
+
+
+async def test_a_retry_whose_lease_is_lost_meanwhile_is_told_and_what_is_written_is_done(bench: Bench) -> None:
+    a, b, c = await bench.leases("a", "b", "c")
+    settle = bench.inner.settle
+
+    async def late(commit: Commit) -> list[Lease]:
+        await bench.inner.extend([inner(a), inner(b)], 0.0)
+        await bench.inner.take("q", 5)
+        return await settle(commit)
+
+    bench.inner.settle = late  # type: ignore[method-assign]
+    assert await bench.together([outcome(a, "retry")], [done(b)], [done(c)]) == [["a"], [], []]
+    assert await bench.written("b", "c") == ["b", "c"]
 
 
 async def test_an_acknowledgement_that_fails_for_all_is_made_for_each_and_what_is_written_is_not_lost(
