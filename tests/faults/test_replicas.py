@@ -18,13 +18,13 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import pytest
 
 from millrace.errors import Draining
-from millrace.flow.channel import Channel
+from millrace.flow.channel import Channel, Pipe
 from millrace.flow.replicas import Lost, ReplicaSet
 from millrace.flow.seat import backoff_s
 from millrace.replica.main import Replica as ReplicaProcess
@@ -244,6 +244,23 @@ async def test_what_is_printed_becomes_lines(bench: Bench) -> None:
         line = await bench.line(text)
         assert (line.stream, line.request_id, line.message_ids) == (stream, "r1", ("m-say",))
         assert line.pid == pid_of(replicas)
+
+
+async def test_what_c_code_printed_is_passed_on_before_the_answer(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop hears of the pipes by itself, before the answer or behind it: here never."""
+    hear = Pipe.__init__
+
+    def deaf(pipe: Pipe, file: IO[bytes], on_line: Callable[[str], None]) -> None:
+        hear(pipe, file, on_line)
+        asyncio.get_running_loop().remove_reader(file)
+
+    monkeypatch.setattr(Pipe, "__init__", deaf)
+    replicas = await bench.replicas()
+    for id in ("r1", "r2"):
+        await replicas.run(batch("say", request_id=id))
+        assert [line.request_id for line in bench.lines if line.text == "from C"][-1] == id
 
 
 @pytest.mark.parametrize(
